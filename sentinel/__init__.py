@@ -1,0 +1,1 @@
+"""Independent verifier of nous-ledger logs; of ours it imports nous_ledger.protocol only."""
