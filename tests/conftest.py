@@ -1,0 +1,103 @@
+"""Rules of every test run: no network but loopback, long runs only when asked for."""
+
+import ipaddress
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+FUZZ_INPUTS = 10_000
+FUZZ_INPUTS_FULL = 100_000
+
+# The example database and per-example deadlines make a verdict depend on earlier runs and on what
+# else the machine is doing.
+_QUIET = [HealthCheck.too_slow]
+settings.register_profile(
+    "default", database=None, deadline=None, max_examples=100, suppress_health_check=_QUIET
+)
+settings.register_profile(
+    "full", database=None, deadline=None, max_examples=2_000, suppress_health_check=_QUIET
+)
+
+_CONNECTING_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_LOCAL_NAMES = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_refused: list[str] = []
+
+
+class NetworkRefusedError(RuntimeError):
+    """A test tried to reach something other than this machine."""
+
+
+def _is_local(host: object) -> bool:
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if name is None or name in _LOCAL_NAMES:
+        return True
+    try:
+        address = ipaddress.ip_address(str(name).partition("%")[0])
+    except ValueError:
+        return False
+    # Binding and looking up the wildcard address stays on this machine too.
+    return address.is_loopback or address.is_unspecified
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse what would leave this machine; audit hooks also see calls made from C code.
+
+    uvloop connects without telling them: tests start servers on the loop of the standard library.
+    """
+    if event in _CONNECTING_EVENTS:
+        address = arguments[1]
+        # AF_UNIX addresses are str or bytes, AF_NETLINK ones a pair of integers.
+        if not isinstance(address, tuple) or not isinstance(address[0], str):
+            return
+        host: object = address[0]
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    if not _is_local(host):
+        # The code under test may swallow the error; network_guard still fails the test.
+        _refused.append(f"{event} {host!r}")
+        message = f"tests reach this machine only: {event} {host!r}"
+        raise NetworkRefusedError(message)
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture
+def refused_connections() -> list[str]:
+    """Attempts to leave this machine so far in this test; emptying it forgives them."""
+    return _refused
+
+
+@pytest.fixture(autouse=True)
+def network_guard() -> Iterator[None]:
+    """Fail a test that tried to reach anything but this machine, even if nobody noticed."""
+    _refused.clear()
+    yield
+    attempts, _refused[:] = list(_refused), []
+    assert not attempts, f"tests reach this machine only: {attempts}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="run every property and fuzz test at its full count"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("full" if config.getoption("--full") else "default")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether this is a long run (`scripts/test --full`)."""
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def fuzz_inputs(full: bool) -> int:
+    """How many random inputs a fuzz test feeds to each decoder or parser."""
+    return FUZZ_INPUTS_FULL if full else FUZZ_INPUTS
