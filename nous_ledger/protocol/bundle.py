@@ -1,0 +1,228 @@
+"""Receipt bundles: everything one needs to check a record offline, in one file.
+
+    c2sp.org/tlog-proof@v1
+    extra <base64 of the canonical array below>
+    index 7
+    <base64 of one path hash per line>
+
+    <the head's note, verbatim>
+
+    extra = [1, record bin 120, body bin, [[record, body, [path hash…]]…]]
+
+The list holds every key event among the head's leaves. An empty body is a body
+that was withheld. No key in a bundle is trusted: keys come from a policy.
+
+Spec:
+    PROTOCOL.md, section "Bundles"; C2SP tlog-proof.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
+from nous_ledger.protocol.encoding import Value, decode, encode
+from nous_ledger.protocol.errors import EncodingError, FormatError, UnavailableError
+from nous_ledger.protocol.note import Note, parse_note
+from nous_ledger.protocol.record import RECORD_LENGTH, RECORD_VERSION
+from nous_ledger.protocol.textform import format_base64, parse_decimal
+from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
+
+MAX_BUNDLE_BYTES: Final = 1024 * 1024
+MAX_EXTRA_BYTES: Final = 256 * 1024
+MAX_KEY_EVENTS: Final = 64
+MAX_PATH_HASHES: Final = 63
+
+_FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
+_NEWER: Final = re.compile(rb"c2sp\.org/tlog-proof@v[1-9][0-9]*")
+_EXTRA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyEventEntry:
+    """One key event of a bundle.
+
+    Attributes:
+        record: its record, 120 bytes.
+        body: its body.
+        path: its inclusion path to the bundle's head, at most 63 hashes.
+    """
+
+    record: bytes
+    body: bytes
+    path: tuple[Hash32, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A record with all that its verification needs; well formed, not verified.
+
+    Attributes:
+        index: leaf index of the record.
+        path: inclusion path of the record, its sibling first, at most 63 hashes.
+        checkpoint: the head's note, verbatim.
+        record: the record, 120 bytes.
+        body: its body; empty when withheld.
+        key_events: the key events among the head's leaves, at most 64.
+        note: the parsed checkpoint.
+        head: the parsed text of the note.
+    """
+
+    index: LeafIndex
+    path: tuple[Hash32, ...]
+    checkpoint: bytes
+    record: bytes
+    body: bytes
+    key_events: tuple[KeyEventEntry, ...]
+    note: Note = field(init=False, repr=False, compare=False)
+    head: Checkpoint = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that no bundle may have; parse the head once.
+
+        Raises:
+            FormatError: not-a-bundle.
+            UnavailableError: newer-version, if a record has a version above 1.
+        """
+        if not 0 <= self.index <= MAX_UINT:
+            raise _wrong(f"index {self.index} is outside 0..2^53-1")
+        _check_path(self.path)
+        _check_record(self.record)
+        if len(self.key_events) > MAX_KEY_EVENTS:
+            raise _wrong(f"more than {MAX_KEY_EVENTS} key events")
+        for event in self.key_events:
+            _check_record(event.record)
+            _check_path(event.path)
+        try:
+            note = parse_note(self.checkpoint)
+            head = parse_checkpoint(note.text)
+        except FormatError as error:
+            raise _wrong(error.message, inner=error.code) from error
+        object.__setattr__(self, "note", note)
+        object.__setattr__(self, "head", head)
+
+
+def parse_bundle(data: bytes) -> Bundle:
+    """Return the bundle in a file; no hash and no signature is checked.
+
+    Args:
+        data: the whole file, at most 1 MiB.
+
+    Raises:
+        FormatError: not-a-bundle; `attrs["inner"]` has the code of an inner error.
+        UnavailableError: newer-version, if the file, its extra data or a record
+            names a version above 1.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise _wrong(f"{len(data)} bytes are more than {MAX_BUNDLE_BYTES}")
+    first, _, rest = data.partition(b"\n")
+    if first != _FIRST_LINE.encode("ascii"):
+        _refuse_first_line(first)
+    top, _, checkpoint = rest.partition(b"\n\n")
+    try:
+        lines = top.decode("ascii").split("\n", MAX_PATH_HASHES + 2)
+    except UnicodeDecodeError as error:
+        raise _wrong("a line before the checkpoint is not ASCII") from error
+    if len(lines) < 2 or not lines[0].startswith("extra ") or not lines[1].startswith("index "):
+        raise _wrong("an extra line and an index line must follow the first line")
+    extra = _decode_base64(lines[0][6:])
+    record, body, key_events = _decode_extra(extra)
+    index = parse_decimal(lines[1][6:])
+    if index is None:
+        raise _wrong("the index is not a decimal number in 0..2^53-1")
+    bundle = Bundle(
+        index=LeafIndex(index),
+        path=tuple(Hash32(_decode_base64(line)) for line in lines[2:]),
+        checkpoint=checkpoint,
+        record=record,
+        body=body,
+        key_events=key_events,
+    )
+    if _render(bundle, extra) != data:
+        raise _wrong("a line is not canonical base64")
+    return bundle
+
+
+def format_bundle(bundle: Bundle) -> bytes:
+    """Return the file form of a bundle.
+
+    Raises:
+        FormatError: not-a-bundle, if the result is over a limit.
+    """
+    events = tuple((event.record, event.body, event.path) for event in bundle.key_events)
+    extra = encode((_EXTRA_VERSION, bundle.record, bundle.body, events))
+    data = _render(bundle, extra)
+    if len(extra) > MAX_EXTRA_BYTES or len(data) > MAX_BUNDLE_BYTES:
+        raise _wrong("the bundle is over the limits of its format")
+    return data
+
+
+def _render(bundle: Bundle, extra: bytes) -> bytes:
+    lines = [_FIRST_LINE, f"extra {format_base64(extra)}", f"index {bundle.index}"]
+    lines += map(format_base64, bundle.path)
+    return "\n".join(lines).encode("ascii") + b"\n\n" + bundle.checkpoint
+
+
+def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]]:
+    try:
+        value = decode(extra, max_bytes=MAX_EXTRA_BYTES)
+    except EncodingError as error:
+        raise _wrong(f"extra: {error.message}", inner=error.code) from error
+    if isinstance(value, tuple) and value and isinstance(value[0], int):
+        if value[0] > _EXTRA_VERSION:
+            raise _newer(f"extra of version {value[0]}")
+        match value:
+            case (1, bytes(record), bytes(body), tuple(events)):
+                return record, body, tuple(map(_key_event, events))
+    raise _wrong("extra is not [1, record, body, key events]")
+
+
+def _key_event(value: Value) -> KeyEventEntry:
+    match value:
+        case (bytes(record), bytes(body), tuple(path)):
+            hashes = tuple(Hash32(item) for item in path if isinstance(item, bytes))
+            if len(hashes) == len(path):
+                return KeyEventEntry(record=record, body=body, path=hashes)
+    raise _wrong("a key event is not [record, body, path]")
+
+
+def _refuse_first_line(line: bytes) -> NoReturn:
+    if _NEWER.fullmatch(line):
+        raise _newer("a tlog-proof of another version")
+    raise _wrong(f"the first line is not {_FIRST_LINE}")
+
+
+def _decode_base64(text: str) -> bytes:
+    try:
+        return a2b_base64(text)  # its canonical form is checked with the whole file
+    except ValueError as error:
+        raise _wrong("a line is not base64") from error
+
+
+def _check_record(record: bytes) -> None:
+    if len(record) != RECORD_LENGTH:
+        raise _wrong(f"a record has 120 bytes, not {len(record)}", inner="record-length")
+    if record[0] == 0:
+        raise _wrong("a record of version 0 does not exist", inner="record-version")
+    if record[0] > RECORD_VERSION:
+        raise _newer(f"record of version {record[0]}")
+
+
+def _check_path(path: Sequence[bytes]) -> None:
+    if len(path) > MAX_PATH_HASHES or not {32}.issuperset(map(len, path)):
+        raise _wrong(f"a path is not at most {MAX_PATH_HASHES} hashes of 32 bytes")
+
+
+def _newer(what: str) -> UnavailableError:
+    return UnavailableError(
+        "newer-version", f"{what}: newer than version 1, or damaged; cannot tell"
+    )
+
+
+def _wrong(reason: str, inner: str = "") -> FormatError:
+    attrs = {"inner": inner} if inner else {}
+    return FormatError("not-a-bundle", f"not a receipt bundle: {reason}", **attrs)
