@@ -1,0 +1,109 @@
+"""The repository speaks of itself alone, and its files stay small enough to read."""
+
+import ast
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.repository import (
+    ROOT,
+    functions,
+    project_files,
+    python_files,
+    text_of,
+)
+
+# Written in parts, so that this file does not contain what it looks for.
+MACHINE_PATH = re.compile(r"(?<![\w.$}*/~-])/" + r"(?:work|root|farm|(?:home|Users)/\w+)/")
+REGISTRY = re.compile(
+    "|".join(
+        [
+            "files" + r"\.pythonhosted",
+            "pypi" + r"\.org/simple",
+            "registry" + r"\.npmjs",
+            "registry" + r"\.yarnpkg",
+            "index" + "-url",
+            "find" + "-links",
+            r'"resolved":\s*' + '"http',
+        ]
+    )
+)
+CORE_LINES = 300
+OTHER_LINES = 400
+MEDIAN_FUNCTION_LINES = 12
+
+
+def _hits(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in project_files()
+        for number, line in enumerate(text_of(path).splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    assert _hits(MACHINE_PATH) == []
+
+
+def test_no_file_names_the_host_of_a_package_registry() -> None:
+    assert _hits(REGISTRY) == []
+
+
+@pytest.mark.parametrize("line", ["see " + "/work" + "/x", '"' + "/root" + '/.cache/"'])
+def test_the_path_pattern_finds_paths(line: str) -> None:
+    assert MACHINE_PATH.search(line)
+
+
+def _source_lines(path: Path) -> int:
+    return len(text_of(path).splitlines())
+
+
+def test_files_of_the_core_stay_short() -> None:
+    sizes = {path.name: _source_lines(path) for path in python_files("nous_ledger/protocol")}
+    assert {name: lines for name, lines in sizes.items() if lines > CORE_LINES} == {}
+
+
+def test_all_other_source_files_stay_readable() -> None:
+    sizes = {
+        str(path.relative_to(ROOT)): _source_lines(path)
+        for path in project_files()
+        if path.suffix in {".py", ".sol", ".sh"}
+    }
+    assert {name: lines for name, lines in sizes.items() if lines > OTHER_LINES} == {}
+
+
+def _lines_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert node.end_lineno is not None
+    lines = node.end_lineno - node.lineno + 1
+    first = node.body[0]
+    if ast.get_docstring(node) is not None:
+        assert first.end_lineno is not None
+        lines -= first.end_lineno - first.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("packages", [("nous_ledger/protocol",), ("nous_ledger", "sentinel")])
+def test_the_median_function_is_short(packages: tuple[str, ...]) -> None:
+    sizes = [
+        _lines_without_docstring(node)
+        for path in python_files(*packages)
+        for node in functions(ast.parse(text_of(path)))
+    ]
+    assert statistics.median(sizes) <= MEDIAN_FUNCTION_LINES
+
+
+def test_the_core_opens_and_prints_nothing() -> None:
+    """Import contracts cannot see builtins that do I/O or run code."""
+    forbidden = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
+    calls = [
+        f"{path.name}:{node.lineno}: {node.func.id}"
+        for path in python_files("nous_ledger/protocol")
+        for node in ast.walk(ast.parse(text_of(path)))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in forbidden
+    ]
+    assert calls == []
