@@ -1,0 +1,197 @@
+"""The 120-byte signed record: the leaf of the log.
+
+    offset  0  u8   version = 1
+            1  u16  type
+            3  u32  epoch
+            7  u64  index
+           15  u64  logged_at, milliseconds
+           23  32   body_hash
+           55  32   r
+           87  32   s
+          119  u8   v
+
+Spec:
+    PROTOCOL.md, section "Records".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from nous_ledger.protocol.errors import InputError, RecordError, UnavailableError
+from nous_ledger.protocol.hashing import sha256
+from nous_ledger.protocol.signing import SigningKey, check_signature_shape, verify_signature
+from nous_ledger.protocol.types import (
+    MAX_UINT,
+    Epoch,
+    Hash32,
+    LeafIndex,
+    LogId,
+    UnixMillis,
+)
+
+RECORD_LENGTH: Final = 120
+SIGNED_LENGTH: Final = 55
+RECORD_VERSION: Final = 1
+
+TYPE_KEY: Final = 0
+TYPE_RECEIPT: Final = 1
+TYPE_RECONCILIATION: Final = 2
+TYPE_BINDING: Final = 3
+TYPE_STATEMENT: Final = 4
+TYPE_REDACTION: Final = 5
+
+_TAG_ENTRY: Final = b"nous-ledger/1 entry\x00"
+_LAYOUT: Final = struct.Struct(">BHIQQ32s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One entry of the log.
+
+    Attributes:
+        version: 1.
+        type: record type, 0..65535; unknown types keep an opaque body.
+        epoch: key epoch under which the record is signed.
+        index: zero-based position in the log.
+        logged_at: milliseconds, assigned when the index was.
+        body_hash: SHA-256 of the body.
+        signature: r || s || v, 65 bytes.
+    """
+
+    version: int = RECORD_VERSION
+    type: int
+    epoch: Epoch
+    index: LeafIndex
+    logged_at: UnixMillis
+    body_hash: Hash32
+    signature: bytes
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the 120 bytes of a record.
+
+    Raises:
+        InputError: a value does not fit its place.
+        SignatureError: the signature is malformed or malleable.
+    """
+    check_signature_shape(record.signature)
+    return _signed_part(record) + record.signature
+
+
+def decode_record(data: bytes) -> Record:
+    """Return the record in 120 bytes; the signature is not checked here.
+
+    Raises:
+        RecordError: record-length, record-version (0), record-range.
+        UnavailableError: newer-version (version above 1).
+    """
+    if len(data) != RECORD_LENGTH:
+        raise RecordError("record-length", f"a record has 120 bytes, not {len(data)}")
+    version, type_, epoch, index, logged_at, body_hash = _LAYOUT.unpack_from(data)
+    if version == 0:
+        raise RecordError("record-version", "a record of version 0 does not exist")
+    if version > RECORD_VERSION:
+        raise UnavailableError(
+            "newer-version", f"record version {version}: newer than 1, or damaged; cannot tell"
+        )
+    if index > MAX_UINT or logged_at > MAX_UINT:
+        raise RecordError("record-range", "index or logged_at is larger than 2^53-1")
+    return Record(
+        version=version,
+        type=type_,
+        epoch=epoch,
+        index=index,
+        logged_at=logged_at,
+        body_hash=body_hash,
+        signature=data[SIGNED_LENGTH:],
+    )
+
+
+def record_digest(log_id: LogId, signed_part: bytes) -> Hash32:
+    """Return the digest that a record's signature is over.
+
+    Args:
+        log_id: the log that the record belongs to, 32 bytes.
+        signed_part: the first 55 bytes of the record.
+
+    Raises:
+        InputError: a length is wrong.
+    """
+    if len(log_id) != 32 or len(signed_part) != SIGNED_LENGTH:
+        raise InputError("input", "a record digest takes a 32-byte log id and 55 record bytes")
+    return sha256(_TAG_ENTRY + log_id + signed_part)
+
+
+def leaf_hash(record: bytes) -> Hash32:
+    """Return the Merkle leaf hash of an encoded record.
+
+    Raises:
+        RecordError: record-length.
+    """
+    if len(record) != RECORD_LENGTH:
+        raise RecordError("record-length", f"a record has 120 bytes, not {len(record)}")
+    return sha256(b"\x00" + record)
+
+
+def sign_record(
+    key: SigningKey,
+    log_id: LogId,
+    *,
+    type: int,  # noqa: A002 - the field's name in the protocol
+    epoch: Epoch,
+    index: LeafIndex,
+    logged_at: UnixMillis,
+    body_hash: Hash32,
+) -> bytes:
+    """Return the 120 bytes of a newly signed record.
+
+    Args:
+        key: key of the epoch.
+        log_id: 32 bytes.
+        type: record type, 0..65535.
+        epoch: key epoch in force at the index.
+        index: position in the log.
+        logged_at: milliseconds.
+        body_hash: SHA-256 of the body.
+
+    Raises:
+        InputError: a value does not fit its place.
+    """
+    signed_part = _pack(type, epoch, index, logged_at, body_hash)
+    return signed_part + key.sign(record_digest(log_id, signed_part))
+
+
+def verify_record(data: bytes, log_id: LogId, public_key: bytes) -> Record:
+    """Return the decoded record after checking its signature.
+
+    Args:
+        data: 120 bytes.
+        log_id: the log it must belong to.
+        public_key: compressed key of its epoch, 33 bytes.
+
+    Raises:
+        RecordError: record-length, record-version, record-range.
+        SignatureError: malformed, high-s, bad-recovery-id, mismatch.
+        UnavailableError: newer-version.
+    """
+    record = decode_record(data)
+    verify_signature(record_digest(log_id, data[:SIGNED_LENGTH]), record.signature, public_key)
+    return record
+
+
+def _signed_part(record: Record) -> bytes:
+    if record.version != RECORD_VERSION:
+        raise InputError("input", f"version {record.version} cannot be written")
+    return _pack(record.type, record.epoch, record.index, record.logged_at, record.body_hash)
+
+
+def _pack(type_: int, epoch: int, index: int, logged_at: int, body_hash: bytes) -> bytes:
+    if index > MAX_UINT or logged_at > MAX_UINT or len(body_hash) != 32:
+        raise InputError("input", "a value of the record is outside its range")
+    try:
+        return _LAYOUT.pack(RECORD_VERSION, type_, epoch, index, logged_at, body_hash)
+    except struct.error as error:
+        raise InputError("input", f"a value of the record does not fit: {error}") from error

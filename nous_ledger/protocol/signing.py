@@ -1,0 +1,229 @@
+"""Signatures: recoverable secp256k1 for records and heads, Ed25519 for heads.
+
+This is the only module that touches the elliptic-curve libraries. libsecp256k1
+accepts high-s signatures when it recovers a key, so every path here checks the
+shape of a signature first: r and s in 1..n-1, s <= n/2, recovery id 0 or 1.
+
+Spec:
+    PROTOCOL.md, sections "Signatures" and "Heads".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coincurve import PrivateKey, PublicKey
+from coincurve.context import ffi, lib
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from nous_ledger.protocol.errors import InputError, SignatureError
+from nous_ledger.protocol.hashing import keccak256
+
+SIGNATURE_LENGTH: Final = 65
+CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+HALF_ORDER: Final = CURVE_ORDER // 2
+ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+
+_ORDER_BYTES: Final = CURVE_ORDER.to_bytes(32, "big")
+_HALF_BYTES: Final = HALF_ORDER.to_bytes(32, "big")
+_ZERO: Final = bytes(32)
+
+
+class SigningKey:
+    """A secp256k1 private key that signs 32-byte digests.
+
+    Attributes:
+        public_key: compressed public key, 33 bytes.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        """Load a private key.
+
+        Args:
+            secret: 32 bytes, a number in 1..n-1.
+
+        Raises:
+            InputError: the secret is not a private key.
+        """
+        if len(secret) != 32 or not 1 <= int.from_bytes(secret, "big") < CURVE_ORDER:
+            raise InputError("input", "a secp256k1 private key is 32 bytes in 1..n-1")
+        self._key = PrivateKey(secret)
+        self.public_key: bytes = self._key.public_key.format(compressed=True)
+
+    def __repr__(self) -> str:
+        """Show the public key only: the secret must never reach a log."""
+        return f"SigningKey(public_key={self.public_key.hex()})"
+
+    def sign(self, digest: bytes) -> bytes:
+        """Return r || s || v over a digest, deterministic by RFC 6979.
+
+        Args:
+            digest: 32 bytes.
+
+        Returns:
+            65 bytes: r 32, s 32 (s <= n/2), v in {0, 1}.
+
+        Raises:
+            InputError: the digest is not 32 bytes.
+        """
+        if len(digest) != 32:
+            raise InputError("input", f"a digest has 32 bytes, not {len(digest)}")
+        signature = self.sign_once(digest)
+        counter = 0
+        while signature[64] > 1:  # r >= n, about once in 2**128: sign again with extra data
+            counter += 1
+            signature = self.sign_once(digest, counter)
+        return signature
+
+    def sign_once(self, digest: bytes, counter: int = 0) -> bytes:
+        """Return one RFC 6979 signature, whose recovery id may be 2 or 3.
+
+        Args:
+            digest: 32 bytes.
+            counter: 0 for plain RFC 6979; from 1 on its 32 big-endian bytes are
+                the extra data of the K update.
+
+        Returns:
+            65 bytes: r, s (s <= n/2), recovery id 0..3.
+        """
+        if counter == 0:
+            signed: bytes = self._key.sign_recoverable(digest, hasher=None)
+            return signed
+        extra = ffi.new("unsigned char [32]", counter.to_bytes(32, "big"))
+        nonce = (lib.secp256k1_nonce_function_rfc6979, extra)
+        resigned: bytes = self._key.sign_recoverable(digest, hasher=None, custom_nonce=nonce)
+        return resigned
+
+
+def check_signature_shape(signature: bytes) -> bytes:
+    """Return the signature if it is well formed and not malleable.
+
+    Raises:
+        SignatureError: malformed (not 65 bytes, r or s not in 1..n-1), high-s
+            (s > n/2), bad-recovery-id (v not 0 or 1); in this order.
+    """
+    if len(signature) != SIGNATURE_LENGTH:
+        raise SignatureError("malformed", f"a signature has 65 bytes, not {len(signature)}")
+    r, s = signature[:32], signature[32:64]
+    if not (_ZERO < r < _ORDER_BYTES and _ZERO < s < _ORDER_BYTES):
+        raise SignatureError("malformed", "r or s is outside 1..n-1")
+    if s > _HALF_BYTES:
+        raise SignatureError("high-s", "s is larger than n/2")
+    if signature[64] > 1:
+        raise SignatureError("bad-recovery-id", f"the recovery id is {signature[64]}, not 0 or 1")
+    return signature
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    """Return the compressed public key (33 bytes) that made a signature.
+
+    Args:
+        digest: 32 bytes.
+        signature: r || s || v, 65 bytes.
+
+    Raises:
+        InputError: the digest is not 32 bytes.
+        SignatureError: malformed, high-s, bad-recovery-id; mismatch if no key
+            could have made this signature.
+    """
+    if len(digest) != 32:
+        raise InputError("input", f"a digest has 32 bytes, not {len(digest)}")
+    check_signature_shape(signature)
+    try:
+        key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception as error:
+        raise SignatureError("mismatch", "no key could have made this signature") from error
+    compressed: bytes = key.format(compressed=True)
+    return compressed
+
+
+def verify_signature(digest: bytes, signature: bytes, public_key: bytes) -> bytes:
+    """Return the public key after checking that it made the signature.
+
+    Recovering exactly this key implies that ordinary ECDSA verification succeeds.
+
+    Args:
+        digest: 32 bytes.
+        signature: r || s || v, 65 bytes.
+        public_key: expected key, compressed, 33 bytes.
+
+    Raises:
+        SignatureError: malformed, high-s, bad-recovery-id or mismatch.
+    """
+    if recover(digest, signature) != public_key:
+        raise SignatureError("mismatch", "the signature was made by another key or over other data")
+    return public_key
+
+
+def is_curve_point(public_key: bytes) -> bool:
+    """Return whether 33 bytes are a compressed point of secp256k1."""
+    if len(public_key) != 33 or public_key[0] not in (2, 3):
+        return False
+    try:
+        PublicKey(public_key)
+    except ValueError:
+        return False
+    return True
+
+
+def address_of(public_key: bytes) -> bytes:
+    """Return the 20-byte Ethereum address of a compressed public key.
+
+    Raises:
+        InputError: the bytes are not a point of the curve.
+    """
+    if not is_curve_point(public_key):
+        raise InputError("input", "the public key is not a compressed point of secp256k1")
+    return keccak256(PublicKey(public_key).format(compressed=False)[1:])[12:]
+
+
+class Ed25519Key:
+    """An Ed25519 private key.
+
+    Attributes:
+        public_key: 32 bytes.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        """Load a private key from its 32-byte seed.
+
+        Raises:
+            InputError: the seed is not 32 bytes.
+        """
+        if len(seed) != 32:
+            raise InputError("input", f"an Ed25519 seed has 32 bytes, not {len(seed)}")
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public_key: bytes = self._key.public_key().public_bytes_raw()
+
+    def __repr__(self) -> str:
+        """Show the public key only: the seed must never reach a log."""
+        return f"Ed25519Key(public_key={self.public_key.hex()})"
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte signature over a message."""
+        return self._key.sign(message)
+
+
+def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bytes:
+    """Return the public key after checking its signature over a message.
+
+    Verification is cofactorless and S must be below the group order.
+
+    Args:
+        public_key: 32 bytes.
+        message: the signed bytes.
+        signature: R || S, 64 bytes.
+
+    Raises:
+        SignatureError: malformed (not 64 bytes, or S >= L), mismatch.
+    """
+    if len(signature) != 64:
+        raise SignatureError("malformed", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
+    if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= ED25519_ORDER:
+        raise SignatureError("malformed", "S is not below the group order")
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError) as error:
+        raise SignatureError("mismatch", "the Ed25519 signature does not verify") from error
+    return public_key
