@@ -19,17 +19,18 @@ Spec:
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.encoding import Value, decode, encode
 from nous_ledger.protocol.errors import EncodingError, FormatError, UnavailableError
 from nous_ledger.protocol.note import Note, parse_note
 from nous_ledger.protocol.record import RECORD_LENGTH, RECORD_VERSION
-from nous_ledger.protocol.textform import format_base64, parse_decimal
+from nous_ledger.protocol.textform import parse_decimal
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
 
 MAX_BUNDLE_BYTES: Final = 1024 * 1024
@@ -37,7 +38,7 @@ MAX_EXTRA_BYTES: Final = 256 * 1024
 MAX_KEY_EVENTS: Final = 64
 MAX_PATH_HASHES: Final = 63
 
-_FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
+_FIRST_LINE: Final = b"c2sp.org/tlog-proof@v1"
 _NEWER: Final = re.compile(rb"c2sp\.org/tlog-proof@v[1-9][0-9]*")
 _EXTRA_VERSION: Final = 1
 
@@ -120,23 +121,22 @@ def parse_bundle(data: bytes) -> Bundle:
     if len(data) > MAX_BUNDLE_BYTES:
         raise _wrong(f"{len(data)} bytes are more than {MAX_BUNDLE_BYTES}")
     first, _, rest = data.partition(b"\n")
-    if first != _FIRST_LINE.encode("ascii"):
+    if first != _FIRST_LINE:
         _refuse_first_line(first)
+    extra_line, _, rest = rest.partition(b"\n")
     top, _, checkpoint = rest.partition(b"\n\n")
-    try:
-        lines = top.decode("ascii").split("\n", MAX_PATH_HASHES + 2)
-    except UnicodeDecodeError as error:
-        raise _wrong("a line before the checkpoint is not ASCII") from error
-    if len(lines) < 2 or not lines[0].startswith("extra ") or not lines[1].startswith("index "):
+    index_line, *path_lines = top.split(b"\n", MAX_PATH_HASHES + 1)
+    if not extra_line.startswith(b"extra ") or not index_line.startswith(b"index "):
         raise _wrong("an extra line and an index line must follow the first line")
-    extra = _decode_base64(lines[0][6:])
+    try:  # lenient: that each line is canonical is checked with the whole file below
+        extra = a2b_base64(extra_line[6:])
+        path = tuple(map(a2b_base64, path_lines))
+    except Base64Error as error:
+        raise _wrong("a line is not base64") from error
     record, body, key_events = _decode_extra(extra)
-    index = parse_decimal(lines[1][6:])
-    if index is None:
-        raise _wrong("the index is not a decimal number in 0..2^53-1")
     bundle = Bundle(
-        index=LeafIndex(index),
-        path=tuple(Hash32(_decode_base64(line)) for line in lines[2:]),
+        index=_parse_index(index_line[6:]),
+        path=cast("tuple[Hash32, ...]", path),
         checkpoint=checkpoint,
         record=record,
         body=body,
@@ -162,9 +162,9 @@ def format_bundle(bundle: Bundle) -> bytes:
 
 
 def _render(bundle: Bundle, extra: bytes) -> bytes:
-    lines = [_FIRST_LINE, f"extra {format_base64(extra)}", f"index {bundle.index}"]
-    lines += map(format_base64, bundle.path)
-    return "\n".join(lines).encode("ascii") + b"\n\n" + bundle.checkpoint
+    path = b"".join(map(b2a_base64, bundle.path))  # each with its newline
+    fixed = b"%b\nextra %bindex %d\n" % (_FIRST_LINE, b2a_base64(extra), bundle.index)
+    return b"%b%b\n%b" % (fixed, path, bundle.checkpoint)
 
 
 def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]]:
@@ -183,24 +183,22 @@ def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]
 
 def _key_event(value: Value) -> KeyEventEntry:
     match value:
-        case (bytes(record), bytes(body), tuple(path)):
-            hashes = tuple(Hash32(item) for item in path if isinstance(item, bytes))
-            if len(hashes) == len(path):
-                return KeyEventEntry(record=record, body=body, path=hashes)
+        case (bytes(record), bytes(body), tuple(path)) if {bytes}.issuperset(map(type, path)):
+            return KeyEventEntry(record=record, body=body, path=cast("tuple[Hash32, ...]", path))
     raise _wrong("a key event is not [record, body, path]")
 
 
 def _refuse_first_line(line: bytes) -> NoReturn:
     if _NEWER.fullmatch(line):
         raise _newer("a tlog-proof of another version")
-    raise _wrong(f"the first line is not {_FIRST_LINE}")
+    raise _wrong("the first line is not c2sp.org/tlog-proof@v1")
 
 
-def _decode_base64(text: str) -> bytes:
-    try:
-        return a2b_base64(text)  # its canonical form is checked with the whole file
-    except ValueError as error:
-        raise _wrong("a line is not base64") from error
+def _parse_index(text: bytes) -> LeafIndex:
+    index = parse_decimal(text.decode("latin-1"))
+    if index is None:
+        raise _wrong("the index is not a decimal number in 0..2^53-1")
+    return LeafIndex(index)
 
 
 def _check_record(record: bytes) -> None:

@@ -28,7 +28,7 @@ MAX_NOTE_BYTES: Final = 128 * 1024
 MAX_SIGNATURES: Final = 64
 KEY_ID_LENGTH: Final = 4
 
-_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
+_ALLOWED_OCTETS: Final = bytes([0x0A, *range(0x20, 0x100)])
 _SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
 KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f]+")
 """A key name: no Unicode space, plus sign or control character."""
@@ -73,12 +73,12 @@ def parse_note(data: bytes) -> Note:
     """
     if len(data) > MAX_NOTE_BYTES:
         raise _wrong(f"{len(data)} bytes are more than {MAX_NOTE_BYTES}")
+    if data.translate(None, _ALLOWED_OCTETS):
+        raise _wrong("it has a control character other than newline")
     try:
         whole = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _wrong("not valid UTF-8") from error
-    if _CONTROL.search(whole):
-        raise _wrong("it has a control character other than newline")
     text, separator, tail = whole.rpartition("\n\n")
     if not separator or not tail.endswith("\n"):
         raise _wrong("no empty line before signature lines that end with a newline")
