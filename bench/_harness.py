@@ -1,0 +1,203 @@
+"""Measure a candidate against its baseline in one run, and print figures as one JSON object.
+
+A benchmark is a module `bench/NAME.py` that ends with
+
+    if __name__ == "__main__":
+        sys.exit(run(measure))
+
+where `measure(seconds)` returns its figures, spending about that many seconds in all.
+`scripts/bench NAME` runs it.
+"""
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+DEFAULT_SECONDS = 30.0
+FULL_SECONDS = 300.0
+_BATCH_SECONDS = 0.01
+_LEAST_ROUNDS = 5
+
+Unit = Literal["1/s", "s", "ms", "us"]
+_PER_SECOND: dict[Unit, float] = {"s": 1.0, "ms": 1e3, "us": 1e6}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured value, what it is held against, and whether the bound holds.
+
+    Attributes:
+        name: What was measured.
+        value: The candidate's figure, in `unit`.
+        unit: `1/s` for a rate, else a time per call.
+        baseline: The baseline's figure of the same run, in `unit`.
+        ratio: value / baseline.
+        bound: What the ratio must satisfy, such as `>= 0.5`.
+        holds: Whether it does.
+    """
+
+    name: str
+    value: float
+    unit: Unit
+    baseline: float
+    ratio: float
+    bound: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Median CPU time per call of a candidate and of its baseline, in seconds."""
+
+    candidate: float
+    baseline: float
+
+    def rate(self, name: str, *, at_least: float) -> Figure:
+        """Return calls per second, bounded from below by a share of the baseline's."""
+        value, baseline = 1 / self.candidate, 1 / self.baseline
+        return Figure(
+            name=name,
+            value=value,
+            unit="1/s",
+            baseline=baseline,
+            ratio=value / baseline,
+            bound=f">= {at_least:g}",
+            holds=value / baseline >= at_least,
+        )
+
+    def time(self, name: str, *, at_most: float, unit: Unit = "us") -> Figure:
+        """Return the time per call, bounded from above by a multiple of the baseline's."""
+        ratio = self.candidate / self.baseline
+        return Figure(
+            name=name,
+            value=self.candidate * _PER_SECOND[unit],
+            unit=unit,
+            baseline=self.baseline * _PER_SECOND[unit],
+            ratio=ratio,
+            bound=f"<= {at_most:g}",
+            holds=ratio <= at_most,
+        )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the collector from charging one side for what the other left behind."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _cpu_seconds(call: Callable[[], object], times: int) -> float:
+    """Return the CPU time of `times` calls, which other processes lengthen little."""
+    started = time.process_time_ns()
+    for _ in range(times):
+        call()
+    return (time.process_time_ns() - started) / 1e9
+
+
+def _batch_size(call: Callable[[], object]) -> int:
+    """Return how many calls take about 10 ms; warms the call up on the way."""
+    times = 1
+    while (took := _cpu_seconds(call, times)) < _BATCH_SECONDS / 2:
+        times *= 2
+    return max(1, round(times * _BATCH_SECONDS / took))
+
+
+def compare(
+    candidate: Callable[[], object], baseline: Callable[[], object], *, seconds: float
+) -> Comparison:
+    """Return the median CPU times per call, measured in turns.
+
+    Each round runs a batch of both, the second first in every other round, so that a drift of the
+    machine's clock or load meets both alike.
+
+    Args:
+        candidate: What is measured; its result is discarded.
+        baseline: What it is measured against.
+        seconds: How long to measure; at least five rounds are run.
+    """
+    sides = [(candidate, _batch_size(candidate)), (baseline, _batch_size(baseline))]
+    taken: tuple[list[float], list[float]] = ([], [])
+    ends = time.monotonic() + seconds
+    with _no_garbage_collection():
+        while time.monotonic() < ends or len(taken[0]) < _LEAST_ROUNDS:
+            first = len(taken[0]) % 2
+            for side in (first, 1 - first):
+                call, times = sides[side]
+                taken[side].append(_cpu_seconds(call, times) / times)
+    return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
+
+
+def _command_cpu_seconds(command: Sequence[str]) -> float:
+    """Return the CPU time of a finished process; raise CalledProcessError if it failed."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return usage.ru_utime + usage.ru_stime
+
+
+def compare_commands(
+    candidate: Sequence[str],
+    baseline: Sequence[str],
+    *,
+    without: Sequence[str] | None = None,
+    seconds: float,
+) -> Comparison:
+    """Return the median CPU times of two commands, run in turns as whole processes.
+
+    Args:
+        candidate: The command that is measured, as a list of arguments.
+        baseline: The command it is measured against.
+        without: A command whose median is taken off both, such as an interpreter that does
+            nothing; None takes nothing off.
+        seconds: How long to measure; at least five rounds are run.
+    """
+    commands = [candidate, baseline] if without is None else [candidate, baseline, without]
+    taken: list[list[float]] = [[] for _ in commands]
+    for command in commands:
+        _command_cpu_seconds(command)  # The first run writes bytecode and fills the disk cache.
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends or len(taken[0]) < _LEAST_ROUNDS:
+        for side, command in enumerate(commands):
+            taken[side].append(_command_cpu_seconds(command))
+    medians = [statistics.median(side) for side in taken]
+    idle = 0.0 if without is None else medians[2]
+    return Comparison(candidate=medians[0] - idle, baseline=medians[1] - idle)
+
+
+def as_json(figures: Sequence[Figure]) -> str:
+    """Return the one JSON object that a benchmark prints."""
+    return json.dumps({"figures": [asdict(figure) for figure in figures]})
+
+
+def run(measure: Callable[[float], Sequence[Figure]]) -> int:
+    """Print the figures of a benchmark as JSON and return 0, whether their bounds hold or not.
+
+    Args:
+        measure: Returns the figures, spending about the given number of seconds in all.
+    """
+    parser = argparse.ArgumentParser(description="Print one JSON object with measured figures.")
+    parser.add_argument("--full", action="store_true", help="measure ten times as long")
+    seconds = FULL_SECONDS if parser.parse_args().full else DEFAULT_SECONDS
+    print(as_json(measure(seconds)))
+    return 0
+
+
+# What a benchmark of import times compares with: an interpreter that imports nothing of ours.
+IDLE_PYTHON = (sys.executable, "-I", "-c", "pass")
