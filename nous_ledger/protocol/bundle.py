@@ -27,9 +27,9 @@ from typing import Final, NoReturn, cast
 
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.encoding import Value, decode, encode
-from nous_ledger.protocol.errors import EncodingError, FormatError, UnavailableError
+from nous_ledger.protocol.errors import EncodingError, FormatError, RecordError, UnavailableError
 from nous_ledger.protocol.note import Note, parse_note
-from nous_ledger.protocol.record import RECORD_LENGTH, RECORD_VERSION
+from nous_ledger.protocol.record import decode_record
 from nous_ledger.protocol.textform import parse_decimal
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
 
@@ -102,7 +102,7 @@ class Bundle:
             note = parse_note(self.checkpoint)
             head = parse_checkpoint(note.text)
         except FormatError as error:
-            raise _wrong(error.message, inner=error.code) from error
+            raise _wrong(error.message, error.code) from error
         object.__setattr__(self, "note", note)
         object.__setattr__(self, "head", head)
 
@@ -171,7 +171,7 @@ def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]
     try:
         value = decode(extra, max_bytes=MAX_EXTRA_BYTES)
     except EncodingError as error:
-        raise _wrong(f"extra: {error.message}", inner=error.code) from error
+        raise _wrong(f"extra: {error.message}", error.code) from error
     if isinstance(value, tuple) and value and isinstance(value[0], int):
         if value[0] > _EXTRA_VERSION:
             raise _newer(f"extra of version {value[0]}")
@@ -202,12 +202,10 @@ def _parse_index(text: bytes) -> LeafIndex:
 
 
 def _check_record(record: bytes) -> None:
-    if len(record) != RECORD_LENGTH:
-        raise _wrong(f"a record has 120 bytes, not {len(record)}", inner="record-length")
-    if record[0] == 0:
-        raise _wrong("a record of version 0 does not exist", inner="record-version")
-    if record[0] > RECORD_VERSION:
-        raise _newer(f"record of version {record[0]}")
+    try:
+        decode_record(record)
+    except RecordError as error:
+        raise _wrong(error.message, error.code) from error
 
 
 def _check_path(path: Sequence[bytes]) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nous_ledger.protocol.errors import FormatError, HeadError, InputError, SignatureError
+from nous_ledger.protocol.errors import FormatError, InputError, SignatureError
 from nous_ledger.protocol.note import NoteSignature
 from nous_ledger.protocol.signing import Ed25519Key, verify_ed25519
 from nous_ledger.protocol.types import MAX_UINT, UnixSeconds
@@ -55,8 +55,7 @@ def verify_cosignature(key: VerifierKey, text: str, signature: NoteSignature) ->
 
     Raises:
         FormatError: vkey-format, if the key makes no such cosignatures.
-        SignatureError: malformed (not 72 bytes), mismatch.
-        HeadError: head-time (the time is above 2^53-1).
+        SignatureError: malformed (not 72 bytes, or a time above 2^53-1), mismatch.
     """
     if key.kind != KIND_COSIGNATURE:
         raise FormatError("vkey-format", f"a key of kind {key.kind:#04x} is not a cosigner key")
@@ -65,7 +64,7 @@ def verify_cosignature(key: VerifierKey, text: str, signature: NoteSignature) ->
         raise SignatureError("malformed", f"a cosignature has 76 bytes, not {len(payload) + 4}")
     timestamp = UnixSeconds(int.from_bytes(payload[:8], "big"))
     if timestamp > MAX_UINT:
-        raise HeadError("head-time", "the cosignature's time is above 2^53-1")
+        raise SignatureError("malformed", "the cosignature's time is above 2^53-1")
     verify_ed25519(key.material, cosigned_message(text, timestamp), payload[8:])
     return timestamp
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint
 from nous_ledger.protocol.eip712 import head_digest
-from nous_ledger.protocol.errors import HeadError, InputError, SignatureError
+from nous_ledger.protocol.errors import InputError, SignatureError
 from nous_ledger.protocol.note import Note, NoteSignature, format_note
 from nous_ledger.protocol.signing import (
     Ed25519Key,
@@ -70,14 +70,13 @@ def decode_head_signature(payload: bytes) -> HeadSignature:
         payload: the bytes after the key id.
 
     Raises:
-        SignatureError: malformed (not 77 bytes).
-        HeadError: head-time (the timestamp is above 2^53-1).
+        SignatureError: malformed (not 77 bytes, or a timestamp above 2^53-1).
     """
     if len(payload) != HEAD_PAYLOAD_LENGTH:
         raise SignatureError("malformed", f"a 0xff line has 81 bytes, not {len(payload) + 4}")
     timestamp, epoch = _PREFIX.unpack_from(payload)
     if timestamp > MAX_UINT:
-        raise HeadError("head-time", "the head's time is above 2^53-1")
+        raise SignatureError("malformed", "the head's time is above 2^53-1")
     return HeadSignature(timestamp=timestamp, epoch=epoch, signature=payload[_PREFIX.size :])
 
 

@@ -29,9 +29,9 @@ MAX_SIGNATURES: Final = 64
 KEY_ID_LENGTH: Final = 4
 
 _ALLOWED_OCTETS: Final = bytes([0x0A, *range(0x20, 0x100)])
-_SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
-KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f]+")
-"""A key name: no Unicode space, plus sign or control character."""
+KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
+"""A key name: no Unicode space, plus sign, control character or lone surrogate."""
+_SIGNATURE_LINE: Final = re.compile(rf"— ({KEY_NAME.pattern}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
