@@ -102,7 +102,7 @@ def _install(wheel: Path, folder: Path) -> Path:
     clean = folder / "venv"
     venv.create(clean, with_pip=True)
     commands = clean / "bin"
-    install = "-I -m pip install --quiet --prefer-binary --constraint".split()
+    install = ["-I", "-m", "pip", "install", "--quiet", "--prefer-binary", "--constraint"]
     _run([commands / "python", *install, versions, wheel], folder)
     return commands
 
