@@ -365,23 +365,3 @@ def check_body_in_record(body: Body, record: Record) -> None:
 def _check_below(value: int, bound: int, name: str) -> None:
     if value >= bound:
         raise BodyError("index-order", f"{name} ({value}) speaks of records that come later")
-
-
-__all__ = [
-    "BODY_CLASSES",
-    "Binding",
-    "Body",
-    "Bucket",
-    "KeyEvent",
-    "KindSums",
-    "Predecessor",
-    "Receipt",
-    "Reconciliation",
-    "Redaction",
-    "Statement",
-    "StatementRow",
-    "check_body_hash",
-    "check_body_in_record",
-    "decode_body",
-    "encode_body",
-]

@@ -142,10 +142,11 @@ def decode(
             max_array_len=max_items,
             max_map_len=max_items,
         )
-        canonical = _is_canonical(value, 1, limits) and msgpack.packb(value) == data
-    except Exception:  # noqa: BLE001 - whatever the lenient reader refuses, the strict one names
-        canonical = False
-    return value if canonical else decode_strictly(data, limits)
+        if _is_canonical(value, 1, limits) and msgpack.packb(value) == data:
+            return value
+    except Exception:  # noqa: BLE001, S110 - what this reader refuses, the strict one names
+        pass
+    return decode_strictly(data, limits)
 
 
 def decode_strictly(data: bytes, limits: tuple[int, int, int]) -> Value:
@@ -299,7 +300,9 @@ class _Decoder:
     def _take(self, length: int) -> bytes:
         end = self.at + length
         if end > len(self.data):
-            raise self._error("truncated", f"{length} bytes expected, {len(self.data) - self.at} left")
+            raise self._error(
+                "truncated", f"{length} bytes expected, {len(self.data) - self.at} left"
+            )
         taken = self.data[self.at : end]
         self.at = end
         return taken

@@ -44,7 +44,7 @@ def _read(field: Field, item: Value) -> Any:
 
 def _within(name: str, error: BodyError | EncodingError) -> BodyError | EncodingError:
     """Return the same error with the field's name before its message."""
-    return type(error)(error.code, f"{name}: {error.message}", **error.attrs)
+    return type(error)(error.code, f"{name}: {error.message}", hint=error.hint, field=name)
 
 
 def _lay_out_wire(fields: tuple[Field, ...]) -> Callable[[Any], dict[int, Any]]:
@@ -137,7 +137,8 @@ class MapShape(Shape):
         for field in cls.FIELDS:
             if field.required and field.name not in known:
                 raise BodyError("missing-field", f"{field.name} is required")
-        return cls(**known, extensions=tuple(extensions))
+        known["extensions"] = tuple(extensions)
+        return cls(**known)
 
 
 class RowShape(Shape):

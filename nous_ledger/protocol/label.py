@@ -179,7 +179,9 @@ def check_exact_allowed(
         raise LabelError("exact-not-allowed", "an unsplit or media bucket forbids EXACT")
     hidden = [b for b in usage if b.kind == REASONING and b.reported != 0]
     if hidden and not all((b.method or "").endswith("+split") for b in exact):
-        raise LabelError("exact-not-allowed", "hidden reasoning allows EXACT by a +split method only")
+        raise LabelError(
+            "exact-not-allowed", "hidden reasoning allows EXACT by a +split method only"
+        )
 
 
 def verdict(bucket: Bucket, metering: int) -> Verdict:

@@ -205,11 +205,15 @@ class Receipt(MapShape):
         if (self.import_ is None) != (self.source != _IMPORT):
             raise ReceiptError("field-conflict", "import is present iff the source is import")
         if self.upstream is None and self.source == _PROXY and self.status != _REFUSED:
-            raise ReceiptError("field-conflict", "a proxied call that was not refused has an upstream")
+            raise ReceiptError(
+                "field-conflict", "a proxied call that was not refused has an upstream"
+            )
         if self.metering == _NO_METERING and not (
             self.usage is None and self.provider_total is None and self.raw_usage_hash is None
         ):
-            raise ReceiptError("field-conflict", "an unmetered call has no usage, total or usage hash")
+            raise ReceiptError(
+                "field-conflict", "an unmetered call has no usage, total or usage hash"
+            )
         usage = self.usage or ()
         check_usage(usage)
         check_exact_allowed(usage, self.status, self.api, self.anomalies or ())

@@ -42,7 +42,9 @@ class Registry:
         try:
             return self._numbers[name]
         except KeyError:
-            raise InputError("input", f"{name!r} is not one of {', '.join(self._numbers)}") from None
+            raise InputError(
+                "input", f"{name!r} is not one of {', '.join(self._numbers)}"
+            ) from None
 
     def __contains__(self, number: object) -> bool:
         """Return whether a number is listed."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
-from coincurve.context import ffi, lib
+from coincurve.context import ffi, lib  # type: ignore[attr-defined]
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -219,7 +219,9 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bytes
         SignatureError: malformed (not 64 bytes, or S >= L), mismatch.
     """
     if len(signature) != 64:
-        raise SignatureError("malformed", f"an Ed25519 signature has 64 bytes, not {len(signature)}")
+        raise SignatureError(
+            "malformed", f"an Ed25519 signature has 64 bytes, not {len(signature)}"
+        )
     if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= ED25519_ORDER:
         raise SignatureError("malformed", "S is not below the group order")
     try:
