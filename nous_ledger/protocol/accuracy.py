@@ -32,10 +32,10 @@ from nous_ledger.protocol.hashing import (
     commit_request,
     commit_response,
 )
-from nous_ledger.protocol.label import BOUNDED, EXACT, Bucket, Verdict, verdict
+from nous_ledger.protocol.label import BOUNDED, EXACT, Bucket, Verdict
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import Record
-from nous_ledger.protocol.report import BucketVerdict
+from nous_ledger.protocol.report import verdicts_of
 from nous_ledger.protocol.signing import address_of, recover
 from nous_ledger.protocol.types import LogId, SubjectId, UnixSeconds
 
@@ -136,21 +136,6 @@ def verify_binding(binding: Binding, log_id: LogId) -> bytes:
     if any(binding.wallet) and signer != binding.wallet:
         raise SignatureError("mismatch", "the binding is not signed by its wallet")
     return signer
-
-
-def verdicts_of(receipt: Receipt) -> tuple[BucketVerdict, ...]:
-    """Return what arithmetic says about each bucket of a receipt."""
-    return tuple(
-        BucketVerdict(
-            kind=bucket.kind,
-            label=bucket.label,
-            reported=bucket.reported,
-            lower=bucket.lower,
-            upper=bucket.upper,
-            verdict=verdict(bucket, receipt.metering),
-        )
-        for bucket in receipt.usage or ()
-    )
 
 
 def check_commitments(receipt: Receipt, content: Content) -> tuple[str, ...]:

@@ -94,14 +94,16 @@ class MapShape(Shape):
 
     __slots__ = ()
 
-    BY_KEY: ClassVar[dict[int, Field]] = {}
+    READERS: ClassVar[dict[int, tuple[str, Field | None]]] = {}
+    REQUIRED: ClassVar[frozenset[str]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
     extensions: tuple[tuple[int, Value], ...]
 
     def __init_subclass__(cls) -> None:
         """Lay the field table out, by name and by key."""
         super().__init_subclass__()
-        cls.BY_KEY = {field.key: field for field in cls.FIELDS}
+        cls.READERS = {f.key: (f.name, None if f.kind.plain else f) for f in cls.FIELDS}
+        cls.REQUIRED = frozenset(field.name for field in cls.FIELDS if field.required)
         cls._to_wire = _lay_out_wire(cls.FIELDS)
 
     def to_wire(self) -> dict[int, Any]:
@@ -125,19 +127,21 @@ class MapShape(Shape):
             raise BodyError("empty-value", "an empty map is left out instead")
         known: dict[str, Any] = {}
         extensions: list[tuple[int, Value]] = []
-        table = cls.BY_KEY
+        readers = cls.READERS
         for key, item in value.items():
-            field = table.get(key)
-            if field is not None:
-                known[field.name] = item if field.kind.plain else _read(field, item)
+            reader = readers.get(key)
+            if reader is not None:
+                name, nested = reader
+                known[name] = item if nested is None else _read(nested, item)
             elif key < FIRST_EXTENSION_KEY:
                 raise EncodingError("unknown-field", f"key {key} is not defined here")
             else:
                 extensions.append((key, item))
-        for field in cls.FIELDS:
-            if field.required and field.name not in known:
-                raise BodyError("missing-field", f"{field.name} is required")
-        known["extensions"] = tuple(extensions)
+        if not cls.REQUIRED <= known.keys():
+            missing = ", ".join(sorted(cls.REQUIRED - known.keys()))
+            raise BodyError("missing-field", f"required: {missing}")
+        if extensions:
+            known["extensions"] = tuple(extensions)
         return cls(**known)
 
 

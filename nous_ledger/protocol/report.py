@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from nous_ledger.protocol.bodies import Body
 from nous_ledger.protocol.jsonform import body_to_json, record_to_json
-from nous_ledger.protocol.label import Verdict
+from nous_ledger.protocol.label import Verdict, verdict
+from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import Record
 from nous_ledger.protocol.registries import KIND, LABEL
 from nous_ledger.protocol.types import LeafCount, LeafIndex, LogId, UnixSeconds
@@ -57,6 +58,21 @@ class BucketVerdict:
     verdict: Verdict
 
 
+def verdicts_of(receipt: Receipt) -> tuple[BucketVerdict, ...]:
+    """Return what arithmetic says about each bucket of a receipt."""
+    return tuple(
+        BucketVerdict(
+            kind=bucket.kind,
+            label=bucket.label,
+            reported=bucket.reported,
+            lower=bucket.lower,
+            upper=bucket.upper,
+            verdict=verdict(bucket, receipt.metering),
+        )
+        for bucket in receipt.usage or ()
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The result of verifying one bundle.
@@ -74,7 +90,6 @@ class Report:
         witnessed_time: seconds since which the quorum has witnessed the head.
         record: the record.
         body: its decoded body; None if withheld, opaque or not valid.
-        verdicts: arithmetic on each bucket of a receipt.
         notes: what else the reader should know.
         accuracy_required: whether the caller asked for accuracy.
     """
@@ -91,9 +106,13 @@ class Report:
     witnessed_time: UnixSeconds | None
     record: Record
     body: Body | None
-    verdicts: tuple[BucketVerdict, ...]
     notes: tuple[str, ...]
     accuracy_required: bool
+
+    @property
+    def verdicts(self) -> tuple[BucketVerdict, ...]:
+        """What arithmetic says about each bucket of a receipt; empty for other bodies."""
+        return verdicts_of(self.body) if isinstance(self.body, Receipt) else ()
 
     def answers(self) -> tuple[tuple[str, Answer], ...]:
         """Return the four answers with their names, in the order of the questions."""

@@ -10,6 +10,7 @@ Spec:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
@@ -156,6 +157,7 @@ def verify_signature(digest: bytes, signature: bytes, public_key: bytes) -> byte
     return public_key
 
 
+@lru_cache(maxsize=256)
 def is_curve_point(public_key: bytes) -> bool:
     """Return whether 33 bytes are a compressed point of secp256k1."""
     if len(public_key) != 33 or public_key[0] not in (2, 3):

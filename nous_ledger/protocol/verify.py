@@ -18,7 +18,6 @@ from nous_ledger.protocol.accuracy import (
     check_accuracy,
     check_commitments,
     read_body,
-    verdicts_of,
 )
 from nous_ledger.protocol.bodies import Body, check_body_hash
 from nous_ledger.protocol.bundle import Bundle, parse_bundle
@@ -56,7 +55,6 @@ from nous_ledger.protocol.report import (
     LATER_ROTATION,
     NOT_WITNESSED,
     Answer,
-    BucketVerdict,
     Outcome,
     Report,
 )
@@ -145,7 +143,6 @@ class _Run:
         self.head: HeadSignature | None = None
         self.witnessed: UnixSeconds | None = None
         self.body: Body | None = None
-        self.verdicts: tuple[BucketVerdict, ...] = ()
         self.notes: list[str] = []
 
     def decide(self, name: str, error: LedgerError) -> None:
@@ -276,7 +273,6 @@ class _Run:
             if not isinstance(body, Receipt):
                 name = RECORD_TYPE.name_of(self.record.type)
                 raise UnavailableError("no-receipt", f"the record is a {name}")
-            self.verdicts = verdicts_of(body)
             self.notes += check_commitments(body, content)
             check_accuracy(body, content, recount, required=required)
         except LedgerError as error:
@@ -298,7 +294,6 @@ class _Run:
             witnessed_time=self.witnessed,
             record=self.record,
             body=self.body,
-            verdicts=self.verdicts,
             notes=(*self.notes, LATER_ROTATION),
             accuracy_required=required,
         )

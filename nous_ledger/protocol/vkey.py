@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -58,6 +59,8 @@ class VerifierKey:
     def __post_init__(self) -> None:
         """Refuse a key that could not be written as a vkey."""
         expected = compute_key_id(self.name, self.kind, self.material)
+        if len(self.key_id) != KEY_ID_LENGTH:
+            raise _wrong(f"a key id has 4 bytes, not {len(self.key_id)}")
         length = self._material_length()
         if length is None:
             return  # other kinds make their key ids in other ways
@@ -123,6 +126,7 @@ def format_vkey(key: VerifierKey) -> str:
     return f"{key.name}+{key.key_id.hex()}+{encoded}"
 
 
+@lru_cache(maxsize=256)
 def make_vkey(name: str, kind: int, material: bytes) -> VerifierKey:
     """Return a key with the key id that belongs to it.
 
@@ -156,8 +160,6 @@ def head_vkey(origin: str, log_id: LogId) -> VerifierKey:
     Raises:
         FormatError: vkey-format.
     """
-    if len(log_id) != 32:
-        raise _wrong(f"a log id has 32 bytes, not {len(log_id)}")
     return make_vkey(origin, KIND_HEAD, HEAD_PREFIX + log_id)
 
 
