@@ -96,8 +96,8 @@ def test_the_median_function_is_short(packages: tuple[str, ...]) -> None:
 
 
 def test_the_core_opens_and_prints_nothing() -> None:
-    """Import contracts cannot see builtins that do I/O or run code."""
-    forbidden = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
+    """Import contracts cannot see builtins that do I/O."""
+    forbidden = {"__import__", "breakpoint", "input", "open", "print"}
     calls = [
         f"{path.name}:{node.lineno}: {node.func.id}"
         for path in python_files("nous_ledger/protocol")

@@ -1,0 +1,65 @@
+"""The harness reports what its clocks saw, and says whether a bound holds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bench._harness import IDLE_PYTHON, Comparison, as_json, compare, compare_commands
+
+
+def _work(rounds: int) -> int:
+    return sum(number * number for number in range(rounds))
+
+
+def test_twice_the_work_takes_about_twice_the_time() -> None:
+    seen = compare(lambda: _work(4_000), lambda: _work(2_000), seconds=0.5)
+    assert 1.5 < seen.candidate / seen.baseline < 2.6
+
+
+def test_commands_are_compared_less_what_both_share() -> None:
+    def command(rounds: int) -> tuple[str, ...]:
+        return (sys.executable, "-I", "-c", f"sum(n * n for n in range({rounds}))")
+
+    seen = compare_commands(
+        command(4_000_000), command(2_000_000), without=IDLE_PYTHON, seconds=0.1
+    )
+    assert 1.4 < seen.candidate / seen.baseline < 2.8
+
+
+def test_a_command_that_fails_is_no_measurement() -> None:
+    failing = (sys.executable, "-I", "-c", "raise SystemExit(3)")
+    with pytest.raises(subprocess.CalledProcessError):
+        compare_commands(failing, IDLE_PYTHON, seconds=0.1)
+
+
+@pytest.mark.parametrize(("bound", "holds"), [(0.4, True), (0.5, True), (0.6, False)])
+def test_a_rate_holds_from_its_bound_upwards(bound: float, holds: bool) -> None:
+    figure = Comparison(candidate=0.5, baseline=0.25).rate("sign", at_least=bound)
+    assert (figure.value, figure.baseline, figure.ratio) == (2.0, 4.0, 0.5)
+    assert figure.holds is holds
+
+
+@pytest.mark.parametrize(("bound", "holds"), [(1.9, False), (2.0, True), (2.1, True)])
+def test_a_time_holds_up_to_its_bound(bound: float, holds: bool) -> None:
+    figure = Comparison(candidate=0.5, baseline=0.25).time("verify", at_most=bound, unit="ms")
+    assert (figure.value, figure.baseline, figure.ratio) == (500.0, 250.0, 2.0)
+    assert figure.holds is holds
+
+
+def test_figures_are_one_json_object() -> None:
+    figure = Comparison(candidate=0.5, baseline=0.25).rate("sign", at_least=0.5)
+    assert json.loads(as_json([figure])) == {
+        "figures": [
+            {
+                "name": "sign",
+                "value": 2.0,
+                "unit": "1/s",
+                "baseline": 4.0,
+                "ratio": 0.5,
+                "bound": ">= 0.5",
+                "holds": True,
+            }
+        ]
+    }
