@@ -6,6 +6,7 @@ Spec:
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, pack_checked
@@ -220,7 +221,7 @@ class StatementRow(RowShape):
     def check_rules(self) -> None:
         """Raise BodyError if kinds are out of order or unmetered exceeds calls."""
         kinds = [row.kind for row in self.kinds]
-        if any(a >= b for a, b in zip(kinds, kinds[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(kinds)):
             raise BodyError("bad-order", "the kinds of a statement row ascend strictly")
         if self.unmetered > self.calls:
             raise BodyError("field-conflict", "more calls were unmetered than made")
@@ -258,7 +259,7 @@ class Statement(MapShape):
         if self.first_seq > self.last_seq:
             raise BodyError("field-conflict", "the range of a statement is empty")
         keys = [row.sort_key() for row in self.rows]
-        if any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(keys)):
             raise BodyError("bad-order", "rows are sorted by provider, model and source")
         calls = sum(row.calls for row in self.rows)
         if calls != self.last_seq - self.first_seq + 1:

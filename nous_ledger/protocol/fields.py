@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from nous_ledger.protocol.encoding import Value, encode
+from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, Value, decode, encode
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.kinds import Kind
 
@@ -94,6 +95,8 @@ class MapShape(Shape):
 
     __slots__ = ()
 
+    DEPTH: ClassVar[int] = 1
+    """How deep this map stands in its body; the body itself has depth 1."""
     READERS: ClassVar[dict[int, tuple[str, Field | None]]] = {}
     REQUIRED: ClassVar[frozenset[str]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
@@ -199,7 +202,7 @@ def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
         absent = "" if field.required else f"{field.name} is None or "
         lines.append(f"    if not ({absent}{guard}): check({number}, {field.name})")
     if issubclass(cls, MapShape):
-        lines.append("    if extensions: check_extensions(extensions)")
+        lines.append("    if extensions: check_extensions(self, extensions)")
     head = f"def __init__({', '.join(parameters)}):"
     return _define("__init__", [head, *lines, "    self.check_rules()"], scope)
 
@@ -217,10 +220,16 @@ def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:
     return check
 
 
-def _check_extensions(extensions: tuple[tuple[int, Value], ...]) -> None:
+def _check_extensions(shape: MapShape, extensions: tuple[tuple[int, Value], ...]) -> None:
+    """Hold extensions to the limits of the encoding: what is made can be read again."""
     keys = [key for key, _ in extensions]
-    if keys[0] < FIRST_EXTENSION_KEY or any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+    if keys[0] < FIRST_EXTENSION_KEY or any(a >= b for a, b in pairwise(keys)):
         raise BodyError("bad-order", "extension keys are 64 or more and ascend strictly")
+    present = sum(getattr(shape, field.name) is not None for field in shape.FIELDS)
+    if present + len(keys) > MAX_ITEMS:
+        raise EncodingError("limit", f"a map of more than {MAX_ITEMS} fields")
+    for _, value in extensions:
+        decode(encode(value), max_depth=MAX_DEPTH - shape.DEPTH)
 
 
 def extension_bytes(shape: Shape) -> int:

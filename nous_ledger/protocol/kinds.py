@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Protocol
 
 from nous_ledger.protocol.encoding import FORBIDDEN_CHARACTERS, Value
@@ -218,7 +219,7 @@ class ListOf:
             raise BodyError("bad-value", f"{len(value)} items are more than {self.high}")
         for item in value:
             self.item.check(item)
-        if self.ascending and any(a >= b for a, b in zip(value, value[1:], strict=False)):
+        if self.ascending and any(a >= b for a, b in pairwise(value)):
             raise BodyError("bad-order", "the items are not strictly ascending")
 
     def to_wire(self, value: Any) -> Any:

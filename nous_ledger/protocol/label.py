@@ -84,6 +84,7 @@ class Bucket(MapShape):
     count: int | None = None
     extensions: tuple[tuple[int, Value], ...] = ()
 
+    DEPTH: ClassVar[int] = 3
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field(1, "kind", Enum(KIND), required=True),
         Field(2, "reported", Uint()),

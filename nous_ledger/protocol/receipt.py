@@ -64,6 +64,7 @@ class Context(MapShape):
     tag: str | None = None
     extensions: tuple[tuple[int, Value], ...] = ()
 
+    DEPTH: ClassVar[int] = 2
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field(1, "session", Text(256)),
         Field(2, "project", Text(256)),
@@ -95,6 +96,7 @@ class ImportInfo(MapShape):
     occurred_at: int | None = None
     extensions: tuple[tuple[int, Value], ...] = ()
 
+    DEPTH: ClassVar[int] = 2
     FIELDS: ClassVar[tuple[Field, ...]] = (
         Field(1, "importer", Text(64), required=True),
         Field(2, "version", Text(64), required=True),
