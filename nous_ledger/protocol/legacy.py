@@ -126,6 +126,9 @@ def verify_legacy_record(
 ) -> LegacyRecord:
     """Return the record if its signed leaf stands for it and for nothing else.
 
+    Spec:
+        PROTOCOL.md V2-2 to V2-8.
+
     Args:
         record: the record as served.
         public_key: the gateway's key, from a source other than the host under audit.
@@ -146,6 +149,9 @@ def verify_legacy_summary(
 ) -> LegacySummary:
     """Return the summary after checking its signature.
 
+    Spec:
+        PROTOCOL.md V2-13.
+
     Raises:
         LegacyError: legacy-signature, or legacy-unsigned for "".
     """
@@ -165,6 +171,9 @@ def audit_legacy(
     trusted: LegacyRoot | None = None,
 ) -> LegacyReport:
     """Return what can be said about a whole nous-v2 log.
+
+    Spec:
+        PROTOCOL.md V2-1 to V2-12.
 
     Args:
         records: all records in the order of the tree, first fetched or later

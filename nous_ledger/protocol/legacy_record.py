@@ -95,8 +95,11 @@ def parse_legacy_record(fields: Mapping[str, object]) -> LegacyRecord:
     """Return the record in one row of `GET /api/records`.
 
     Only what is needed to hash the row is demanded here: a row with "007" for a
-    count is still a row that the old gateway signed, and `legacy_ambiguities`
+    count is still a row that the old gateway signed, and `legacy_confusions`
     reports it. Other keys of the row are ignored.
+
+    Spec:
+        PROTOCOL.md V2-1, V2-2.
 
     Args:
         fields: the parsed JSON object.
@@ -110,10 +113,8 @@ def parse_legacy_record(fields: Mapping[str, object]) -> LegacyRecord:
     row_id = fields.get("id")
     if type(row_id) is not int or not 0 <= row_id <= MAX_UINT:
         raise LegacyError("legacy-format", "id is not an integer in 0..2^53-1")
-    for name in (*_TEXTS, *_NUMBERS):
-        if name not in fields:
-            raise LegacyError("legacy-format", f"{name} is missing", record_id=row_id)
     leaf, signature = (check_legacy_text(fields.get(name), name) for name in _PROOFS)
+    _check_members(fields)
     timestamp, user_hash, provider = (_text(fields, name) for name in _TEXTS)
     numbers = [_scalar(fields, name) for name in _NUMBERS]
     return LegacyRecord(
@@ -178,6 +179,9 @@ def format_legacy_number(value: LegacyNumber) -> str:
 def legacy_confusions(record: LegacyRecord) -> tuple[str, ...]:
     """Return one reason for each field that is not of its type.
 
+    Spec:
+        PROTOCOL.md V2-2.
+
     Returns:
         Reasons in field order; empty when time, user hash and numbers are as
         the protocol means them.
@@ -194,7 +198,11 @@ def legacy_confusions(record: LegacyRecord) -> tuple[str, ...]:
 
 
 def legacy_ambiguity(record: LegacyRecord) -> str:
-    """Return why a leaf stands for more than this record, or "" if it does not."""
+    """Return why a leaf stands for more than this record, or "" if it does not.
+
+    Spec:
+        PROTOCOL.md V2-4.
+    """
     preimage = legacy_preimage(record)
     if preimage.count("|") != _SEPARATORS:
         return "a field contains '|': other fields give the same leaf"
@@ -224,11 +232,21 @@ def check_legacy_text(value: object, name: str) -> str:
     return value
 
 
+def _check_members(fields: Mapping[str, object]) -> None:
+    for name in (*_TEXTS, *_NUMBERS):
+        if name not in fields:
+            raise LegacyError("legacy-format", f"{name} is missing")
+    for name in (*_TEXTS, "model", *_NUMBERS):
+        value = fields.get(name)
+        if isinstance(value, str):
+            check_legacy_text(value, name)
+
+
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
         raise LegacyError("legacy-type-confused", f"{name} is not a string")
-    return check_legacy_text(value, name)
+    return value
 
 
 def _model(fields: Mapping[str, object]) -> str:
@@ -237,9 +255,7 @@ def _model(fields: Mapping[str, object]) -> str:
 
 def _scalar(fields: Mapping[str, object], name: str) -> LegacyNumber:
     value = fields[name]
-    if isinstance(value, str):
-        return check_legacy_text(value, name)
-    if value is None or isinstance(value, int | float):
+    if value is None or isinstance(value, str | int | float):
         return value
     raise LegacyError("legacy-type-confused", f"{name} is not a JSON scalar")
 

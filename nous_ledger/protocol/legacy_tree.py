@@ -103,6 +103,9 @@ def legacy_root(leaves: Sequence[str]) -> str:
 def verify_legacy_root(leaves: Sequence[str], root: str, count: int) -> LegacyRoot:
     """Return the root after computing it from its leaves.
 
+    Spec:
+        PROTOCOL.md V2-10.
+
     Args:
         leaves: 64 hex digits each, in log order.
         root: stated root; "" and "empty" both stand for no leaves.
@@ -127,6 +130,9 @@ def verify_legacy_inclusion(
     The sides of the path follow from index and count and are not taken from the
     proof. Index and count are only as good as their source: the root covers
     neither.
+
+    Spec:
+        PROTOCOL.md V2-11.
 
     Args:
         leaf: leaf hash, computed from the record by the caller.

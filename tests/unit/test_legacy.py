@@ -1,4 +1,7 @@
-"""Verification and audit of nous-v2 logs, and the failures of that system a verifier can show."""
+"""Verification and audit of nous-v2 logs, and the failures of that system a verifier can show.
+
+Requirements: V2-3, V2-5, V2-6, V2-7, V2-8, V2-9, V2-12, V2-13.
+"""
 
 import base64
 import hashlib

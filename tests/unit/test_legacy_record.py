@@ -1,4 +1,7 @@
-"""nous-v2 records: parsing, numbers as JavaScript prints them, what a leaf leaves open."""
+"""nous-v2 records: parsing, numbers as JavaScript prints them, what a leaf leaves open.
+
+Requirements: V2-1, V2-2, V2-4.
+"""
 
 import hashlib
 from typing import Any
@@ -139,6 +142,11 @@ def test_leaf_and_signature_are_strings(name: str, value: object) -> None:
 @pytest.mark.parametrize("value", ["x" * 4_097, "\ud800"], ids=["too-long", "surrogate"])
 def test_unhashable_text_is_a_format_error(name: str, value: str) -> None:
     assert refused_code(**{name: value}) == "legacy-format"
+
+
+def test_a_format_error_comes_before_a_confused_type() -> None:
+    assert refused_code(timestamp=5, provider="x" * 4_097) == "legacy-format"
+    assert refused_code(timestamp=5, input_tokens="\ud800") == "legacy-format"
 
 
 def test_the_longest_text_is_accepted() -> None:

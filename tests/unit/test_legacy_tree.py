@@ -1,4 +1,7 @@
-"""The tree of nous-v2 against a naive recursion, and the readings of its roots."""
+"""The tree of nous-v2 against a naive recursion, and the readings of its roots.
+
+Requirements: V2-10, V2-11.
+"""
 
 import hashlib
 from typing import Any
