@@ -37,8 +37,10 @@ from nous_ledger.protocol.jsonform import body_from_json, body_to_json
 from nous_ledger.protocol.note import format_note, parse_note
 from nous_ledger.protocol.policy import Policy, format_policy, parse_policy
 from nous_ledger.protocol.record import Record, decode_record, encode_record
+from nous_ledger.protocol.report import Report
 from nous_ledger.protocol.signing import CURVE_ORDER
 from nous_ledger.protocol.textform import format_base64, parse_base64, parse_decimal
+from nous_ledger.protocol.verify import verify_bundle
 from nous_ledger.protocol.vkey import format_vkey, parse_vkey
 from tests.property import fuzzing
 from tests.property.fuzzing import Target, byte_mutator, json_mutator, value_mutator
@@ -166,6 +168,16 @@ def check_policy(policy: Policy, data: bytes) -> None:
     assert len(policy.logs) <= data.count(b"log")
 
 
+def check_report(report: Report, data: bytes) -> None:
+    """What is established is ours; only lines to be ignored and a body may be missing."""
+    json.dumps(report.to_json())
+    if report.exit_code() == 0:
+        given = parse_bundle(data)
+        body = LOG.bodies[LOG.records.index(given.record)]
+        assert given.body == body or (given.body, report.accuracy.code) == (b"", "withheld")
+        assert given.note.text == NOTE.text
+
+
 def check_legacy_record(record: legacy.LegacyRecord, data: bytes) -> None:
     """A row that parses can be hashed and examined, whatever stands in it."""
     row = json.loads(data)
@@ -283,6 +295,12 @@ TARGETS = [
         mutate=byte_mutator(POLICY, policy_text(LOG, "none")),
     ),
     bytes_target("parse_bundle", parse_bundle, format_bundle, bundle_mutator()),
+    Target(
+        name="verify_bundle",
+        read=partial(verify_bundle, policy=parse_policy(POLICY)),
+        check=check_report,
+        mutate=bundle_mutator(),
+    ),
     Target(
         name="decode_head_signature",
         read=decode_head_signature,
