@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn, cast
 
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
-from nous_ledger.protocol.encoding import Value, decode, encode
+from nous_ledger.protocol.encoding import MAX_BODY_BYTES, Value, decode, encode
 from nous_ledger.protocol.errors import EncodingError, FormatError, RecordError, UnavailableError
 from nous_ledger.protocol.note import Note, parse_note
 from nous_ledger.protocol.record import decode_record
@@ -92,11 +92,11 @@ class Bundle:
         if not 0 <= self.index <= MAX_UINT:
             raise _wrong(f"index {self.index} is outside 0..2^53-1")
         _check_path(self.path)
-        _check_record(self.record)
+        _check_record(self.record, self.body)
         if len(self.key_events) > MAX_KEY_EVENTS:
             raise _wrong(f"more than {MAX_KEY_EVENTS} key events")
         for event in self.key_events:
-            _check_record(event.record)
+            _check_record(event.record, event.body)
             _check_path(event.path)
         try:
             note = parse_note(self.checkpoint)
@@ -130,10 +130,10 @@ def parse_bundle(data: bytes) -> Bundle:
         raise _wrong("an extra line and an index line must follow the first line")
     try:  # lenient: that each line is canonical is checked with the whole file below
         extra = a2b_base64(extra_line[6:])
+        record, body, key_events = _decode_extra(extra)
         path = tuple(map(a2b_base64, path_lines))
     except Base64Error as error:
         raise _wrong("a line is not base64") from error
-    record, body, key_events = _decode_extra(extra)
     bundle = Bundle(
         index=_parse_index(index_line[6:]),
         path=cast("tuple[Hash32, ...]", path),
@@ -201,7 +201,9 @@ def _parse_index(text: bytes) -> LeafIndex:
     return LeafIndex(index)
 
 
-def _check_record(record: bytes) -> None:
+def _check_record(record: bytes, body: bytes) -> None:
+    if len(body) > MAX_BODY_BYTES:
+        raise _wrong(f"a body of {len(body)} bytes is too long", "limit")
     try:
         decode_record(record)
     except RecordError as error:

@@ -7,7 +7,7 @@ The second signs the EIP-712 struct of log id, epoch, leaf count, root and time.
 Count and root stand in the note text only, so the two lines cannot disagree.
 
 Spec:
-    PROTOCOL.md, sections "Heads" and "EIP-712".
+    PROTOCOL.md, section "The head" (HEAD-1 to HEAD-8, HEAD-14 to HEAD-16).
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint
+from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from nous_ledger.protocol.eip712 import head_digest
-from nous_ledger.protocol.errors import InputError, SignatureError
-from nous_ledger.protocol.note import Note, NoteSignature, format_note
+from nous_ledger.protocol.errors import HeadError, InputError, SignatureError
+from nous_ledger.protocol.note import (
+    Note,
+    NoteSignature,
+    find_signatures,
+    format_note,
+    parse_note,
+)
 from nous_ledger.protocol.signing import (
     Ed25519Key,
     SigningKey,
@@ -48,6 +54,21 @@ class HeadSignature:
     timestamp: UnixSeconds
     epoch: Epoch
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHead:
+    """A head whose two log signatures have been verified.
+
+    Attributes:
+        checkpoint: origin, leaf count and root.
+        epoch: key epoch that signed it.
+        timestamp: seconds; when it was signed.
+    """
+
+    checkpoint: Checkpoint
+    epoch: Epoch
+    timestamp: UnixSeconds
 
 
 def encode_head_signature(signature: HeadSignature) -> bytes:
@@ -114,6 +135,57 @@ def verify_text_signature(text: str, key: VerifierKey, signature: NoteSignature)
     """
     verify_ed25519(key.material, text.encode("utf-8"), signature.payload)
     return signature
+
+
+def only_line(note: Note, key: VerifierKey) -> NoteSignature:
+    """Return the one line of a log's key; the line is not verified.
+
+    Raises:
+        HeadError: missing-kind, duplicate-line.
+    """
+    lines = find_signatures(note, key.name, key.key_id)
+    if not lines:
+        raise HeadError("missing-kind", f"the log's line of kind {key.kind:#04x} is missing")
+    if len(lines) > 1:
+        raise HeadError(
+            "duplicate-line", f"{len(lines)} lines of the log's key of kind {key.kind:#04x}"
+        )
+    return lines[0]
+
+
+def verify_head(
+    data: bytes, *, origin: str, log_id: LogId, epoch: Epoch, public_key: bytes, ed25519: bytes
+) -> SignedHead:
+    """Return what a head says after checking both lines with the keys of its epoch.
+
+    For callers that know the log's keys: its owner, or a reader that has verified
+    the key history up to the head's leaf count.
+
+    Args:
+        data: the note.
+        origin: origin of the log.
+        log_id: 32 bytes.
+        epoch: key epoch over the head's leaves.
+        public_key: secp256k1 key of the epoch, compressed, 33 bytes.
+        ed25519: Ed25519 key of the epoch, 32 bytes.
+
+    Raises:
+        FormatError: note-format, checkpoint-format.
+        HeadError: head-origin, missing-kind, duplicate-line, head-epoch.
+        SignatureError: malformed, high-s, bad-recovery-id, mismatch.
+    """
+    note = parse_note(data)
+    checkpoint = parse_checkpoint(note.text)
+    if checkpoint.origin != origin:
+        raise HeadError("head-origin", f"the head is of {checkpoint.origin}, not of {origin}")
+    line = only_line(note, head_vkey(origin, log_id))
+    signature = decode_head_signature(line.payload)
+    if signature.epoch != epoch:
+        raise HeadError("head-epoch", f"the head is of epoch {signature.epoch}, not {epoch}")
+    verify_head_signature(checkpoint, log_id, signature, public_key)
+    text_key = ed25519_vkey(origin, ed25519)
+    verify_text_signature(note.text, text_key, only_line(note, text_key))
+    return SignedHead(checkpoint=checkpoint, epoch=epoch, timestamp=signature.timestamp)
 
 
 def sign_head(

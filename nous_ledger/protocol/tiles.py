@@ -245,8 +245,11 @@ def decode_bodies(data: bytes, width: int) -> tuple[bytes, ...]:
         width: how many bodies it has, 1..256.
 
     Raises:
-        EncodingError: limit (a body above 32,768 bytes), truncated, trailing.
+        EncodingError: limit (a body above 32,768 bytes, or a bundle above its
+            limit), truncated, trailing.
     """
+    if len(data) > MAX_BODIES_BUNDLE_BYTES:
+        raise EncodingError("limit", f"{len(data)} bytes are more than {MAX_BODIES_BUNDLE_BYTES}")
     bodies: list[bytes] = []
     at = 0
     for _ in range(width):

@@ -61,6 +61,8 @@ class VerifierKey:
         expected = compute_key_id(self.name, self.kind, self.material)
         if len(self.key_id) != KEY_ID_LENGTH:
             raise _wrong(f"a key id has 4 bytes, not {len(self.key_id)}")
+        if not self.material:
+            raise _wrong("it has no key material")
         length = self._material_length()
         if length is None:
             return  # other kinds make their key ids in other ways

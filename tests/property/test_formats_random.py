@@ -57,7 +57,7 @@ def test_checkpoints(origin: str, count: int, root: bytes) -> None:
     assert parse_checkpoint(format_checkpoint(checkpoint)) == checkpoint
 
 
-@given(names, st.integers(0, 255), st.binary(max_size=60))
+@given(names, st.integers(0, 255), st.binary(min_size=1, max_size=60))
 def test_vkeys(name: str, kind: int, material: bytes) -> None:
     lengths = {0x01: 32, 0x04: 32, 0x06: 1312}
     assume(len(material) == lengths.get(kind, len(material)))

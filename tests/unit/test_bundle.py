@@ -191,7 +191,7 @@ def test_extra_data_of_another_shape_is_refused(extra: Value) -> None:
         (encode((1, RECORD, b"", ())) + b"\x00", "trailing"),
         (b"\xdc\x00\x01\x01", "non-minimal"),
         (b"\x91" * 6 + b"\x01", "limit"),
-        (encode((1, RECORD, bytes(256 * 1024), ())), "limit"),
+        (encode((1, RECORD, b"", ((RECORD, bytes(32_000), ()),) * 9)), "limit"),
         (encode((1, RECORD, b"", (ENTRY,) * 65)), "limit"),
     ],
 )
@@ -277,12 +277,19 @@ def test_an_index_out_of_range_is_refused(index: int) -> None:
 
 
 def test_bundles_over_the_limits_are_not_written() -> None:
-    too_long = replace(BUNDLE, body=bytes(256 * 1024))
-    assert code_of(format_bundle, too_long) == "not-a-bundle"
     events = tuple(
         KeyEventEntry(record=EVENT.record, body=bytes(4_000), path=EVENT.path) for _ in range(64)
     )
     assert code_of(format_bundle, replace(BUNDLE, key_events=events)) == "not-a-bundle"
+
+
+def test_bodies_of_up_to_32_kib() -> None:
+    longest, longer = bytes(32_768), bytes(32_769)
+    events = (replace(EVENT, body=longest),)
+    bundle = replace(BUNDLE, body=longest, key_events=events)
+    assert parse_bundle(format_bundle(bundle)) == bundle
+    refused(with_extra((1, RECORD, longer, (ENTRY,))), "limit")
+    refused(with_extra((1, RECORD, b"", ((RECORD, longer, ()),))), "limit")
 
 
 def test_every_flipped_bit_is_refused_or_read_as_another_bundle() -> None:

@@ -10,13 +10,15 @@ from nous_ledger.protocol.checkpoint import (
 )
 from nous_ledger.protocol.head import (
     HeadSignature,
+    SignedHead,
     decode_head_signature,
     encode_head_signature,
     sign_head,
+    verify_head,
     verify_head_signature,
     verify_text_signature,
 )
-from nous_ledger.protocol.note import NoteSignature, parse_note
+from nous_ledger.protocol.note import Note, NoteSignature, format_note, parse_note
 from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, Hash32, LeafCount, LogId, UnixSeconds
 from tests.refusals import code_of
@@ -239,3 +241,63 @@ def test_another_ed25519_key_makes_another_line() -> None:
     )
     assert lines_of(other)[0].key_id != lines_of(sign())[0].key_id
     assert lines_of(other)[1] == lines_of(sign())[1]
+
+
+def check(
+    data: bytes,
+    *,
+    origin: str = small_log.ORIGIN,
+    log_id: LogId = small_log.LOG_ID,
+    epoch: int = 0,
+    public_key: bytes = small_log.KEY.public_key,
+    ed25519: bytes = small_log.ED25519.public_key,
+) -> SignedHead:
+    return verify_head(
+        data,
+        origin=origin,
+        log_id=log_id,
+        epoch=Epoch(epoch),
+        public_key=public_key,
+        ed25519=ed25519,
+    )
+
+
+def with_lines(*lines: NoteSignature, text: str = KNOWN_TEXT) -> bytes:
+    return format_note(Note(text=text, signatures=lines))
+
+
+def test_a_head_by_the_keys_of_its_epoch() -> None:
+    head = SignedHead(checkpoint=KNOWN, epoch=Epoch(0), timestamp=small_log.TIME)
+    assert check(sign()) == head
+    text_line, head_line = lines_of(sign())
+    assert check(with_lines(head_line, text_line)) == head
+    stranger = NoteSignature(name=small_log.ORIGIN, key_id=b"abcd", payload=b"x")
+    assert check(with_lines(text_line, stranger, head_line)) == head
+
+
+def test_other_origins_logs_epochs_and_keys_are_refused() -> None:
+    data = sign()
+    assert code_of(check, data, origin="other.example") == "head-origin"
+    assert code_of(check, data, log_id=LogId(bytes(32))) == "missing-kind"
+    assert code_of(check, data, epoch=1) == "head-epoch"
+    assert code_of(check, data, public_key=small_log.WITNESSES[0].public_key) == "mismatch"
+    assert code_of(check, data, ed25519=bytes(32)) == "missing-kind"
+    assert code_of(check, data[:-1]) == "note-format"
+    text_line, head_line = lines_of(data)
+    longer = with_lines(text_line, head_line, text=KNOWN_TEXT + "extension\n")
+    assert code_of(check, longer) == "checkpoint-format"
+
+
+def test_each_log_line_stands_there_once() -> None:
+    text_line, head_line = lines_of(sign())
+    assert code_of(check, with_lines(text_line)) == "missing-kind"
+    assert code_of(check, with_lines(head_line)) == "missing-kind"
+    assert code_of(check, with_lines(text_line, head_line, head_line)) == "duplicate-line"
+    assert code_of(check, with_lines(text_line, text_line, head_line)) == "duplicate-line"
+
+
+def test_a_text_line_of_other_text_is_refused() -> None:
+    other = Checkpoint(origin=KNOWN.origin, leaf_count=LeafCount(8), root=KNOWN.root)
+    text_line, _ = lines_of(sign(other))
+    _, head_line = lines_of(sign())
+    assert code_of(check, with_lines(text_line, head_line)) == "mismatch"

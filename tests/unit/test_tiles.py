@@ -208,13 +208,21 @@ def test_other_entries_are_not_encoded() -> None:
 
 def test_bodies_round_trip() -> None:
     longest = b"\x80" + bytes(32_767)
-    for bodies in ((b"body",), (b"", b"x", b""), (longest,), (longest,) * 256):
+    for bodies in ((b"body",), (b"", b"x", b""), (longest,), (longest,) * 255):
         data = encode_bodies(bodies)
         assert len(data) == sum(2 + len(body) for body in bodies) <= MAX_BODIES_BUNDLE_BYTES
         assert decode_bodies(data, len(bodies)) == bodies
         assert code_of(decode_bodies, data, len(bodies) + 1) == "truncated"
         assert code_of(decode_bodies, data[:-1], len(bodies)) == "truncated"
         assert code_of(decode_bodies, data + b"\x00", len(bodies)) == "trailing"
+
+
+def test_the_largest_bundle_of_bodies() -> None:
+    bodies = (b"\x80" + bytes(32_767),) * 256
+    data = encode_bodies(bodies)
+    assert len(data) == MAX_BODIES_BUNDLE_BYTES
+    assert decode_bodies(data, 256) == bodies
+    assert code_of(decode_bodies, data + b"\x00", 256) == "limit"
 
 
 def test_bodies_that_are_too_long_are_refused() -> None:
