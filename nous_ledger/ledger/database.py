@@ -1,0 +1,164 @@
+"""The SQLite file of a ledger: its schema, how it is opened, what its errors mean.
+
+    records     leaf index -> the 120 bytes that are hashed into the tree
+    bodies      leaf index -> the body; a missing row is a body that was erased
+    raw_usage   leaf index -> the provider's usage values as they came; erasable too
+    nodes       position   -> a node of the tree; a node never changes
+    key_events  which leaves are key events
+    receipts    receipt id -> leaf index, and the hash of the call's opening
+    subjects    pseudonym  -> the end of its chain of receipts
+    heads       leaf count -> the newest signed head over that many leaves
+    intents     receipt id -> a call that was admitted and has no receipt yet
+
+The write-ahead log is synced at every commit (`synchronous=FULL`), and other
+connections see a commit only after that: what can be read is durable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.errors import LedgerUseError, StoreContentError, StoreError
+from nous_ledger.ledger.files import PRIVATE_FILE, os_errors
+from nous_ledger.protocol.errors import LedgerError
+
+APPLICATION_ID: Final = 0x4E4C4544  # "NLED"
+SCHEMA_VERSION: Final = 1
+BUSY_TIMEOUT_S: Final = 20.0
+
+_SCHEMA: Final = """
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY CHECK (id = 1), log_id BLOB NOT NULL, origin TEXT NOT NULL
+) STRICT;
+CREATE TABLE records (leaf INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;
+CREATE TABLE bodies (leaf INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE raw_usage (leaf INTEGER PRIMARY KEY, usage BLOB NOT NULL) STRICT;
+CREATE TABLE nodes (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+CREATE TABLE key_events (leaf INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE receipts (
+    id BLOB PRIMARY KEY, leaf INTEGER NOT NULL, opening_hash BLOB
+) STRICT, WITHOUT ROWID;
+CREATE TABLE subjects (
+    subject BLOB PRIMARY KEY, next_seq INTEGER NOT NULL, last_body_hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE heads (
+    leaf_count INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, note BLOB NOT NULL
+) STRICT;
+CREATE TABLE intents (
+    id BLOB PRIMARY KEY, draft BLOB NOT NULL, opening_hash BLOB
+) STRICT, WITHOUT ROWID;
+"""
+
+_CODES: Final = {
+    sqlite3.SQLITE_BUSY: "store-locked",
+    sqlite3.SQLITE_LOCKED: "store-locked",
+    sqlite3.SQLITE_FULL: "store-full",
+    sqlite3.SQLITE_READONLY: "store-unwritable",
+    sqlite3.SQLITE_PERM: "store-unwritable",
+    sqlite3.SQLITE_CANTOPEN: "store-unwritable",
+    sqlite3.SQLITE_IOERR: "store-io",
+}
+_CORRUPT: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
+)
+
+
+def create_database(path: Path, log_id: bytes, origin: str) -> None:
+    """Make an empty database where no file stands.
+
+    Raises:
+        LedgerUseError: already-exists.
+        StoreError: store-unwritable, store-full, store-io.
+    """
+    try:
+        with os_errors(path, FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+    except FileExistsError as error:
+        raise LedgerUseError("already-exists", f"{path} exists already") from error
+    with sqlite_errors(path), contextlib.closing(_connect(path, read_only=False)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
+        connection.execute("INSERT INTO log VALUES (1, ?, ?)", (log_id, origin))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+
+def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Return a connection to a database of this version, which any thread may use in turn.
+
+    Raises:
+        LedgerUseError: not-a-ledger, if there is no such file.
+        StoreContentError: store-foreign, store-corrupt.
+        StoreError: store-newer, store-locked, store-unwritable, store-io.
+    """
+    if not path.is_file():
+        raise LedgerUseError("not-a-ledger", f"there is no ledger in {path.parent}")
+    with sqlite_errors(path):
+        connection = _connect(path, read_only=read_only)
+        try:
+            _check_version(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextlib.contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into errors of ours.
+
+    Raises:
+        StoreError: store-locked, store-full, store-unwritable, store-io.
+        StoreContentError: store-corrupt.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(path, error) from error
+
+
+def _translated(path: Path, error: sqlite3.Error) -> LedgerError:
+    # An extended code has its primary code in the low byte.
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if primary == sqlite3.SQLITE_NOTADB:
+        return StoreContentError("store-foreign", f"{path} is not a database: {error}")
+    if primary in _CORRUPT:
+        return StoreContentError("store-corrupt", f"{path}: {error}")
+    return StoreError(_CODES.get(primary, "store-io"), f"{path}: {error}")
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rw"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,  # transactions begin and end where the code says so
+        check_same_thread=False,
+    )
+    for pragma in (
+        "synchronous = FULL",
+        "fullfsync = ON",  # macOS: a plain fsync does not reach the disk there
+        "checkpoint_fullfsync = ON",
+        "secure_delete = ON",  # an erased body is overwritten
+        "trusted_schema = OFF",
+        "wal_autocheckpoint = 4000",
+        "journal_size_limit = 67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _check_version(path: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID or version < 1:
+        raise StoreContentError("store-foreign", f"{path} is a database of another program")
+    if version > SCHEMA_VERSION:
+        raise StoreError("store-newer", f"{path} has schema {version}, newer than {SCHEMA_VERSION}")

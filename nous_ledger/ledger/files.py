@@ -1,0 +1,160 @@
+"""Files that must be private, whole or absent: keys, and what names them.
+
+A file is written beside its place, made durable, and then moved there: a crash
+leaves the old file or the new one, never a part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shlex
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.errors import KeyFileError, LedgerUseError, StoreError
+
+PRIVATE_FILE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+_OTHERS: Final = 0o077
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can enter; an empty one becomes private.
+
+    Raises:
+        KeyFileError: key-permissions, if the folder holds files and is open to others.
+        LedgerUseError: already-exists, if something else stands there.
+        StoreError: store-unwritable.
+    """
+    with os_errors(folder):
+        try:
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True)
+            fsync_folder(folder.parent)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise LedgerUseError("already-exists", f"{folder} is not a folder") from None
+            if not any(folder.iterdir()):
+                folder.chmod(PRIVATE_FOLDER)
+    check_private_folder(folder)
+
+
+def check_private_folder(folder: Path) -> None:
+    """Refuse a folder that others than its owner can enter.
+
+    Raises:
+        KeyFileError: key-permissions.
+        StoreError: store-unwritable.
+    """
+    with os_errors(folder):
+        _check_mode(folder, folder.stat().st_mode, "700")
+
+
+def read_private_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file that nobody but its owner can reach.
+
+    Args:
+        path: the file.
+        max_bytes: most bytes it may have.
+
+    Raises:
+        KeyFileError: key-missing, key-permissions, key-format (longer, or no file).
+        StoreError: store-unwritable, if it cannot be opened.
+    """
+    try:
+        with os_errors(path, FileNotFoundError, IsADirectoryError), path.open("rb") as file:
+            _check_mode(path, os.fstat(file.fileno()).st_mode, "600")
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise KeyFileError("key-missing", f"there is no key file {path}") from error
+    except IsADirectoryError as error:
+        raise KeyFileError("key-format", f"{path} is a folder, not a key file") from error
+    if len(data) > max_bytes:
+        raise KeyFileError("key-format", f"{path} is longer than a key file can be")
+    return data
+
+
+def write_new_file(path: Path, data: bytes) -> None:
+    """Write a private file where none stands; durable when this returns.
+
+    Raises:
+        LedgerUseError: already-exists.
+        StoreError: store-unwritable.
+    """
+    with _written_beside(path, data) as beside:
+        try:
+            os.link(beside, path)  # unlike a rename, this never replaces a file
+        except FileExistsError as error:
+            raise LedgerUseError("already-exists", f"{path} exists already") from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a private file, replacing the one that stands there; durable when this returns.
+
+    Raises:
+        StoreError: store-unwritable.
+    """
+    with _written_beside(path, data) as beside:
+        beside.replace(path)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def os_errors(path: Path, *expected: type[OSError]) -> Iterator[None]:
+    """Turn what the system refuses into an error of ours.
+
+    Args:
+        path: what the work is about.
+        expected: errors whose meaning the caller knows; they pass as they are.
+
+    Raises:
+        StoreError: store-full, store-unwritable.
+    """
+    try:
+        yield
+    except expected:
+        raise
+    except OSError as error:
+        code = "store-full" if error.errno in _NO_ROOM else "store-unwritable"
+        raise StoreError(code, f"{path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a durable private file in the folder of `path`; gone afterwards if not moved."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os_errors(path, FileExistsError):
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield beside
+            beside.unlink(missing_ok=True)
+            fsync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _check_mode(path: Path, mode: int, wanted: str) -> None:
+    if stat.S_IMODE(mode) & _OTHERS:
+        raise KeyFileError(
+            "key-permissions",
+            f"{path} has mode {stat.S_IMODE(mode):03o}: others than its owner can reach it",
+            hint=f"run: chmod {wanted} {shlex.quote(str(path))}",
+        )

@@ -1,0 +1,120 @@
+"""Who a log is, read from its key events and compared with the keys at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from nous_ledger.ledger.errors import KeyFileError, StoreContentError
+from nous_ledger.ledger.keys import LogKeys
+from nous_ledger.ledger.store import View
+from nous_ledger.protocol.bodies import KeyEvent, check_body_hash, decode_body
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id
+from nous_ledger.protocol.record import TYPE_KEY, verify_record
+from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.types import Epoch, LeafIndex, LogId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A log and its keys in force.
+
+    Attributes:
+        log_id: 32 bytes.
+        origin: name of the log.
+        max_merge_delay_s: seconds within which a head covers every record.
+        heartbeat_s: most seconds between two heads.
+        epoch: the key epoch in force.
+        key_event: the leaf that began it.
+        secp256k1: public key of the epoch, 33 bytes.
+        ed25519: public key of the epoch, 32 bytes.
+    """
+
+    log_id: LogId
+    origin: str
+    max_merge_delay_s: int
+    heartbeat_s: int
+    epoch: Epoch
+    key_event: LeafIndex
+    secp256k1: bytes
+    ed25519: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """The private keys of the epoch in force, ready for use.
+
+    Attributes:
+        secp256k1: signs records and heads.
+        ed25519: signs heads.
+        log_secret: keys the pseudonyms, 32 bytes.
+    """
+
+    secp256k1: SigningKey
+    ed25519: Ed25519Key
+    log_secret: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, keys: LogKeys, identity: Identity) -> Self:
+        """Return the signer of a log.
+
+        Raises:
+            KeyFileError: key-mismatch, if the keys are not those in force.
+        """
+        signer = cls(
+            secp256k1=keys.signing_key(),
+            ed25519=keys.ed25519_key(),
+            log_secret=keys.log_secret,
+        )
+        public = (signer.secp256k1.public_key, signer.ed25519.public_key)
+        if public != (identity.secp256k1, identity.ed25519):
+            raise KeyFileError(
+                "key-mismatch",
+                f"the log {identity.origin} is signed by {identity.secp256k1.hex()},"
+                f" the keys at hand are {public[0].hex()}",
+            )
+        return signer
+
+
+def read_identity(view: View) -> Identity:
+    """Return who the log in a database is.
+
+    Raises:
+        StoreContentError: store-corrupt, if genesis, log id and origin do not agree
+            or a key event is damaged.
+    """
+    log_id, origin = view.log()
+    leaves = view.key_events()
+    if not leaves or leaves[0] != 0:
+        raise StoreContentError("store-corrupt", "the log does not begin with its genesis")
+    genesis, last = _key_event(view, leaves[0], log_id), _key_event(view, leaves[-1], log_id)
+    own_id = compute_log_id(
+        genesis.origin or "", genesis.secp256k1, genesis.ed25519, genesis.next_hash or ZERO_HASH
+    )
+    if (own_id, genesis.origin) != (log_id, origin):
+        raise StoreContentError("store-corrupt", "the genesis is that of another log")
+    return Identity(
+        log_id=own_id,
+        origin=origin,
+        max_merge_delay_s=genesis.max_merge_delay_s or 0,
+        heartbeat_s=genesis.heartbeat_s or 0,
+        epoch=view.decoded(leaves[-1]).epoch,
+        key_event=leaves[-1],
+        secp256k1=last.secp256k1,
+        ed25519=last.ed25519,
+    )
+
+
+def _key_event(view: View, leaf: LeafIndex, log_id: bytes) -> KeyEvent:
+    body = view.body(leaf)
+    try:
+        event = decode_body(TYPE_KEY, body)
+        if not isinstance(event, KeyEvent):  # pragma: no cover - decode_body keeps to the type
+            raise TypeError
+        check_body_hash(verify_record(view.record(leaf), LogId(log_id), event.secp256k1), body)
+    except LedgerError as error:
+        raise StoreContentError(
+            "store-corrupt", f"the key event at {leaf} is damaged: {error.message}"
+        ) from error
+    return event

@@ -1,0 +1,307 @@
+"""The ledger: append receipts, sign heads, prove and read.
+
+    with Ledger.open("ledger") as ledger:
+        logged = ledger.append_receipt(draft)
+        proof = ledger.prove(logged.index)
+
+What a call returns is durable. Any number of threads may use one ledger, and any
+number of processes may open the same folder: they extend one log.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from nous_ledger.ledger.committer import GroupCommitter
+from nous_ledger.ledger.creation import DATABASE_NAME, KEYS_NAME, NewLog, create_log
+from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.files import check_private_folder
+from nous_ledger.ledger.heads import check_store, is_due
+from nous_ledger.ledger.identity import Identity, Signer, read_identity
+from nous_ledger.ledger.keys import LogKeys, generate_keys, read_log_keys
+from nous_ledger.ledger.model import Appended, Clock, Draft, Intent
+from nous_ledger.ledger.reader import LedgerReader
+from nous_ledger.ledger.sequencer import (
+    AppendWork,
+    HeadWork,
+    IntentWork,
+    Outcome,
+    Sequencer,
+    Work,
+    check_draft,
+    check_opening_hash,
+)
+from nous_ledger.ledger.store import Store
+from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.hashing import subject_id
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.types import Hash32, SubjectId
+
+DEFAULT_MERGE_DELAY_S: Final = 60
+DEFAULT_HEARTBEAT_S: Final = 86_400
+MAX_TOGETHER: Final = 4_096
+"""Most receipts of one `append_many`."""
+
+
+def system_clock() -> int:
+    """Return the system's time in milliseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1_000_000
+
+
+class Ledger(LedgerReader):
+    """One log in one folder, open in this process.
+
+    Attributes:
+        read_only: whether nothing can be signed or written.
+        notices: what the owner should be told after `create`.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, identity: Identity, signer: Signer | None, clock: Clock
+    ) -> None:
+        """Put a ledger together; `create` and `open` do."""
+        super().__init__(folder, store, identity)
+        self.read_only: bool = signer is None
+        self.notices: tuple[str, ...] = ()
+        self._clock = clock
+        self._signer = signer
+        self._committer: GroupCommitter | None = None
+        self._helpers: Executor | None = None
+        if signer is not None:
+            if (os.cpu_count() or 1) > 1:
+                self._helpers = ThreadPoolExecutor(1, thread_name_prefix="nous-ledger-sign")
+            self._sequencer = Sequencer(identity, signer, clock, self._helpers)
+            self._committer = GroupCommitter(self._run)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        *,
+        next_key_out: Path | str | None,
+        origin: str | None = None,
+        passphrase: str | None = None,
+        max_merge_delay_s: int = DEFAULT_MERGE_DELAY_S,
+        heartbeat_s: int = DEFAULT_HEARTBEAT_S,
+        keys: LogKeys | None = None,
+        clock: Clock = system_clock,
+    ) -> Self:
+        """Make a new log and return its ledger; a failure leaves nothing behind.
+
+        Spec:
+            PROTOCOL.md KEY-1, KEY-2.
+
+        Args:
+            folder: made with mode 700; may exist if it holds no ledger.
+            next_key_out: file for the private key that the first rotation will
+                reveal, outside the folder; None makes a log that can never rotate.
+            origin: name of the log, 1..255 of `[a-z0-9._~/-]`; None for a random one.
+            passphrase: seals both key files.
+            max_merge_delay_s: seconds within which a head covers every record, from 1.
+            heartbeat_s: most seconds between two heads, from 1.
+            keys: secrets of the log; None for fresh ones.
+            clock: the time in milliseconds.
+
+        Raises:
+            InputError: an argument is out of range.
+            LedgerUseError: already-exists.
+            KeyFileError: key-in-use, key-permissions.
+            StoreError: the files could not be written.
+        """
+        new = NewLog(
+            folder=Path(folder),
+            origin=origin,
+            keys=keys or generate_keys(),
+            fresh=keys is None,
+            next_key_out=None if next_key_out is None else Path(next_key_out),
+            passphrase=passphrase,
+            max_merge_delay_s=max_merge_delay_s,
+            heartbeat_s=heartbeat_s,
+            now=clock(),
+        )
+        notices = create_log(new)
+        ledger = cls._opened(Path(folder), new.keys, clock)
+        ledger.notices = notices
+        return ledger
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        passphrase: str | None = None,
+        read_only: bool = False,
+        clock: Clock = system_clock,
+    ) -> Self:
+        """Return the ledger in a folder.
+
+        Args:
+            folder: the folder.
+            passphrase: needed if the key file is sealed.
+            read_only: read no keys; then nothing can be appended or signed.
+            clock: the time in milliseconds.
+
+        Raises:
+            LedgerUseError: not-a-ledger.
+            KeyFileError: key-missing, key-permissions, key-passphrase, key-format,
+                key-mismatch.
+            StoreError: store-newer, store-locked, store-unwritable, store-io.
+            StoreContentError: store-foreign, store-corrupt.
+        """
+        folder = Path(folder)
+        if not (folder / DATABASE_NAME).is_file():
+            raise LedgerUseError("not-a-ledger", f"there is no ledger in {folder}")
+        if read_only:
+            return cls._opened(folder, None, clock)
+        check_private_folder(folder)
+        return cls._opened(folder, read_log_keys(folder / KEYS_NAME, passphrase), clock)
+
+    @classmethod
+    def _opened(cls, folder: Path, keys: LogKeys | None, clock: Clock) -> Self:
+        store = Store(folder / DATABASE_NAME, read_only=keys is None)
+        try:
+            with store.read() as view:
+                identity = read_identity(view)
+                check_store(view, identity.origin)
+            signer = None if keys is None else Signer.of(keys, identity)
+        except BaseException:
+            store.close()
+            raise
+        return cls(folder, store, identity, signer, clock)
+
+    def close(self) -> None:
+        """Finish what was submitted, then close; a second call does nothing."""
+        if self._committer is not None:
+            self._committer.close()
+        if self._helpers is not None:
+            self._helpers.shutdown()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def head_interval_s(self) -> float:
+        """Seconds after which `head` is to be asked for again to keep the log's promises."""
+        return min(self.max_merge_delay_s, self.heartbeat_s) / 2
+
+    def subject(self, kind: int, credential: bytes) -> SubjectId:
+        """Return the pseudonym of a caller.
+
+        Args:
+            kind: what the credential is, 1..7.
+            credential: its bytes.
+
+        Raises:
+            InputError: the kind is out of range.
+            LedgerUseError: read-only.
+        """
+        return subject_id(self._signing().log_secret, kind, credential)
+
+    def append_receipt(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> Appended:
+        """Log one receipt and return it once it is durable.
+
+        The intent of the same id, if there is one, is fulfilled by the same
+        transaction. Index, time, subject_seq and subject_prev are assigned here.
+
+        Args:
+            draft: the receipt; what it says of its place in the chain is replaced.
+            opening_hash: what is kept of the call's opening, 32 bytes.
+            raw_usage: the values that raw_usage_hash is over.
+
+        Raises:
+            InputError: opening_hash or raw_usage do not fit the receipt.
+            EncodingError: limit, if the body is too long.
+            LedgerUseError: duplicate-receipt, read-only, closed, other-process.
+            StoreError: overloaded; or the database could not be written.
+        """
+        made = Draft(
+            receipt=draft,
+            opening_hash=None if opening_hash is None else Hash32(opening_hash),
+            raw_usage=tuple(raw_usage),
+        )
+        return self._append(check_draft(made))[0]
+
+    def append_many(self, drafts: Sequence[Receipt]) -> tuple[Appended, ...]:
+        """Log some receipts in one transaction, all or none of them.
+
+        Args:
+            drafts: at most 4,096, in the order in which they are to stand.
+
+        Raises:
+            InputError: too many.
+            EncodingError, LedgerUseError, StoreError: as `append_receipt`.
+        """
+        if len(drafts) > MAX_TOGETHER:
+            raise InputError("input", f"{len(drafts)} receipts are more than {MAX_TOGETHER}")
+        return self._append(*(Draft(receipt=draft) for draft in drafts))
+
+    def begin_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> None:
+        """Note durably that a call was admitted, before it is made.
+
+        Args:
+            draft: the receipt that the call gets if nothing more is heard of it.
+            opening_hash: as in `append_receipt`.
+
+        Raises:
+            InputError, LedgerUseError, StoreError: as `append_receipt`.
+        """
+        check_opening_hash(opening_hash)
+        kept = None if opening_hash is None else Hash32(opening_hash)
+        self._do(IntentWork(intent=Intent(draft=draft, opening_hash=kept)))
+
+    def head(self) -> bytes:
+        """Return a signed head over every record that is durable now.
+
+        It is signed anew if the log has grown or half of the heartbeat has passed,
+        and stored before it is returned. Read-only, it is the newest stored head.
+
+        Raises:
+            LedgerUseError: closed, other-process.
+            StoreError, StoreContentError: the database could not be used.
+        """
+        with self._store.read() as view:
+            stored, leaf_count = view.last_head(), view.leaf_count()
+        due = is_due(stored, leaf_count, self._clock(), self.heartbeat_s)
+        if self.read_only or not due:
+            return self.latest_head()
+        note: bytes = self._do(HeadWork())
+        return note
+
+    def _append(self, *drafts: Draft) -> tuple[Appended, ...]:
+        appended: tuple[Appended, ...] = self._do(AppendWork(drafts=drafts))
+        return appended
+
+    def _do(self, work: Work) -> Outcome:
+        if self._committer is None:
+            raise LedgerUseError("read-only", "the ledger was opened for reading only")
+        return self._committer.submit(work).result()
+
+    def _run(self, works: Sequence[Work]) -> list[Outcome]:
+        with self._store.write() as transaction:
+            return self._sequencer.run(transaction, works)
+
+    def _signing(self) -> Signer:
+        if self._signer is None:
+            raise LedgerUseError("read-only", "the ledger was opened without its keys")
+        return self._signer

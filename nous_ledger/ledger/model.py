@@ -1,0 +1,141 @@
+"""What goes into a ledger and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis, UnixSeconds
+
+Clock: TypeAlias = Callable[[], int]
+"""Returns the time in milliseconds since 1970-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A receipt on its way into the log.
+
+    Attributes:
+        receipt: the receipt; its subject_seq and subject_prev are assigned by the log.
+        opening_hash: what the gateway keeps of the opening, 32 bytes.
+        raw_usage: the usage values as they stood on the wire, in arrival order.
+    """
+
+    receipt: Receipt
+    opening_hash: Hash32 | None = None
+    raw_usage: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """A receipt that is durably in the log.
+
+    Attributes:
+        index: its leaf.
+        record: the signed record, 120 bytes.
+        body: canonical bytes of the receipt.
+        receipt: the receipt as it was logged.
+    """
+
+    index: LeafIndex
+    record: bytes
+    body: bytes
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A call that was admitted and has no receipt yet.
+
+    Attributes:
+        draft: its receipt as it stands if the call is never heard of again.
+        opening_hash: as in `Draft`.
+    """
+
+    draft: Receipt
+    opening_hash: Hash32 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One leaf as it is stored.
+
+    Attributes:
+        index: the leaf.
+        record: 120 bytes.
+        body: canonical bytes; empty if the body was erased.
+        opening_hash: of a receipt, if the gateway keeps one.
+    """
+
+    index: LeafIndex
+    record: bytes
+    body: bytes
+    opening_hash: Hash32 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHead:
+    """A signed head as it is stored.
+
+    Attributes:
+        leaf_count: leaves it covers.
+        timestamp: seconds; when it was signed.
+        note: the whole note.
+    """
+
+    leaf_count: LeafCount
+    timestamp: UnixSeconds
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """Where the log stands, read in the transaction that will extend it.
+
+    Attributes:
+        leaf_count: leaves so far.
+        logged_at: time of the last record; 0 in an empty log.
+        peaks: peaks over these leaves, tallest first.
+    """
+
+    leaf_count: LeafCount
+    logged_at: UnixMillis
+    peaks: tuple[Hash32, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectHead:
+    """The end of one subject's chain of receipts.
+
+    Attributes:
+        next_seq: receipts so far.
+        last_body_hash: body hash of the last one; None before the first.
+    """
+
+    next_seq: int = 0
+    last_body_hash: Hash32 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLeaf:
+    """One leaf as it is about to be stored.
+
+    Attributes:
+        index: the leaf.
+        type: record type.
+        record: 120 bytes.
+        body: canonical bytes.
+        receipt_id: of a receipt, 16 bytes; whose intent is thereby fulfilled.
+        opening_hash: as in `Draft`.
+        raw_usage: the joined usage values; empty for none.
+    """
+
+    index: LeafIndex
+    type: int
+    record: bytes
+    body: bytes
+    receipt_id: bytes | None = None
+    opening_hash: Hash32 | None = None
+    raw_usage: bytes = b""

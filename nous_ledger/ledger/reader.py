@@ -1,0 +1,226 @@
+"""What can be read from a ledger, with or without its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.errors import StoreContentError, StoreError
+from nous_ledger.ledger.identity import Identity
+from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
+from nous_ledger.ledger.model import Entry, Intent
+from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
+from nous_ledger.ledger.sequencer import split_usage
+from nous_ledger.ledger.store import Store
+from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.checkpoint import parse_checkpoint
+from nous_ledger.protocol.errors import InputError, ProofError
+from nous_ledger.protocol.note import parse_note
+from nous_ledger.protocol.proof import prove_consistency
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import TYPE_RECEIPT
+from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, LogId, NodePos
+from nous_ledger.protocol.vkey import format_vkey
+
+MAX_RANGE: Final = 4_096
+"""Most leaves of one range read."""
+
+
+class LedgerReader:
+    """The reading half of a ledger; every answer is about durable records only.
+
+    Attributes:
+        folder: where the ledger lies.
+        log_id: identity of the log, 32 bytes.
+        origin: name of the log.
+        max_merge_delay_s: seconds within which a head covers every record.
+        heartbeat_s: most seconds between two heads.
+    """
+
+    def __init__(self, folder: Path, store: Store, identity: Identity) -> None:
+        """Read a store."""
+        self.folder = folder
+        self.log_id: LogId = identity.log_id
+        self.origin: str = identity.origin
+        self.max_merge_delay_s: int = identity.max_merge_delay_s
+        self.heartbeat_s: int = identity.heartbeat_s
+        self._store = store
+        self._identity = identity
+
+    @property
+    def head_interval_s(self) -> float:
+        """Seconds after which `head` is to be asked for again to keep the log's promises."""
+        return min(self.max_merge_delay_s, self.heartbeat_s) / 2
+
+    def leaf_count(self) -> LeafCount:
+        """Return the number of leaves."""
+        with self._store.read() as view:
+            return view.leaf_count()
+
+    def latest_head(self) -> bytes:
+        """Return the newest signed head that is stored; nothing is signed.
+
+        Raises:
+            StoreContentError: store-corrupt, if there is none.
+        """
+        with self._store.read() as view:
+            head = view.last_head()
+        if head is None:
+            raise StoreContentError("store-corrupt", "the log has no signed head")
+        return head.note
+
+    def head(self) -> bytes:
+        """Return the head that proofs lead to."""
+        return self.latest_head()
+
+    def prove(self, index: int, *, with_body: bool = True, head: bytes | None = None) -> bytes:
+        """Return a `.tlog-proof` file for one record, with all key events of the head.
+
+        Args:
+            index: leaf to prove.
+            with_body: whether the body goes with the proof.
+            head: a signed head of this log to prove it under; None for the newest.
+
+        Raises:
+            ProofError: proof-index (no such leaf, or not under this head),
+                proof-counts, root-mismatch.
+            StoreError: not-covered, if the newest stored head does not cover it yet.
+            HeadError, FormatError: `head` is not a head of this log.
+        """
+        self._check_index(index)
+        note = self.head() if head is None else head
+        if head is None and index >= parse_checkpoint(parse_note(note).text).leaf_count:
+            raise StoreError("not-covered", f"no signed head covers leaf {index} yet")
+        with self._store.read() as view:
+            return make_bundle(view, self._identity, LeafIndex(index), note, with_body=with_body)
+
+    def prove_consistency(self, old: int, new: int) -> tuple[Hash32, ...]:
+        """Return the proof that the tree of `new` leaves extends that of `old`.
+
+        Raises:
+            ProofError: proof-counts, if not 1 <= old <= new <= leaf count.
+        """
+        with self._store.read() as view:
+            if new > view.leaf_count():
+                raise ProofError("proof-counts", f"the log does not have {new} leaves yet")
+            return prove_consistency(view.nodes, LeafCount(old), LeafCount(new))
+
+    def vkeys(self) -> tuple[str, str]:
+        """Return the log's verifier keys as text: Ed25519, then the one with the log id."""
+        ed25519, head = log_vkeys(self._identity)
+        return format_vkey(ed25519), format_vkey(head)
+
+    def policy_text(self) -> bytes:
+        """Return a trust policy for this log alone, without witnesses."""
+        return policy_text(self._identity)
+
+    def find_receipt(self, receipt_id: bytes) -> Entry | None:
+        """Return the entry of a receipt, or None if the log has no such id.
+
+        Args:
+            receipt_id: 16 bytes.
+        """
+        with self._store.read() as view:
+            found = view.find_receipt(receipt_id)
+            if found is None:
+                return None
+            leaf, opening_hash = found
+            return Entry(
+                index=leaf,
+                record=view.record(leaf),
+                body=view.body(leaf),
+                opening_hash=opening_hash,
+            )
+
+    def entry(self, index: int) -> Entry:
+        """Return one entry; its opening hash is left out.
+
+        Raises:
+            ProofError: proof-index, if the log does not have this leaf.
+        """
+        self._check_index(index)
+        with self._store.read() as view:
+            leaf = LeafIndex(index)
+            return Entry(index=leaf, record=view.record(leaf), body=view.body(leaf))
+
+    def read_raw_usage(self, index: int) -> tuple[bytes, ...]:
+        """Return the provider's usage values of one receipt, as they came; () if not kept."""
+        with self._store.read() as view:
+            return split_usage(view.raw_usage(LeafIndex(index)))
+
+    def read_nodes(self, positions: tuple[NodePos, ...]) -> tuple[Hash32, ...]:
+        """Return nodes of the tree, in the order asked for.
+
+        Raises:
+            InputError: a position lies beyond the tree.
+        """
+        with self._store.read() as view:
+            total = view.node_total()
+            if not all(0 <= position < total for position in positions):
+                raise InputError("input", f"the tree has nodes 0..{total - 1} only")
+            return view.nodes(positions)
+
+    def read_records(self, lo: int, hi: int) -> tuple[bytes, ...]:
+        """Return the records of the leaves `[lo, hi)`, at most 4,096.
+
+        Raises:
+            InputError: the range is longer, or not within the log.
+        """
+        return tuple(entry.record for entry in self._read_range(lo, hi))
+
+    def read_bodies(self, lo: int, hi: int) -> tuple[bytes, ...]:
+        """Return the bodies of the leaves `[lo, hi)`, at most 4,096; an erased one is empty.
+
+        Raises:
+            InputError: the range is longer, or not within the log.
+        """
+        return tuple(entry.body for entry in self._read_range(lo, hi))
+
+    def receipts(
+        self,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        model: str | None = None,
+        lo: int = 0,
+        hi: int | None = None,
+    ) -> Iterator[ReceiptRow]:
+        """Yield receipts in the order of the log, in bounded memory.
+
+        Args:
+            since: earliest time of the call, milliseconds.
+            until: time of the call before which it lies, milliseconds.
+            model: model as it was served or asked for.
+            lo: first leaf.
+            hi: end of the leaves; None for all that are durable now.
+        """
+        leaf_count = self.leaf_count()
+        end = leaf_count if hi is None else LeafCount(min(hi, leaf_count))
+        wanted = ReceiptFilter(since=since, until=until, model=model)
+        return list_receipts(self._store, LeafIndex(lo), end, wanted)
+
+    def open_intents(self) -> tuple[Intent, ...]:
+        """Return the calls that were admitted and have no receipt yet, the oldest first."""
+        with self._store.read() as view:
+            rows = view.intents()
+        return tuple(
+            Intent(draft=receipt, opening_hash=opening_hash)
+            for draft, opening_hash in rows
+            if isinstance(receipt := decode_body(TYPE_RECEIPT, draft), Receipt)
+        )
+
+    def _read_range(self, lo: int, hi: int) -> tuple[Entry, ...]:
+        with self._store.read() as view:
+            leaf_count = view.leaf_count()
+            if not 0 <= lo <= hi <= leaf_count or hi - lo > MAX_RANGE:
+                raise InputError(
+                    "input",
+                    f"leaves {lo}..{hi} are not a range of at most {MAX_RANGE} below {leaf_count}",
+                )
+            return view.entries(lo, hi)
+
+    def _check_index(self, index: int) -> None:
+        leaf_count = self.leaf_count()
+        if not 0 <= index < leaf_count:
+            raise ProofError("proof-index", f"the log has leaves 0..{leaf_count - 1}, not {index}")
