@@ -19,6 +19,7 @@ Spec:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, TypeAlias, Union
 
 import msgpack
@@ -171,32 +172,33 @@ def decode_strictly(data: bytes, limits: tuple[int, int, int]) -> Value:
     return value
 
 
-def _is_canonical(value: object, depth: int, limits: tuple[int, int, int]) -> bool:
+def _is_canonical(value: Value, depth: int, limits: tuple[int, int, int]) -> bool:
     """Return whether a leniently read value breaks no rule that its bytes cannot show."""
-    kind = type(value)
-    if kind is int:
-        return 0 <= value <= MAX_UINT  # type: ignore[operator]
-    if kind is bytes:
-        return True
-    if kind is str:
-        return _is_plain_text(value, limits[2])  # type: ignore[arg-type]
+    items: Iterable[Value]
+    if type(value) is dict:
+        keys = list(value)
+        if not {int}.issuperset(map(type, keys)) or keys != sorted(keys):
+            return False
+        if keys and not 0 <= keys[0] <= keys[-1] <= MAX_UINT:
+            return False
+        items = value.values()
+    elif type(value) is tuple:  # not a subclass: the library's extension type is one
+        items = value
+    else:
+        return _is_canonical((value,), 0, limits)
     if depth > limits[0]:
         return False
-    if kind is dict:
-        previous = -1
-        for key in value:  # type: ignore[attr-defined]
-            if type(key) is not int or not previous < key <= MAX_UINT:
+    for item in items:
+        kind = type(item)
+        if kind is bytes:
+            continue
+        if kind is int:
+            if not 0 <= item <= MAX_UINT:  # type: ignore[operator]
                 return False
-            previous = key
-        value = value.values()  # type: ignore[attr-defined]
-    elif kind is not tuple:
-        return False
-    for item in value:  # type: ignore[attr-defined]
-        # The two commonest kinds are decided here: a call costs more than the check.
-        if type(item) is int:
-            if not 0 <= item <= MAX_UINT:
+        elif kind is str:
+            if not _is_plain_text(item, limits[2]):  # type: ignore[arg-type]
                 return False
-        elif type(item) is not bytes and not _is_canonical(item, depth + 1, limits):
+        elif kind not in (dict, tuple) or not _is_canonical(item, depth + 1, limits):
             return False
     return True
 

@@ -12,7 +12,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
@@ -34,6 +34,15 @@ class Field:
     name: str
     kind: Kind
     required: bool = False
+
+
+def _read_extensions(
+    value: dict[int, Value], names: dict[int, str]
+) -> tuple[tuple[int, Value], ...]:
+    extensions = tuple((key, item) for key, item in value.items() if key not in names)
+    if extensions[0][0] < FIRST_EXTENSION_KEY:
+        raise EncodingError("unknown-field", f"key {extensions[0][0]} is not defined here")
+    return extensions
 
 
 def _read(field: Field, item: Value) -> Any:
@@ -89,6 +98,32 @@ class Shape:
     def check_rules(self) -> None:
         """Raise BodyError if fields contradict each other."""
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse every change: what was checked stays as it was."""
+        raise FrozenInstanceError(f"cannot assign to {name}")
+
+    def __delattr__(self, name: str) -> None:
+        """Refuse every change."""
+        raise FrozenInstanceError(f"cannot delete {name}")
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other object is of this class and has equal fields."""
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        """Return a hash over all fields."""
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        """Show the fields that are present."""
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        pairs = zip(names, self._values(), strict=True)
+        shown = ", ".join(f"{name}={value!r}" for name, value in pairs if value not in (None, ()))
+        return f"{type(self).__name__}({shown})"
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, slot.name) for slot in fields(self))  # type: ignore[arg-type]
+
 
 class MapShape(Shape):
     """A map with numbered fields and room for extensions."""
@@ -97,7 +132,8 @@ class MapShape(Shape):
 
     DEPTH: ClassVar[int] = 1
     """How deep this map stands in its body; the body itself has depth 1."""
-    READERS: ClassVar[dict[int, tuple[str, Field | None]]] = {}
+    NAMES: ClassVar[dict[int, str]] = {}
+    READERS: ClassVar[tuple[tuple[str, Field], ...]] = ()
     REQUIRED: ClassVar[frozenset[str]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
     extensions: tuple[tuple[int, Value], ...]
@@ -105,7 +141,8 @@ class MapShape(Shape):
     def __init_subclass__(cls) -> None:
         """Lay the field table out, by name and by key."""
         super().__init_subclass__()
-        cls.READERS = {f.key: (f.name, None if f.kind.plain else f) for f in cls.FIELDS}
+        cls.NAMES = {field.key: field.name for field in cls.FIELDS}
+        cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
         cls.REQUIRED = frozenset(field.name for field in cls.FIELDS if field.required)
         cls._to_wire = _lay_out_wire(cls.FIELDS)
 
@@ -128,23 +165,16 @@ class MapShape(Shape):
             raise BodyError("wrong-type", "expected a map")
         if not value:
             raise BodyError("empty-value", "an empty map is left out instead")
-        known: dict[str, Any] = {}
-        extensions: list[tuple[int, Value]] = []
-        readers = cls.READERS
-        for key, item in value.items():
-            reader = readers.get(key)
-            if reader is not None:
-                name, nested = reader
-                known[name] = item if nested is None else _read(nested, item)
-            elif key < FIRST_EXTENSION_KEY:
-                raise EncodingError("unknown-field", f"key {key} is not defined here")
-            else:
-                extensions.append((key, item))
+        names = cls.NAMES
+        known: dict[str, Any] = {names[key]: item for key, item in value.items() if key in names}
+        if len(known) != len(value):
+            known["extensions"] = _read_extensions(value, names)
+        for name, field in cls.READERS:
+            if name in known:
+                known[name] = _read(field, known[name])
         if not cls.REQUIRED <= known.keys():
             missing = ", ".join(sorted(cls.REQUIRED - known.keys()))
             raise BodyError("missing-field", f"required: {missing}")
-        if extensions:
-            known["extensions"] = tuple(extensions)
         return cls(**known)
 
 
@@ -176,7 +206,7 @@ class RowShape(Shape):
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def table_class(cls: type[S]) -> type[S]:
     """Turn a Shape into a frozen, slotted, keyword-only dataclass that checks itself."""
-    made = dataclass(frozen=True, slots=True, kw_only=True, init=False)(cls)
+    made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
     made.__init__ = _lay_out_init(made)  # type: ignore[method-assign]
     return made
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from nous_ledger.protocol.bodies import BODY_CLASSES, Body, KindSums
 from nous_ledger.protocol.encoding import decode, encode
@@ -110,9 +109,15 @@ def _to_json(kind: Kind, name: str, value: Any, *, sums: bool) -> Any:
     return value
 
 
+def format_uuid(value: bytes) -> str:
+    """Return 16 bytes as UUID text, 8-4-4-4-12 lower-case hex digits."""
+    text = value.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
 def _bytes_to_text(name: str, value: bytes) -> str:
     if name in _UUID_FIELDS:
-        return str(UUID(bytes=value))
+        return format_uuid(value)
     return f"0x{value.hex()}" if name in _WALLET_FIELDS else value.hex()
 
 
@@ -184,7 +189,7 @@ def _bytes_from_text(name: str, value: object) -> bytes:
     if name in _UUID_FIELDS:
         if not _UUID.fullmatch(value):
             raise _wrong(f"{name} is not a UUID")
-        return UUID(value).bytes
+        return bytes.fromhex(value.replace("-", ""))
     prefix = "0x" if name in _WALLET_FIELDS else ""
     digits = value[len(prefix) :]
     if not value.startswith(prefix) or not _HEX.fullmatch(digits):

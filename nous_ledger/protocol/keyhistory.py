@@ -71,6 +71,7 @@ class KeyHistory:
         suspect: ranges [lo, hi) of indices whose attribution is not checkable.
         next_hash: commitment to the key of the next epoch; zeros = none.
         closed_at: index of the close, if there is one.
+        records: the decoded records of the events, in order.
     """
 
     log_id: LogId
@@ -79,6 +80,7 @@ class KeyHistory:
     suspect: tuple[tuple[LeafIndex, LeafIndex], ...]
     next_hash: bytes
     closed_at: LeafIndex | None
+    records: tuple[Record, ...]
 
     @property
     def epoch(self) -> Epoch:
@@ -132,8 +134,10 @@ def verify_key_history(
         UnavailableError: unknown-kind, newer-version.
     """
     state: _State | None = None
+    records: list[Record] = []
     for data, body in events:
         record, event = _read_event(data, body)
+        records.append(record)
         if state is None:
             state = _begin(record, event, origin, pinned)
         else:
@@ -153,6 +157,7 @@ def verify_key_history(
         suspect=tuple(state.suspect),
         next_hash=state.next_hash,
         closed_at=state.closed_at,
+        records=tuple(records),
     )
 
 

@@ -125,7 +125,9 @@ class Text(Plain):
     def __init__(self, max_bytes: int, form: str | None = None) -> None:
         """Set the length and the form, a regular expression for the whole text."""
         self.max_bytes = max_bytes
-        self.form = re.compile(form) if form else None
+        self.form = form
+        # Hosts and providers repeat, so answers are kept; the form is compiled when first used.
+        self.has_form = lru_cache(maxsize=256)(lambda text: bool(re.fullmatch(form or "", text)))
 
     def guard(self, v: str, known: str) -> str:
         """Return a check that printable ASCII of the right length passes."""
@@ -133,8 +135,8 @@ class Text(Plain):
         return f"type({v}) is str and 0 < len({v}) <= {self.max_bytes} and {form}"
 
     def known(self) -> Any:
-        """Return the matcher of the form; hosts and providers repeat, so answers are kept."""
-        return lru_cache(maxsize=256)(self.form.fullmatch) if self.form else None
+        """Return the check of the form."""
+        return self.has_form
 
     def check(self, value: Any) -> None:
         """Raise wrong-type, empty-value, bad-value or bad-string unless the text fits."""
@@ -143,7 +145,7 @@ class Text(Plain):
         if not value:
             raise BodyError("empty-value", "an empty string is left out instead")
         if self.form is not None:
-            if len(value) > self.max_bytes or not self.form.fullmatch(value):
+            if len(value) > self.max_bytes or not self.has_form(value):
                 raise BodyError("bad-value", f"{value[:80]!r} does not have the field's form")
             return
         if FORBIDDEN_CHARACTERS.search(value):

@@ -165,8 +165,7 @@ class _Run:
             verified = verify_listed_lines(note, self.keys)
             self.history = self._read_history()
             self.head = verify_head_line(note, self.bundle.head, self.history)
-            carried = [decode_record(event.record) for event in self.bundle.key_events]
-            check_times(self.head.timestamp, (*carried, self.record))
+            check_times(self.head.timestamp, (*self.history.records, self.record))
             if is_policy_outdated(self.history, self.keys):
                 self.decide("log_view", _OUTDATED)
             else:
@@ -209,11 +208,11 @@ class _Run:
     def check_inclusion(self) -> None:
         """Steps 12 and 13: every key event, then the record, is in the tree."""
         head = self.bundle.head
+        records = self._established_history().records
         try:
-            for event in self.bundle.key_events:
-                index = decode_record(event.record).index
+            for event, record in zip(self.bundle.key_events, records, strict=True):
                 leaf = leaf_hash(event.record)
-                verify_inclusion(leaf, index, head.leaf_count, event.path, head.root)
+                verify_inclusion(leaf, record.index, head.leaf_count, event.path, head.root)
         except ProofError as error:
             self.decide("inclusion", error)
             raise _StopError from error
