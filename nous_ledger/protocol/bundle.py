@@ -13,7 +13,7 @@ The list holds every key event among the head's leaves. An empty body is a body
 that was withheld. No key in a bundle is trusted: keys come from a policy.
 
 Spec:
-    PROTOCOL.md, section "Bundles"; C2SP tlog-proof.
+    PROTOCOL.md, section "parse_bundle" (BNDL-1 to BNDL-7); C2SP tlog-proof.
 """
 
 from __future__ import annotations
@@ -109,6 +109,9 @@ class Bundle:
 
 def parse_bundle(data: bytes) -> Bundle:
     """Return the bundle in a file; no hash and no signature is checked.
+
+    Spec:
+        PROTOCOL.md BNDL-1 to BNDL-5.
 
     Args:
         data: the whole file, at most 1 MiB.

@@ -5,7 +5,7 @@
     AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=     root
 
 Spec:
-    PROTOCOL.md, section "Heads"; C2SP tlog-checkpoint.
+    PROTOCOL.md, section "The head" (HEAD-1, ID-1); C2SP tlog-checkpoint.
 """
 
 from __future__ import annotations
@@ -37,12 +37,19 @@ class Checkpoint:
 
 
 def is_origin(text: str) -> bool:
-    """Return whether a log of this protocol may have this origin."""
+    """Return whether a log of this protocol may have this origin.
+
+    Spec:
+        PROTOCOL.md ID-1.
+    """
     return _ORIGIN.fullmatch(text) is not None
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
     """Return the checkpoint in a note text.
+
+    Spec:
+        PROTOCOL.md HEAD-1.
 
     Args:
         text: exactly three lines, each ended by a newline.

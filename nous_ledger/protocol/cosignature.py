@@ -8,7 +8,7 @@ have seen has this root. The signed message is
     <the note text>
 
 Spec:
-    PROTOCOL.md, section "Witnesses"; C2SP tlog-cosignature.
+    PROTOCOL.md, section "Cosignatures" (COSIG-1, COSIG-2); C2SP tlog-cosignature.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ COSIGNATURE_PAYLOAD_LENGTH: Final = 72
 
 def cosign(name: str, key: Ed25519Key, text: str, timestamp: UnixSeconds) -> NoteSignature:
     """Return the cosignature line of a witness.
+
+    Spec:
+        PROTOCOL.md COSIG-1, COSIG-2.
 
     Args:
         name: key name of the witness.
@@ -47,6 +50,9 @@ def cosign(name: str, key: Ed25519Key, text: str, timestamp: UnixSeconds) -> Not
 
 def verify_cosignature(key: VerifierKey, text: str, signature: NoteSignature) -> UnixSeconds:
     """Return the time of a cosignature after checking it.
+
+    Spec:
+        PROTOCOL.md COSIG-1, COSIG-2.
 
     Args:
         key: the witness's key, kind 0x04.

@@ -87,6 +87,9 @@ def encode_head_signature(signature: HeadSignature) -> bytes:
 def decode_head_signature(payload: bytes) -> HeadSignature:
     """Return what the payload of a 0xff line says; the signature is not checked.
 
+    Spec:
+        PROTOCOL.md HEAD-2.
+
     Args:
         payload: the bytes after the key id.
 
@@ -105,6 +108,9 @@ def verify_head_signature(
     checkpoint: Checkpoint, log_id: LogId, signature: HeadSignature, public_key: bytes
 ) -> HeadSignature:
     """Return the head signature after checking it with the key of its epoch.
+
+    Spec:
+        PROTOCOL.md HEAD-3.
 
     Args:
         checkpoint: the parsed note text that the line stands under.
@@ -125,6 +131,9 @@ def verify_head_signature(
 def verify_text_signature(text: str, key: VerifierKey, signature: NoteSignature) -> NoteSignature:
     """Return an Ed25519 line (kind 0x01) after checking it over the note text.
 
+    Spec:
+        PROTOCOL.md HEAD-5, HEAD-6.
+
     Args:
         text: the note text with its final newline.
         key: an Ed25519 key of the line's name and key id.
@@ -139,6 +148,9 @@ def verify_text_signature(text: str, key: VerifierKey, signature: NoteSignature)
 
 def only_line(note: Note, key: VerifierKey) -> NoteSignature:
     """Return the one line of a log's key; the line is not verified.
+
+    Spec:
+        PROTOCOL.md HEAD-4, HEAD-5.
 
     Raises:
         HeadError: missing-kind, duplicate-line.
@@ -160,6 +172,9 @@ def verify_head(
 
     For callers that know the log's keys: its owner, or a reader that has verified
     the key history up to the head's leaf count.
+
+    Spec:
+        PROTOCOL.md HEAD-1 to HEAD-5, HEAD-7, HEAD-14.
 
     Args:
         data: the note.
@@ -198,6 +213,9 @@ def sign_head(
     ed25519: Ed25519Key,
 ) -> bytes:
     """Return the note of a head with both signature lines of the log.
+
+    Spec:
+        PROTOCOL.md HEAD-15, HEAD-16.
 
     Args:
         checkpoint: origin, leaf count and root; must never contradict an earlier head.

@@ -31,6 +31,9 @@ class HeadChange(StrEnum):
 def compare_heads(trusted: SignedHead, seen: SignedHead, root_at: RootAt) -> HeadChange:
     """Return whether a log grew, after checking that it did not go back or fork.
 
+    Spec:
+        PROTOCOL.md HEAD-9 to HEAD-12.
+
     Args:
         trusted: the newest head so far; the reader holds the tree below it.
         seen: another verified head of the same log.
@@ -69,6 +72,9 @@ def compare_heads(trusted: SignedHead, seen: SignedHead, root_at: RootAt) -> Hea
 
 def verify_merge_delay(record: Record, head: SignedHead, max_merge_delay_s: int) -> SignedHead:
     """Return a head that need not cover a record yet, or does.
+
+    Spec:
+        PROTOCOL.md HEAD-13.
 
     Args:
         record: a record of the log.

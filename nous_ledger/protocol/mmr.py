@@ -10,7 +10,7 @@ This is how RFC 9162 splits a tree whose leaf count is no power of two, so one
 tree serves MMR appends, peak proofs and every tool that speaks RFC 9162.
 
 Spec:
-    PROTOCOL.md, section "Tree".
+    PROTOCOL.md, section "Tree" (MMR-1, MMR-5 to MMR-8).
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ EMPTY_ROOT: Final = Hash32(hashlib.sha256(b"").digest())
 
 
 def hash_children(left: bytes, right: bytes) -> Hash32:
-    """Return the RFC 9162 hash of an inner node: SHA-256(0x01 || left || right)."""
+    """Return the RFC 9162 hash of an inner node: SHA-256(0x01 || left || right).
+
+    Spec:
+        PROTOCOL.md MMR-1.
+    """
     return Hash32(hashlib.sha256(b"\x01" + left + right).digest())
 
 
@@ -106,6 +110,9 @@ def append_nodes(
 ) -> tuple[Hash32, ...]:
     """Return the nodes that one more leaf adds: the leaf, then the parents it completes.
 
+    Spec:
+        PROTOCOL.md MMR-5.
+
     Args:
         leaf_count: leaves before, 0..2^53-2.
         leaf_hash: hash of the new leaf, 32 bytes.
@@ -145,6 +152,9 @@ def next_peaks(peaks: Sequence[Hash32], new_nodes: Sequence[Hash32]) -> tuple[Ha
 def bag_peaks(peaks: Sequence[Hash32]) -> Hash32:
     """Return the root over peaks, bagged from right to left.
 
+    Spec:
+        PROTOCOL.md MMR-6, MMR-7.
+
     Args:
         peaks: tallest first; without peaks the root is SHA-256 of nothing.
     """
@@ -158,6 +168,9 @@ def bag_peaks(peaks: Sequence[Hash32]) -> Hash32:
 
 def root_from_peaks(leaf_count: LeafCount, peaks: Sequence[Hash32]) -> Hash32:
     """Return the RFC 9162 tree head of a tree, given its peaks.
+
+    Spec:
+        PROTOCOL.md MMR-6, MMR-7.
 
     Args:
         leaf_count: leaves of the tree, 0..2^53-1.

@@ -10,7 +10,7 @@ The text ends before the last empty line. A note is parsed strictly: what was
 parsed is formatted again and must be the same bytes.
 
 Spec:
-    PROTOCOL.md, section "Notes and keys"; C2SP signed-note.
+    PROTOCOL.md, section "parse_note" (NOTE-1 to NOTE-6); C2SP signed-note.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ class Note:
 def parse_note(data: bytes) -> Note:
     """Return the note in some bytes; no signature is checked.
 
+    Spec:
+        PROTOCOL.md NOTE-1 to NOTE-5, CONV-4.
+
     Args:
         data: the whole note, at most 128 KiB.
 
@@ -116,7 +119,11 @@ def add_signatures(note: Note, *signatures: NoteSignature) -> Note:
 
 
 def find_signatures(note: Note, name: str, key_id: bytes) -> tuple[NoteSignature, ...]:
-    """Return the lines of one key, known by its name and key id, in order."""
+    """Return the lines of one key, known by its name and key id, in order.
+
+    Spec:
+        PROTOCOL.md NOTE-6.
+    """
     return tuple(s for s in note.signatures if s.key_id == key_id and s.name == name)
 
 

@@ -10,7 +10,7 @@ Names of witnesses and groups are octets, compared as such and never decoded.
 A group or quorum refers to names on earlier lines only.
 
 Spec:
-    PROTOCOL.md, section "Policies"; C2SP tlog-policy.
+    PROTOCOL.md, section "parse_policy" (POL-1 to POL-14); C2SP tlog-policy.
 """
 
 from __future__ import annotations
@@ -107,6 +107,9 @@ class Policy:
 def parse_policy(data: bytes) -> Policy:
     """Return the policy in a file.
 
+    Spec:
+        PROTOCOL.md POL-1 to POL-13.
+
     Args:
         data: the whole file, at most 64 KiB.
 
@@ -136,6 +139,9 @@ def parse_policy(data: bytes) -> Policy:
 
 def format_policy(policy: Policy, *, c2sp: bool = False) -> bytes:
     """Return the file form of a policy.
+
+    Spec:
+        PROTOCOL.md POL-14.
 
     Args:
         policy: what to write.

@@ -10,7 +10,7 @@ completes. The array only grows, and a node never changes.
            0    0   1 3   4  7   8  10      7 leaves; the peaks are 6, 9, 10
 
 Spec:
-    PROTOCOL.md, section "Tree".
+    PROTOCOL.md, section "Hashes and positions" (MMR-2 to MMR-4).
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Subtree:
 
 def node_count(leaf_count: LeafCount) -> int:
     """Return the number of nodes of the array for some leaves.
+
+    Spec:
+        PROTOCOL.md MMR-2.
 
     Raises:
         InputError: leaf_count is outside 0..2^53-1.
@@ -72,6 +75,9 @@ def leaf_count_of(nodes: int) -> LeafCount:
 
 def leaf_position(index: LeafIndex) -> NodePos:
     """Return the position of a leaf in the node array.
+
+    Spec:
+        PROTOCOL.md MMR-3.
 
     Raises:
         InputError: index is outside 0..2^53-1.
@@ -140,6 +146,9 @@ def peak_subtrees(leaf_count: LeafCount) -> tuple[Subtree, ...]:
 
 def peak_positions(leaf_count: LeafCount) -> tuple[NodePos, ...]:
     """Return the node positions of the peaks, tallest mountain first.
+
+    Spec:
+        PROTOCOL.md MMR-4.
 
     Args:
         leaf_count: leaves in the log, 0..2^53-1.

@@ -13,7 +13,7 @@ counts (a proof from 4 to 6 also fits 1 to 2): counts and roots must come from a
 signed head.
 
 Spec:
-    PROTOCOL.md, section "Tree".
+    PROTOCOL.md, sections "Inclusion proofs" and "Consistency proofs" (PROOF-1 to PROOF-11).
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafCount, LeafIndex, N
 def prove_inclusion(read: NodeReader, index: LeafIndex, count: LeafCount) -> tuple[Hash32, ...]:
     """Return the path from a leaf to the root of a tree, the leaf's sibling first.
 
+    Spec:
+        PROTOCOL.md PROOF-1, PROOF-5.
+
     Args:
         read: returns node hashes; called once.
         index: leaf to prove, 0 <= index < count.
@@ -52,6 +55,9 @@ def verify_inclusion(
     leaf: Hash32, index: LeafIndex, count: LeafCount, path: Sequence[Hash32], root: Hash32
 ) -> Hash32:
     """Return the root after checking that a leaf stands at an index below it.
+
+    Spec:
+        PROTOCOL.md PROOF-1 to PROOF-4.
 
     Args:
         leaf: leaf hash, 32 bytes.
@@ -84,6 +90,9 @@ def verify_inclusion(
 def prove_consistency(read: NodeReader, old: LeafCount, new: LeafCount) -> tuple[Hash32, ...]:
     """Return the proof that the first leaves of a tree are those of a smaller one.
 
+    Spec:
+        PROTOCOL.md PROOF-7, PROOF-11.
+
     Args:
         read: returns node hashes; called once, or not at all for equal counts.
         old: leaves of the smaller tree, 1 <= old <= new.
@@ -111,6 +120,9 @@ def verify_consistency(
     old: LeafCount, old_root: Hash32, new: LeafCount, new_root: Hash32, path: Sequence[Hash32]
 ) -> Hash32:
     """Return the new root after checking that its tree extends the old one.
+
+    Spec:
+        PROTOCOL.md PROOF-7 to PROOF-10.
 
     Args:
         old: leaf count of the trusted head, 1 <= old <= new.

@@ -5,7 +5,7 @@ whoever keeps the peaks of a tree checks any node of it. The peaks themselves ar
 trusted because they bag to the root of a signed head, or came from such a check.
 
 Spec:
-    PROTOCOL.md, section "Tree".
+    PROTOCOL.md, section "Proofs to peaks" (PROOF-12).
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def verify_inclusion_to_peak(
     profile: Profile = RFC9162,
 ) -> Hash32:
     """Return the peak after checking that a node stands below it.
+
+    Spec:
+        PROTOCOL.md PROOF-12.
 
     Args:
         node: hash of the node, 32 bytes.
@@ -113,6 +116,9 @@ def verify_consistency_to_peaks(
 
     New peaks with no old peak below them hold only newer leaves: nothing about
     them follows from the old tree.
+
+    Spec:
+        PROTOCOL.md PROOF-12.
 
     Args:
         old: leaves of the trusted tree, 1 <= old <= new.

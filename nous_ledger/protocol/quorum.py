@@ -4,7 +4,7 @@ A group stands after its members in the file, so one pass in file order decides
 every group: no recursion, whatever the file says.
 
 Spec:
-    PROTOCOL.md, section "Policies"; C2SP tlog-policy.
+    PROTOCOL.md, section "parse_policy" (POL-15, COSIG-4, COSIG-5); C2SP tlog-policy.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from nous_ledger.protocol.vkey import KIND_COSIGNATURE
 
 def witnessed_time(policy: Policy, cosigned: Mapping[bytes, UnixSeconds]) -> UnixSeconds | None:
     """Return the largest time T at which cosignatures from T on meet the quorum.
+
+    Spec:
+        PROTOCOL.md POL-15, COSIG-4, COSIG-5.
 
     Args:
         policy: whose quorum must be met.

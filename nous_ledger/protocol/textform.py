@@ -4,7 +4,7 @@ The text formats (notes, verifier keys, checkpoints, bundles) are compared byte
 for byte, so a value may be written in one way only.
 
 Spec:
-    PROTOCOL.md, section "Conventions".
+    PROTOCOL.md, section "Conventions" (CONV-1, CONV-2).
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ def parse_base64(text: str) -> bytes | None:
     Refused are a missing or surplus `=`, other alphabets, white space, and bits
     set where the last character has room for more than the bytes need.
 
+    Spec:
+        PROTOCOL.md CONV-1.
+
     >>> parse_base64("AA=="), parse_base64("AB==")
     (b'\x00', None)
     """
@@ -41,6 +44,9 @@ def parse_base64(text: str) -> bytes | None:
 
 def parse_decimal(text: str) -> int | None:
     """Return the number 0..2^53-1, or None if the text is not its one spelling.
+
+    Spec:
+        PROTOCOL.md CONV-2.
 
     >>> parse_decimal("10"), parse_decimal("010"), parse_decimal("+10")
     (10, None, None)

@@ -8,7 +8,7 @@ N is written in groups of three digits, all but the last behind an x. A full til
 is 256 wide; the rightmost of a level is partial and names its width.
 
 Spec:
-    PROTOCOL.md, section "Serving"; C2SP tlog-tiles.
+    PROTOCOL.md, section "Head and tiles" (SERV-1 to SERV-5); C2SP tlog-tiles.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def format_tile_path(tile: Tile) -> str:
 
 def parse_tile_path(path: str) -> Tile:
     """Return the tile that a path names.
+
+    Spec:
+        PROTOCOL.md SERV-4.
 
     Args:
         path: relative to the log's prefix, without a leading slash.
@@ -175,6 +178,9 @@ def encode_tile(hashes: Sequence[Hash32]) -> bytes:
 def decode_tile(data: bytes, width: int) -> tuple[Hash32, ...]:
     """Return the hashes of a tile.
 
+    Spec:
+        PROTOCOL.md SERV-1.
+
     Args:
         data: exactly 32 bytes per hash.
         width: how many hashes the tile has, 1..256.
@@ -206,6 +212,9 @@ def encode_entries(records: Sequence[bytes]) -> bytes:
 
 def decode_entries(data: bytes, width: int) -> tuple[bytes, ...]:
     """Return the records of an entry bundle.
+
+    Spec:
+        PROTOCOL.md SERV-1, SERV-2.
 
     Args:
         data: exactly 122 bytes per record.
@@ -239,6 +248,9 @@ def encode_bodies(bodies: Sequence[bytes]) -> bytes:
 
 def decode_bodies(data: bytes, width: int) -> tuple[bytes, ...]:
     """Return the bodies of a bodies bundle; an empty one is withheld.
+
+    Spec:
+        PROTOCOL.md SERV-3.
 
     Args:
         data: the bundle, at most 256 times 32,770 bytes.

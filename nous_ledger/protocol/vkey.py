@@ -8,7 +8,7 @@ Keys of kinds that version 1 does not know are kept, so that a policy may list
 them; they are unsupported, and their key ids are not checked.
 
 Spec:
-    PROTOCOL.md, section "Notes and keys"; C2SP signed-note.
+    PROTOCOL.md, section "parse_vkey" (VKEY-1 to VKEY-4); C2SP signed-note.
 """
 
 from __future__ import annotations
@@ -92,6 +92,9 @@ class VerifierKey:
 def compute_key_id(name: str, kind: int, material: bytes) -> bytes:
     """Return the 4 bytes that name a key among others of its name.
 
+    Spec:
+        PROTOCOL.md VKEY-3.
+
     Args:
         name: key name.
         kind: signature type, 0..255.
@@ -110,6 +113,9 @@ def compute_key_id(name: str, kind: int, material: bytes) -> bytes:
 
 def parse_vkey(text: str) -> VerifierKey:
     """Return the key in a vkey line.
+
+    Spec:
+        PROTOCOL.md VKEY-1 to VKEY-3.
 
     Raises:
         FormatError: vkey-format, or vkey-key-id if the key id is not that of
@@ -154,6 +160,9 @@ def ed25519_vkey(name: str, public_key: bytes) -> VerifierKey:
 
 def head_vkey(origin: str, log_id: LogId) -> VerifierKey:
     """Return the key of a log's 0xff line, which pins its log id and survives rotation.
+
+    Spec:
+        PROTOCOL.md VKEY-4.
 
     Args:
         origin: the log's origin.
