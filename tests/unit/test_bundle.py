@@ -98,6 +98,7 @@ def test_a_bundle_without_path_or_key_events_parses() -> None:
     ],
 )
 def test_other_lines_are_refused(data: bytes) -> None:
+    """No layer is lenient (BNDL-2, BNDL-4)."""
     assert code_of(parse_bundle, data) == "not-a-bundle"
 
 
@@ -179,6 +180,7 @@ RECORD, ENTRY = BUNDLE.record, (EVENT.record, EVENT.body, EVENT.path)
     ],
 )
 def test_extra_data_of_another_shape_is_refused(extra: Value) -> None:
+    """One array and nothing else (BNDL-5)."""
     refused(with_extra(extra))
 
 
@@ -196,6 +198,7 @@ def test_extra_data_of_another_shape_is_refused(extra: Value) -> None:
     ],
 )
 def test_extra_data_that_is_not_canonical_is_refused(extra: bytes, inner: str) -> None:
+    """One encoding and no other (BNDL-5)."""
     refused(with_extra(extra), inner)
 
 
@@ -244,6 +247,7 @@ def test_the_head_is_a_note_of_a_checkpoint(checkpoint: bytes, inner: str) -> No
 
 @pytest.mark.parametrize("version", [b"2", b"10", b"9" * 5000])
 def test_a_newer_proof_could_not_be_checked(version: bytes) -> None:
+    """Could not check, and never wrong (BNDL-3, CONV-7)."""
     newer = b"c2sp.org/tlog-proof@v" + version
     assert code_of(parse_bundle, DATA.replace(LINES[0], newer)) == "newer-version"
     assert code_of(parse_bundle, newer) == "newer-version"  # whatever follows the first line
@@ -256,17 +260,20 @@ def test_other_first_lines_are_not_newer(version: bytes) -> None:
 
 @pytest.mark.parametrize("extra", [(2,), (2, "anything"), (MAX_UINT, RECORD, b"", (ENTRY,))])
 def test_newer_extra_data_could_not_be_checked(extra: Value) -> None:
+    """Could not check, and never wrong (BNDL-3)."""
     assert code_of(parse_bundle, with_extra(extra)) == "newer-version"
 
 
 @pytest.mark.parametrize("version", [2, 255])
 def test_a_newer_record_could_not_be_checked(version: int) -> None:
+    """Could not check, and never wrong (BNDL-3)."""
     record = record_with(0, bytes([version]))
     for extra in ((1, record, b"", (ENTRY,)), (1, RECORD, b"", ((record, b"", ()),))):
         assert code_of(parse_bundle, with_extra(extra)) == "newer-version"
 
 
 def test_up_to_1_mib() -> None:
+    """A file above 1 MiB is not looked into (BNDL-1, LIM-1)."""
     refused(DATA + b" " * (MAX_BUNDLE_BYTES - len(DATA)), "note-format")
     assert "bytes are more than" in refusal(parse_bundle, DATA + b" " * MAX_BUNDLE_BYTES).message
 

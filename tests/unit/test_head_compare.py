@@ -35,6 +35,7 @@ def test_a_larger_head_is_news(timestamp: int) -> None:
 
 
 def test_a_larger_head_is_not_older() -> None:
+    """A log's times never decrease (HEAD-12)."""
     assert code_of(compare_heads, TRUSTED, head(11, 999), root_at) == "head-time"
 
 
@@ -62,6 +63,7 @@ def test_a_smaller_tree_signed_later_is_a_rollback(count: int) -> None:
 
 @pytest.mark.parametrize("timestamp", [999, 1_000])
 def test_a_cache_that_lags_is_no_alarm(timestamp: int) -> None:
+    """An old head could not be checked; it is not wrong (HEAD-11, CONV-7)."""
     error = refusal(compare_heads, TRUSTED, head(9, timestamp), root_at)
     assert isinstance(error, UnavailableError)
     assert error.code == "stale"

@@ -146,6 +146,7 @@ def test_the_empty_tree_is_not_read() -> None:
 
 
 def test_the_ietf_profile_binds_the_parents_position() -> None:
+    """And is not the profile of the protocol (MMR-8)."""
     nodes, _ = grow(2, mmr.IETF_MMR)
     left, right = leaf_of(0), leaf_of(1)
     assert nodes == [left, right, sha256((3).to_bytes(8, "big") + left + right).digest()]

@@ -86,6 +86,7 @@ def test_the_smallest_policy() -> None:
 
 
 def test_export_for_other_tools_leaves_out_head_keys() -> None:
+    """Everything else is kept (POL-14)."""
     policy = parse(f"log {HEAD}\nlog {TEXT}\n{WITNESS_LINES}quorum w3\n")
     plain = parse_policy(format_policy(policy, c2sp=True))
     assert [log.vkey for log in plain.logs] == [small_log.ED25519_VKEY]

@@ -41,6 +41,7 @@ from tests.unit import small_log
     ],
 )
 def test_paths(path: str, tile: Tile) -> None:
+    """Every tile has one path (SERV-4)."""
     assert format_tile_path(tile) == path
     assert parse_tile_path(path) == tile
 
@@ -85,6 +86,7 @@ def test_paths(path: str, tile: Tile) -> None:
     ],
 )
 def test_other_paths_are_refused(path: str) -> None:
+    """A path is the one spelling of its tile (SERV-4)."""
     assert code_of(parse_tile_path, path) == "input"
 
 
@@ -175,6 +177,7 @@ HASHES = tuple(Hash32(sha256(bytes([at])).digest()) for at in range(256))
 
 @pytest.mark.parametrize("width", [1, 2, 255, 256])
 def test_tiles_round_trip(width: int) -> None:
+    """A tile is exactly 32 bytes per hash (SERV-1)."""
     data = encode_tile(HASHES[:width])
     assert len(data) == 32 * width
     assert decode_tile(data, width) == HASHES[:width]
@@ -189,6 +192,7 @@ def test_other_tiles_are_not_encoded() -> None:
 
 @pytest.mark.parametrize("width", [1, 23])
 def test_entries_round_trip(width: int) -> None:
+    """An entry is 122 bytes, and its length says 120 (SERV-1, SERV-2)."""
     data = encode_entries(small_log.RECORDS[:width])
     assert len(data) == 122 * width
     assert data.startswith(b"\x00\x78" + small_log.RECORDS[0])
@@ -207,6 +211,7 @@ def test_other_entries_are_not_encoded() -> None:
 
 
 def test_bodies_round_trip() -> None:
+    """A bundle holds as many bodies as its width says (SERV-3)."""
     longest = b"\x80" + bytes(32_767)
     for bodies in ((b"body",), (b"", b"x", b""), (longest,), (longest,) * 255):
         data = encode_bodies(bodies)
@@ -226,6 +231,7 @@ def test_the_largest_bundle_of_bodies() -> None:
 
 
 def test_bodies_that_are_too_long_are_refused() -> None:
+    """No body is above 32,768 bytes (SERV-3)."""
     assert code_of(encode_bodies, [bytes(32_769)]) == "input"
     assert code_of(decode_bodies, b"\x80\x01" + bytes(32_769), 1) == "limit"
     assert code_of(encode_bodies, ()) == "input"
