@@ -5,7 +5,7 @@ pragma solidity 0.8.37;
 /// @notice Verifies proofs against tree roots. Nothing is stored and nothing is trusted but the arguments.
 /// @dev PROTOCOL.md, section "Tree". Security notes:
 ///      - The length of every path follows from the counts and is checked before the first hash: a missing or a
-///        left-over word reverts, and no loop runs more than 63 times.
+///        left-over word reverts, and no loop runs more than 54 times (PROTOCOL.md allows 63).
 ///      - A function named `verify…` returns only when the claim holds; it never returns a flag to be forgotten.
 ///      - A consistency path does not bind the counts (the path for 4 to 6 leaves also verifies as 1 to 2): callers
 ///        take counts and roots from a signed head or from storage, never from whoever brings the path.

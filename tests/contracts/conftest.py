@@ -13,7 +13,7 @@ from tests.contracts.evm import Contract, JsonRpc, running_anvil
 from tests.contracts.solidity import CONTRACTS, compile_contract
 
 SETUP = CONTRACTS.parent / "scripts" / "setup-contracts"
-SETUP_SECONDS = 100
+SETUP_SECONDS = 90
 NOT_POSSIBLE_HERE = 3
 HARNESS = ("test/NousLedgerHarness.sol", "NousLedgerHarness")
 

@@ -19,6 +19,7 @@ ERRORS: Final = {
     "record-version": "RecordVersionUnknown",
     "newer-version": "RecordVersionUnknown",
     "record-range": "RecordFieldOutOfRange",
+    "input": "OriginInvalid",
 }
 
 

@@ -206,7 +206,7 @@ def test_path_lengths_follow_from_the_counts(harness: Contract) -> None:
     lengths = [consistency_length(n, m) for n, m in pairs]
     lengths += [inclusion_length(n - 1, m) for n, m in pairs]
     assert harness.run(calls) == [Returned((length,)) for length in lengths]
-    assert max(lengths) <= 63
+    assert max(lengths) == 54
 
 
 def edge_count(draw: random.Random, bits: int) -> int:
@@ -298,7 +298,7 @@ def test_random_and_mutated_proofs_are_judged_alike_everywhere(
     draw = random.Random("proofs")
     inclusions: list[Inclusion] = []
     growths: list[Consistency] = []
-    for _ in range(2_000 if full else 400):
+    for _ in range(5_000 if full else 400):
         tree, n, m = random_tree(draw)
         inclusion, growth = inclusion_case(tree, n - 1, m), consistency_case(tree, n, m)
         inclusions += [inclusion, mutate_inclusion(draw, inclusion)]
