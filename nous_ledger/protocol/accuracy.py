@@ -7,7 +7,6 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hmac import compare_digest
 
 from nous_ledger.protocol.bodies import (
@@ -38,9 +37,10 @@ from nous_ledger.protocol.record import Record
 from nous_ledger.protocol.report import verdicts_of
 from nous_ledger.protocol.signing import address_of, recover
 from nous_ledger.protocol.types import LogId, SubjectId, UnixSeconds
+from nous_ledger.protocol.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Recount:
     """What counting again found for one bucket.
 
@@ -62,7 +62,7 @@ A kind that it cannot count is left out of the result.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Content:
     """What the caller gave to check a receipt's content; bodies without codings.
 

@@ -32,6 +32,7 @@ from nous_ledger.protocol.note import Note, parse_note
 from nous_ledger.protocol.record import decode_record
 from nous_ledger.protocol.textform import parse_decimal
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
+from nous_ledger.protocol.values import value
 
 MAX_BUNDLE_BYTES: Final = 1024 * 1024
 MAX_EXTRA_BYTES: Final = 256 * 1024
@@ -43,7 +44,7 @@ _NEWER: Final = re.compile(rb"c2sp\.org/tlog-proof@v[1-9][0-9]*")
 _EXTRA_VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class KeyEventEntry:
     """One key event of a bundle.
 

@@ -11,17 +11,17 @@ Spec:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.textform import format_base64, parse_base64, parse_decimal
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafCount
+from nous_ledger.protocol.values import value
 
 _ORIGIN: Final = re.compile(r"[a-z0-9]([a-z0-9._~/-]{0,253}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Checkpoint:
     """What a head says about the tree.
 

@@ -196,7 +196,9 @@ def _is_canonical(value: Value, depth: int, limits: tuple[int, int, int]) -> boo
             if not 0 <= item <= MAX_UINT:  # type: ignore[operator]
                 return False
         elif kind is str:
-            if not _is_plain_text(item, limits[2]):  # type: ignore[arg-type]
+            # Printable ASCII, the common case, is decided here: a call costs more.
+            short = item.isascii() and item.isprintable() and len(item) <= limits[2]  # type: ignore[union-attr,arg-type]
+            if not short and not _is_plain_text(item, limits[2]):  # type: ignore[arg-type]
                 return False
         elif kind not in (dict, tuple) or not _is_canonical(item, depth + 1, limits):
             return False
@@ -204,8 +206,6 @@ def _is_canonical(value: Value, depth: int, limits: tuple[int, int, int]) -> boo
 
 
 def _is_plain_text(text: str, max_str: int) -> bool:
-    if text.isascii():
-        return len(text) <= max_str and (text.isprintable() or not text)
     return len(text.encode("utf-8")) <= max_str and not FORBIDDEN_CHARACTERS.search(text)
 
 

@@ -12,13 +12,14 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
 from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, Value, decode, encode
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.kinds import Kind
+from nous_ledger.protocol.values import define, lay_out_init
 
 FIRST_EXTENSION_KEY: Final = 64
 MAX_EXTENSION_BYTES: Final = 4_096
@@ -68,14 +69,7 @@ def _lay_out_wire(fields: tuple[Field, ...]) -> Callable[[Any], dict[int, Any]]:
             f"    v = self.{field.name}",
             f"    if v is not None: wire[{field.key}] = {value}",
         ]
-    return _define("to_wire", [*lines, "    return wire"], scope)
-
-
-def _define(name: str, lines: list[str], scope: dict[str, Any]) -> Callable[[Any], Any]:
-    # The source holds names and numbers of our own field tables, nothing from outside.
-    exec("\n".join(lines), scope)  # noqa: S102
-    function: Callable[[Any], Any] = scope[name]
-    return function
+    return define("to_wire", [*lines, "    return wire"], scope)
 
 
 class Shape:
@@ -218,14 +212,7 @@ def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
     kind's own `check`, which decides.
     """
     scope: dict[str, Any] = {"check": _checker(cls.FIELDS), "check_extensions": _check_extensions}
-    parameters = ["self", "*"]
-    lines = []
-    for slot in fields(cls):  # type: ignore[arg-type]
-        scope[f"default_{slot.name}"] = slot.default
-        default = "" if slot.default is MISSING else f"=default_{slot.name}"
-        parameters.append(f"{slot.name}{default}")
-        scope[f"set_{slot.name}"] = getattr(cls, slot.name).__set__
-        lines.append(f"    set_{slot.name}(self, {slot.name})")
+    lines = [f"    set_{slot.name}(self, {slot.name})" for slot in fields(cls)]  # type: ignore[arg-type]
     for number, field in enumerate(cls.FIELDS):
         scope[f"known_{number}"] = field.kind.known()
         guard = field.kind.guard(field.name, f"known_{number}")
@@ -233,8 +220,7 @@ def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
         lines.append(f"    if not ({absent}{guard}): check({number}, {field.name})")
     if issubclass(cls, MapShape):
         lines.append("    if extensions: check_extensions(self, extensions)")
-    head = f"def __init__({', '.join(parameters)}):"
-    return _define("__init__", [head, *lines, "    self.check_rules()"], scope)
+    return lay_out_init(cls, [*lines, "    self.check_rules()"], scope)
 
 
 def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:

@@ -13,7 +13,6 @@ Spec:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
@@ -34,6 +33,7 @@ from nous_ledger.protocol.signing import (
     verify_signature,
 )
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LogId, UnixSeconds
+from nous_ledger.protocol.values import value
 from nous_ledger.protocol.vkey import VerifierKey, ed25519_vkey, head_vkey
 
 _PREFIX: Final = struct.Struct(">QI")
@@ -41,7 +41,7 @@ HEAD_PAYLOAD_LENGTH: Final = 77
 """Bytes of a 0xff line after the key id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HeadSignature:
     """What a 0xff line says and signs.
 
@@ -56,7 +56,7 @@ class HeadSignature:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SignedHead:
     """A head whose two log signatures have been verified.
 

@@ -41,11 +41,12 @@ from nous_ledger.protocol.record import (
 from nous_ledger.protocol.registries import KEY_EVENT_KIND
 from nous_ledger.protocol.signing import verify_signature
 from nous_ledger.protocol.types import Epoch, LeafCount, LeafIndex, LogId
+from nous_ledger.protocol.values import value
 
 MAX_EPOCH: Final = 63
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class KeyEpoch:
     """The keys in force from one index on.
 
@@ -60,7 +61,7 @@ class KeyEpoch:
     ed25519: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class KeyHistory:
     """All key events of a log at one head.
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from dataclasses import dataclass
 from typing import Final
 
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.textform import format_base64
+from nous_ledger.protocol.values import value
 
 MAX_NOTE_BYTES: Final = 128 * 1024
 MAX_SIGNATURES: Final = 64
@@ -34,7 +34,7 @@ KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 _SIGNATURE_LINE: Final = re.compile(rf"— ({KEY_NAME.pattern}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class NoteSignature:
     """One signature line.
 
@@ -49,7 +49,7 @@ class NoteSignature:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Note:
     """A signed text.
 

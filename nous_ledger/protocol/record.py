@@ -17,7 +17,7 @@ Spec:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from nous_ledger.protocol.errors import InputError, RecordError, UnavailableError
@@ -31,6 +31,7 @@ from nous_ledger.protocol.types import (
     LogId,
     UnixMillis,
 )
+from nous_ledger.protocol.values import value
 
 RECORD_LENGTH: Final = 120
 SIGNED_LENGTH: Final = 55
@@ -47,7 +48,7 @@ _TAG_ENTRY: Final = b"nous-ledger/1 entry\x00"
 _LAYOUT: Final = struct.Struct(">BHIQQ32s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Record:
     """One entry of the log.
 
@@ -81,6 +82,7 @@ def encode_record(record: Record) -> bytes:
     return _signed_part(record) + record.signature
 
 
+@lru_cache(maxsize=128)
 def decode_record(data: bytes) -> Record:
     """Return the record in 120 bytes; the signature is not checked here.
 

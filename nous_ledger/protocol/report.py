@@ -6,7 +6,6 @@ Spec:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import Record
 from nous_ledger.protocol.registries import KIND, LABEL
 from nous_ledger.protocol.types import LeafCount, LeafIndex, LogId, UnixSeconds
+from nous_ledger.protocol.values import value
 
 NOT_WITNESSED: Final = "not-witnessed"
 LATER_ROTATION: Final = "a rotation after this head is not known here"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     NOT_ASKED = "not-asked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Answer:
     """The answer to one question.
 
@@ -46,7 +46,7 @@ class Answer:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class BucketVerdict:
     """What arithmetic says about one bucket of the receipt."""
 
@@ -73,7 +73,7 @@ def verdicts_of(receipt: Receipt) -> tuple[BucketVerdict, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Report:
     """The result of verifying one bundle.
 
