@@ -1,0 +1,1 @@
+"""Generator of the test vectors: a naive second reading of PROTOCOL.md."""

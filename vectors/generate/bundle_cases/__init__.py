@@ -1,0 +1,1 @@
+"""The parts of bundles.json, by the answer that they put to the test."""
