@@ -1,0 +1,132 @@
+"""JSON read strictly, with the place of each value in its text.
+
+A receipt hashes usage values exactly as they stood on the wire, and a bound
+counts tool arguments exactly as the caller got them. Both need to know where a
+value begins and ends, which an ordinary parser does not tell. The values
+themselves are still read by the standard library's C scanner; only the path to
+a value is walked here.
+
+Where a key is repeated the last one counts, here as in the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from nous_ledger.protocol.errors import FormatError
+
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A JSON value and where it stands: `text[start:end]` is exactly the value."""
+
+    text: str
+    start: int
+    end: int
+    value: Any
+
+    @property
+    def wire(self) -> bytes:
+        """The exact bytes of the value as they were received."""
+        return self.text[self.start : self.end].encode("utf-8")
+
+    def member(self, key: str) -> Located | None:
+        """Return the value under a key, or None if this is no object or lacks the key."""
+        if not isinstance(self.value, dict) or key not in self.value:
+            return None
+        found = None
+        for name, value in _members(self.text, self.start):
+            if name == key:
+                found = value
+        return found
+
+    def at(self, *path: str) -> Located | None:
+        """Return the value at the end of a path of keys, or None where it breaks off."""
+        found: Located | None = self
+        for key in path:
+            if found is None:
+                return None
+            found = found.member(key)
+        return found
+
+    def items(self) -> tuple[Located, ...]:
+        """Return the items of an array; of anything else, nothing."""
+        if not isinstance(self.value, list):
+            return ()
+        return tuple(_items(self.text, self.start))
+
+
+def parse_json(data: bytes) -> Located:
+    """Return the one JSON value that the bytes hold.
+
+    Args:
+        data: UTF-8 without a byte order mark; white space around the value is allowed.
+
+    Raises:
+        FormatError: json-format: not UTF-8, not JSON, NaN or Infinity, a number
+            with thousands of digits, or nested deeper than the interpreter reads.
+    """
+    try:
+        text = data.decode("utf-8")
+        start = _skip(text, 0)
+        value, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("json-format", "the bytes are not one JSON value") from error
+    if _skip(text, end) != len(text):
+        raise FormatError("json-format", "bytes follow the JSON value")
+    return Located(text, start, end, value)
+
+
+def _members(text: str, start: int) -> Iterator[tuple[str, Located]]:
+    """Yield the members of an object that `parse_json` has accepted."""
+    at = _first(text, start, "}")
+    while at is not None:
+        name, at = _DECODER.raw_decode(text, at)
+        value = _value(text, _skip(text, at) + 1)  # after the colon
+        yield name, value
+        at = _next(text, value.end)
+
+
+def _items(text: str, start: int) -> Iterator[Located]:
+    """Yield the items of an array that `parse_json` has accepted."""
+    at = _first(text, start, "]")
+    while at is not None:
+        value = _value(text, at)
+        yield value
+        at = _next(text, value.end)
+
+
+def _value(text: str, at: int) -> Located:
+    start = _skip(text, at)
+    value, end = _DECODER.raw_decode(text, start)
+    return Located(text, start, end, value)
+
+
+def _first(text: str, start: int, closing: str) -> int | None:
+    """Return where the first member or item begins, None in an empty container."""
+    at = _skip(text, start + 1)
+    return None if text[at] == closing else at
+
+
+def _next(text: str, end: int) -> int | None:
+    """Return where the next member or item begins, None at the closing bracket."""
+    at = _skip(text, end)
+    return _skip(text, at + 1) if text[at] == "," else None
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

@@ -1,0 +1,54 @@
+"""Labels for the counts that a provider reported.
+
+What the caller can see is BOUNDED by the bytes of the visible text; everything
+else (input, which the provider tokenises with parts nobody sees, and hidden
+output) has nothing to be held against and is UNVERIFIABLE.
+
+Spec:
+    PROTOCOL.md, section "Labels".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nous_ledger.protocol.label import (
+    BOUNDED,
+    METHOD_BYTES,
+    OUTPUT_UNSPLIT,
+    OUTPUT_VISIBLE,
+    UNVERIFIABLE,
+    Bucket,
+    bytes_bound,
+)
+from nous_ledger.reconcile.visible import VisibleOutput
+
+
+def label_counts(
+    counts: Iterable[tuple[int, int]],
+    visible: VisibleOutput | None,
+    *,
+    hidden_ruled_out: bool,
+) -> tuple[Bucket, ...]:
+    """Return one labelled bucket per reported count.
+
+    Args:
+        counts: (bucket kind, tokens) pairs, kinds ascending.
+        visible: what the caller got; None if that is not known in full.
+        hidden_ruled_out: the request left no room for hidden thinking, so an
+            unsplit output count is a count of visible tokens.
+    """
+    boundable = {OUTPUT_VISIBLE, OUTPUT_UNSPLIT} if hidden_ruled_out else {OUTPUT_VISIBLE}
+    return tuple(
+        _bounded(kind, tokens, visible)
+        if visible is not None and kind in boundable
+        else Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE)
+        for kind, tokens in counts
+    )
+
+
+def _bounded(kind: int, tokens: int, visible: VisibleOutput) -> Bucket:
+    lower, upper = bytes_bound(visible.utf8_bytes, visible.choices + visible.tool_calls)
+    return Bucket(
+        kind=kind, reported=tokens, label=BOUNDED, lower=lower, upper=upper, method=METHOD_BYTES
+    )
