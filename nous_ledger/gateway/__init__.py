@@ -1,0 +1,14 @@
+"""The HTTP shell: a metering proxy and a read API over one ledger.
+
+providers, identity   which paths are metered, where providers live, whose call it is
+request, headers      what a request asks for; the include_usage rule; fields that pass
+codings, sse          content codings and event streams, taken apart within bounds
+watch, usage          what each wire format says; its usage as disjoint buckets
+metering              one call's usage, output and ending, from its response bytes
+client, upstream      the two ends of a call
+relay, call, drafts   one call from its first byte to its receipt
+answers               the gateway's own answers in the providers' shapes
+journal               the ledger for a program that must not wait for a disk
+read_api              receipts, proofs, heads and tiles over HTTP
+app, server           the ASGI application and how it is run
+"""

@@ -1,0 +1,106 @@
+"""The gateway's own answers, in the shape of the provider that was called.
+
+A client library raises the same exceptions for them as for the provider's own
+errors, and its retries do what they should: a call whose outcome is unknown or
+that cannot succeed is not repeated blindly.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.protocol.registries import STATUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One way in which the gateway answers instead of the upstream.
+
+    Attributes:
+        http_status: status of the response.
+        status: receipt status; meaningless where no receipt can be written.
+        code: stable machine-readable code.
+        message: what happened, for people.
+        openai_type: error type in OpenAI's shape.
+        anthropic_type: error type in Anthropic's shape.
+        should_retry: what client libraries are told; None leaves it to them.
+    """
+
+    http_status: int
+    status: int
+    code: str
+    message: str
+    openai_type: str
+    anthropic_type: str
+    should_retry: bool | None = None
+
+    def body(self, provider: str) -> bytes:
+        """Return the JSON body in a provider's shape."""
+        if provider == "anthropic":
+            error = {"type": self.anthropic_type, "message": f"nous-ledger: {self.message}"}
+            return json.dumps({"type": "error", "error": error}).encode()
+        shaped = {
+            "message": f"nous-ledger: {self.message}",
+            "type": self.openai_type,
+            "param": None,
+            "code": self.code,
+        }
+        return json.dumps({"error": shaped}).encode()
+
+    def headers(self, length: int) -> RawHeaders:
+        """Return the header fields of the response."""
+        fields = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(length).encode()),
+        ]
+        if self.should_retry is not None:
+            fields.append((b"x-should-retry", b"true" if self.should_retry else b"false"))
+        return fields
+
+
+UNREACHABLE: Final = Answer(
+    http_status=502,
+    status=STATUS["upstream_unreachable"],
+    code="upstream_unreachable",
+    message="the upstream could not be reached or closed the connection without an answer",
+    openai_type="server_error",
+    anthropic_type="api_error",
+)
+TIMED_OUT: Final = Answer(
+    http_status=504,
+    status=STATUS["timeout"],
+    code="upstream_timeout",
+    message="the upstream did not answer in time",
+    openai_type="server_error",
+    anthropic_type="timeout_error",
+    should_retry=False,  # the upstream may still be at work on it, and bill it
+)
+TOO_LARGE: Final = Answer(
+    http_status=413,
+    status=STATUS["refused"],
+    code="request_too_large",
+    message="the request body is larger than this gateway accepts",
+    openai_type="invalid_request_error",
+    anthropic_type="request_too_large",
+    should_retry=False,
+)
+LEDGER_DOWN: Final = Answer(
+    http_status=503,
+    status=STATUS["refused"],
+    code="ledger_unavailable",
+    message="the ledger cannot be written, so the call was not forwarded",
+    openai_type="server_error",
+    anthropic_type="api_error",
+    should_retry=False,
+)
+SHUTTING_DOWN: Final = Answer(
+    http_status=503,
+    status=STATUS["gateway_interrupted"],
+    code="gateway_shutting_down",
+    message="the gateway is shutting down",
+    openai_type="server_error",
+    anthropic_type="api_error",
+)

@@ -1,0 +1,128 @@
+"""The ASGI application: calls to the routes of providers, everything else to the read API.
+
+Paths whose first segment is a route (`/openai/…`, `/anthropic/…`) are calls and
+are forwarded. They do not pass through any framework: a call is one coroutine
+over the bytes. The read API is served by Starlette.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.applications import Starlette
+
+from nous_ledger.gateway.call import Call, Drains, Service
+from nous_ledger.gateway.client import Client, Receive, Scope, Send
+from nous_ledger.gateway.journal import Journal
+from nous_ledger.gateway.providers import ROUTES, Upstream, make_upstream
+from nous_ledger.gateway.read_api import ReadApi
+from nous_ledger.gateway.upstream import Limits, make_session
+from nous_ledger.ledger import Ledger
+from nous_ledger.protocol.errors import InputError
+
+_log: Final = logging.getLogger("nous_ledger.gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppConfig:
+    """What a gateway serves and how.
+
+    Attributes:
+        upstreams: base URL of each route that does not go to its provider's own.
+        limits: bounds of one call.
+        auditor_tokens: SHA-256 of each token that may read every body.
+    """
+
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    auditor_tokens: frozenset[bytes] = frozenset()
+
+
+class Gateway:
+    """One gateway over one open ledger; an ASGI 3 application."""
+
+    def __init__(self, ledger: Ledger, config: AppConfig) -> None:
+        """Prepare; the lifespan protocol starts and ends it.
+
+        Args:
+            ledger: open for writing; it stays open when the gateway ends.
+            config: what is served and how.
+
+        Raises:
+            InputError: an upstream's URL or the name of a route is wrong.
+        """
+        self._config = config
+        self._ledger = ledger
+        self._upstreams = _upstreams(config.upstreams)
+        self._journal = Journal(ledger)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._service: Service | None = None
+        api = ReadApi(self._journal, config.auditor_tokens)
+        self._router = Starlette(routes=api.routes(), lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's event, as ASGI 3 has it."""
+        if scope["type"] == "http" and (upstream := self._route(scope)) is not None:
+            await self._serve(upstream, scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Realtime sessions are not metered, so they are not forwarded either.
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._router(scope, receive, send)
+
+    def _route(self, scope: Scope) -> Upstream | None:
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        return self._upstreams.get(path.split(b"/", 2)[1].decode("latin-1"))
+
+    async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run a call as a task of its own: it outlives a client that hangs up."""
+        service = self._service
+        if service is None:
+            raise RuntimeError("the gateway serves only after its lifespan has started")
+        client = Client(scope, receive, send)
+        task = asyncio.create_task(Call(service, upstream, scope, client).run())
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            client.lost()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        async with make_session(self._config.limits) as session:
+            limits = self._config.limits
+            self._service = Service(
+                journal=self._journal, session=session, limits=limits, drains=Drains(limits)
+            )
+            heads = asyncio.create_task(self._journal.keep_heads())
+            try:
+                yield
+            finally:
+                await self._end_calls()
+                heads.cancel()
+                await asyncio.gather(heads, return_exceptions=True)
+                self._service = None
+        await self._journal.close()
+
+    async def _end_calls(self) -> None:
+        """Interrupt what is still running; each call writes its receipt before it ends."""
+        calls = tuple(self._calls)
+        for task in calls:
+            task.cancel()
+        if calls:
+            _log.info("%s calls in flight are interrupted", len(calls))
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+def _upstreams(configured: Mapping[str, str]) -> dict[str, Upstream]:
+    for name in configured:
+        if name not in ROUTES:
+            raise InputError("input", f"no route is called {name!r}", hint=", ".join(ROUTES))
+    return {name: make_upstream(route, configured.get(name, "")) for name, route in ROUTES.items()}

@@ -1,0 +1,268 @@
+"""One call, from its first byte to its receipt.
+
+    read the request → draft the receipt (durable) → forward → relay the response
+    while it is metered → append the receipt (durable) → end the response
+
+The response ends only when the receipt is durable: the last piece of a whole
+body, and the end of a stream's transfer, wait for it. So a client that has its
+answer can fetch the receipt. (A stream's last event does not wait; the read API
+waits a moment for a call that is still in flight.)
+
+When the client hangs up, the upstream is read to its end all the same, for as
+long as the gateway allows: what it bills is known only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from nous_ledger.gateway import drafts
+from nous_ledger.gateway.answers import LEDGER_DOWN, SHUTTING_DOWN, TOO_LARGE, Answer
+from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
+from nous_ledger.gateway.codings import decode_body
+from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt
+from nous_ledger.gateway.headers import RawHeaders, header, upstream_headers
+from nous_ledger.gateway.identity import find_credential
+from nous_ledger.gateway.journal import Journal
+from nous_ledger.gateway.metering import Metered
+from nous_ledger.gateway.providers import Upstream
+from nous_ledger.gateway.relay import Relay
+from nous_ledger.gateway.request import RequestFacts, read_request
+from nous_ledger.gateway.upstream import (
+    BrokenResponseError,
+    Limits,
+    NoResponseError,
+    UpstreamRequest,
+    open_response,
+)
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.hashing import (
+    OPENING_LENGTH,
+    commit_forwarded,
+    commit_request,
+    commit_response,
+    opening_hash,
+)
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.registries import API, METERING, STATUS
+
+_log: Final = logging.getLogger("nous_ledger.gateway")
+_HTTP_ERROR: Final = 400
+
+
+class Drains:
+    """Calls that are read on although their client hung up."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with all places free."""
+        self._limits = limits
+        self._running = 0
+
+    def start(self, bound: asyncio.Timeout) -> None:
+        """Bound a call from the moment its client hung up; without a place left, end it."""
+        self._running += 1
+        allowed = self._limits.drain_s if self._running <= self._limits.max_drains else 0.0
+        bound.reschedule(asyncio.get_running_loop().time() + allowed)
+
+    def end(self, *, started: bool) -> None:
+        """Free the place of a call that is over, if it had started to be read on."""
+        self._running -= started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What all calls of one gateway share."""
+
+    journal: Journal
+    session: aiohttp.ClientSession
+    limits: Limits
+    drains: Drains
+
+
+class Call:
+    """One admitted call. Its opening is known here and to the client, nowhere else."""
+
+    def __init__(self, service: Service, upstream: Upstream, scope: Scope, client: Client) -> None:
+        """Prepare for a call whose request head has come.
+
+        Args:
+            service: what all calls share.
+            upstream: where the call goes.
+            scope: the ASGI scope of the request.
+            client: who waits for the response.
+        """
+        self._service = service
+        self._upstream = upstream
+        self._client = client
+        self._method: str = scope["method"]
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        self._path = raw_path.decode("latin-1").removeprefix(f"/{upstream.route.name}")
+        self._query: bytes = scope["query_string"]
+        self._api = upstream.route.api(self._method, self._path)
+        self._opening = secrets.token_bytes(OPENING_LENGTH)
+        self._opening_hash = opening_hash(self._opening)
+        self._started = time.monotonic()
+        self._relay: Relay | None = None
+
+    async def run(self) -> None:
+        """Serve the call; returns when it is over and its receipt is written."""
+        try:
+            body = await self._client.read_body(self._service.limits.max_request_bytes)
+        except ClientGoneError:
+            return  # nothing was asked for in full, so there was no call
+        except BodyTooLargeError:
+            await self._answer(TOO_LARGE, self._draft(None, RequestFacts()))
+            return
+        decoded = decode_body(body, header(self._client.headers, b"content-encoding"))
+        facts = read_request(self._api, decoded)
+        draft = self._draft(decoded, facts)
+        try:
+            await self._service.journal.begin(draft, self._opening_hash)
+        except LedgerError as error:
+            _log.error("no call is forwarded: the ledger cannot be written: %s", error.code)
+            await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.name), [])
+            return
+        self._client.watch()
+        try:
+            await self._serve(draft, facts, body if facts.altered is None else facts.altered)
+        finally:
+            self._client.close()
+
+    def _draft(self, body: bytes | None, facts: RequestFacts) -> Receipt:
+        credential = find_credential(self._client.headers, self._query)
+        opening, altered = self._opening, facts.altered
+        return draft_receipt(
+            subject=self._service.journal.ledger.subject(credential.kind, credential.value),
+            upstream=self._upstream,
+            api=self._api,
+            model=facts.model,
+            request_commitment=None if body is None else commit_request(opening, body),
+            forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
+        )
+
+    async def _serve(self, draft: Receipt, facts: RequestFacts, body: bytes) -> None:
+        """Forward the call, relay the response, append the receipt, end the response."""
+        altered = facts.altered is not None
+        request = UpstreamRequest(
+            method=self._method,
+            url=self._upstream.base_url + self._path + self._query_text(),
+            headers=upstream_headers(self._client.headers, altered=altered),
+            body=body,
+        )
+        try:
+            broken = await self._exchange(request, draft, altered=altered)
+        except NoResponseError as error:
+            await self._answer(error.answer, draft)
+            return
+        relay = self._relay
+        if relay is None:
+            await self._answer(SHUTTING_DOWN, draft, status=broken)
+            return
+        await relay.close()
+        metered = relay.metered(hidden_ruled_out=facts.hidden_ruled_out, cut=broken is not None)
+        ending = Ending(
+            status=self._status(relay, metered, broken),
+            http_status=relay.http_status,
+            duration=self._milliseconds(),
+            streamed=relay.streamed,
+            metered=metered,
+            response_commitment=relay.commitment(),
+            too_long=relay.too_long,
+            provider_request_id=relay.field(self._upstream.route.request_id_header),
+        )
+        await self._settle(complete_receipt(draft, ending), metered.raw_usage)
+        await (relay.finish() if broken is None else relay.break_off())
+
+    async def _exchange(
+        self, request: UpstreamRequest, draft: Receipt, *, altered: bool
+    ) -> int | None:
+        """Return None when the response is whole, else the status for what broke it.
+
+        Raises:
+            NoResponseError: no response head came.
+        """
+        drains = self._service.drains
+        try:
+            async with asyncio.timeout(None) as bound:
+                self._client.on_gone = lambda: drains.start(bound)
+                async with open_response(self._service.session, request) as response:
+                    self._relay = Relay(
+                        response,
+                        self._client,
+                        api=self._api,
+                        altered=altered,
+                        opening=self._opening,
+                    )
+                    await self._relay.run(self._own_headers(draft))
+        except BrokenResponseError as error:
+            return error.status
+        except TimeoutError:  # the client is gone and the time for reading on is over
+            return drafts.CLIENT_ABORTED
+        except asyncio.CancelledError:  # the gateway shuts down
+            return drafts.INTERRUPTED
+        finally:
+            self._client.on_gone = None
+            drains.end(started=self._client.gone)
+        return None
+
+    def _status(self, relay: Relay, metered: Metered, broken: int | None) -> int:
+        """Return the receipt status; what happened first comes first."""
+        if relay.http_status >= _HTTP_ERROR or metered.failed:
+            return drafts.UPSTREAM_ERROR
+        if not relay.shown:
+            return drafts.CLIENT_ABORTED
+        if broken is not None and not relay.end_shown:
+            return broken
+        if not metered.ended:
+            return drafts.UPSTREAM_RESET
+        return drafts.INCOMPLETE if metered.incomplete else drafts.COMPLETE
+
+    async def _answer(self, answer: Answer, draft: Receipt, *, status: int | None = None) -> None:
+        """End a call that the upstream did not answer."""
+        body = answer.body(self._upstream.route.name)
+        ending = Ending(
+            status=answer.status if status is None else status,
+            duration=self._milliseconds(),
+            response_commitment=None if self._client.gone else commit_response(self._opening, body),
+            too_long=answer is TOO_LARGE,
+        )
+        await self._settle(complete_receipt(draft, ending), ())
+        await self._send(answer, body, self._own_headers(draft))
+
+    async def _settle(self, receipt: Receipt, raw_usage: tuple[bytes, ...]) -> None:
+        await self._service.journal.settle(receipt, self._opening_hash, raw_usage)
+        _log.info(
+            "%s %s api=%s status=%s http=%s metering=%s ms=%s",
+            uuid.UUID(bytes=receipt.id),
+            receipt.provider,
+            API.name_of(receipt.api),
+            STATUS.name_of(receipt.status),
+            receipt.http_status,
+            METERING.name_of(receipt.metering),
+            receipt.duration,
+        )
+
+    async def _send(self, answer: Answer, body: bytes, headers: RawHeaders) -> None:
+        await self._client.start(answer.http_status, answer.headers(len(body)) + headers)
+        await self._client.finish(body)
+
+    def _own_headers(self, draft: Receipt) -> RawHeaders:
+        return [
+            (b"nous-receipt-id", str(uuid.UUID(bytes=draft.id)).encode()),
+            (b"nous-subject", draft.subject.hex().encode()),
+            (b"nous-opening", self._opening.hex().encode()),
+        ]
+
+    def _query_text(self) -> str:
+        return f"?{self._query.decode('latin-1')}" if self._query else ""
+
+    def _milliseconds(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)

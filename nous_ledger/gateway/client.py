@@ -1,0 +1,103 @@
+"""The client's side of one call: its request body, its response, its hanging up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from nous_ledger.gateway.headers import RawHeaders, header
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ClientGoneError(Exception):
+    """The client hung up before its request was whole."""
+
+
+class BodyTooLargeError(Exception):
+    """The request body is longer than the gateway accepts."""
+
+
+class Client:
+    """One client waiting for one response.
+
+    Attributes:
+        gone: the client has hung up; what is sent from then on goes nowhere.
+        on_gone: called once when that is noticed.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap the two ends of an ASGI call."""
+        self.headers: RawHeaders = list(scope["headers"])
+        self.gone = False
+        self.on_gone: Callable[[], None] | None = None
+        self._receive = receive
+        self._send = send
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole request body.
+
+        Raises:
+            BodyTooLargeError: it has, or says that it has, more than `limit` bytes.
+            ClientGoneError: the client hung up first.
+        """
+        announced = header(self.headers, b"content-length") or "0"
+        if announced.isdecimal() and int(announced[:20]) > limit:
+            raise BodyTooLargeError
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise BodyTooLargeError
+            if not message.get("more_body"):
+                return bytes(body)
+
+    def watch(self) -> None:
+        """Notice from now on when the client hangs up; `close` ends this."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def start(self, status: int, headers: RawHeaders) -> None:
+        """Send the head of the response."""
+        await self._deliver({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, data: bytes) -> None:
+        """Send a part of the body; returns when the connection can take more."""
+        if data:
+            await self._deliver({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes = b"") -> None:
+        """Send the last part of the body."""
+        await self._deliver({"type": "http.response.body", "body": data, "more_body": False})
+
+    def lost(self) -> None:
+        """Note that the client is gone."""
+        if not self.gone:
+            self.gone = True
+            if self.on_gone is not None:
+                self.on_gone()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.lost()
+
+    async def _deliver(self, message: Message) -> None:
+        if self.gone:
+            return
+        try:
+            await self._send(message)
+        except OSError:  # how servers say that the connection is lost
+            self.lost()

@@ -1,0 +1,157 @@
+"""The receipt of one call, from its first draft to its final form.
+
+A call's draft is written before anything is forwarded: it is the receipt as it
+would stand if the gateway died right then (status gateway_interrupted). At the
+end of the call it is completed; after a crash it is what remains.
+
+Spec:
+    PROTOCOL.md, section "The receipt".
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from nous_ledger.gateway.metering import METERING_NONE, Metered
+from nous_ledger.gateway.providers import (
+    API_OTHER,
+    OPERATION_CHAT,
+    OPERATION_OTHER,
+    Upstream,
+)
+from nous_ledger.protocol.encoding import is_encodable_text
+from nous_ledger.protocol.hashing import raw_usage_hash
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.registries import ANOMALY, METERING, SOURCE, STATUS
+from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
+
+COMPLETE: Final = STATUS["complete"]
+CLIENT_ABORTED: Final = STATUS["client_aborted"]
+UPSTREAM_ERROR: Final = STATUS["upstream_error"]
+UPSTREAM_RESET: Final = STATUS["upstream_reset"]
+TIMEOUT: Final = STATUS["timeout"]
+INTERRUPTED: Final = STATUS["gateway_interrupted"]
+INCOMPLETE: Final = STATUS["incomplete"]
+
+_MODEL: Final = ANOMALY["model_unrepresentable"]
+_REQUEST_ID: Final = ANOMALY["request_id_unrepresentable"]
+_TOO_LONG: Final = ANOMALY["body_too_long_to_commit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a call ended.
+
+    Attributes:
+        status: receipt status.
+        http_status: status of the upstream's response; None if none came.
+        duration: milliseconds from the request's arrival to the end.
+        streamed: the response was an event stream.
+        metered: what was read from the response.
+        response_commitment: over what the client received; None if that is not
+            known or was too long.
+        too_long: a body was too long to be committed to.
+        provider_request_id: the provider's id of the call.
+    """
+
+    status: int
+    http_status: int | None = None
+    duration: int = 0
+    streamed: bool = False
+    metered: Metered = field(default_factory=Metered)
+    response_commitment: Hash32 | None = None
+    too_long: bool = False
+    provider_request_id: str | None = None
+
+
+def new_receipt_id(now: UnixMillis) -> bytes:
+    """Return a new UUID of version 7: 48 bits of milliseconds, then 74 random bits."""
+    random = bytearray(os.urandom(10))
+    random[0] = 0x70 | random[0] & 0x0F
+    random[2] = 0x80 | random[2] & 0x3F
+    return now.to_bytes(6, "big") + bytes(random)
+
+
+def draft_receipt(
+    *,
+    subject: SubjectId,
+    upstream: Upstream,
+    api: int,
+    model: str | None,
+    request_commitment: Hash32 | None = None,
+    forwarded_commitment: Hash32 | None = None,
+) -> Receipt:
+    """Return the receipt of a call that begins now, as it stands if it never ends.
+
+    Args:
+        subject: pseudonym of the caller.
+        upstream: where the call goes.
+        api: wire format of the call.
+        model: the model asked for, if the request names one.
+        request_commitment: over the request as the client sent it.
+        forwarded_commitment: over the request as forwarded, if it was altered.
+    """
+    now = UnixMillis(time.time_ns() // 1_000_000)
+    model_fits = model is None or is_encodable_text(model, 256)
+    return Receipt(
+        salt=os.urandom(16),
+        id=new_receipt_id(now),
+        time=now,
+        source=SOURCE["proxy"],
+        subject=subject,
+        provider=upstream.provider,
+        upstream=upstream.host,
+        operation=OPERATION_OTHER if api == API_OTHER else OPERATION_CHAT,
+        api=api,
+        model_requested=model if model_fits else None,
+        status=INTERRUPTED,
+        metering=METERING["none"],
+        request_commitment=request_commitment,
+        forwarded_commitment=forwarded_commitment,
+        anomalies=None if model_fits else (_MODEL,),
+    )
+
+
+def complete_receipt(draft: Receipt, ending: Ending) -> Receipt:
+    """Return the final form of a draft.
+
+    A string of the upstream that cannot stand in a receipt is left out and
+    leaves an anomaly; it never costs the receipt.
+    """
+    metered = ending.metered
+    anomalies = {*(draft.anomalies or ()), *metered.anomalies}
+    model = _fitting(metered.model, 256, anomalies, _MODEL)
+    request_id = _fitting(ending.provider_request_id, 256, anomalies, _REQUEST_ID)
+    if ending.too_long:
+        anomalies.add(_TOO_LONG)
+    has_usage = metered.metering != METERING_NONE
+    http_status = ending.http_status
+    return replace(
+        draft,
+        status=ending.status,
+        http_status=http_status if http_status and 100 <= http_status <= 599 else None,
+        duration=ending.duration,
+        streamed=1 if ending.streamed else None,
+        metering=metered.metering,
+        usage=metered.usage or None if has_usage else None,
+        provider_total=metered.provider_total if has_usage else None,
+        raw_usage_hash=raw_usage_hash(metered.raw_usage) if has_usage else None,
+        model_served=model,
+        service_tier=_fitting(metered.service_tier, 64, anomalies, None),
+        response_commitment=ending.response_commitment,
+        provider_request_id=request_id,
+        anomalies=tuple(sorted(anomalies)) or None,
+    )
+
+
+def _fitting(
+    value: str | None, max_bytes: int, anomalies: set[int], code: int | None
+) -> str | None:
+    if value is None or is_encodable_text(value, max_bytes):
+        return value
+    if code is not None:
+        anomalies.add(code)
+    return None

@@ -1,0 +1,91 @@
+"""Header fields that pass, and those that do not.
+
+Removed are only fields that belong to one connection (RFC 9110, section 7.6.1),
+the length and coding of a body that was altered, and our own `nous-` fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from multidict import CIMultiDict
+
+from nous_ledger.gateway.codings import narrow_accept_encoding
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# Made anew for the upstream's connection: the gateway reads a body whole before
+# it forwards it, so its length is known and nobody waits for a 100 Continue.
+_MADE_ANEW: Final = frozenset({b"host", b"content-length", b"expect", b"accept-encoding"})
+_OURS: Final = (b"nous-", b"x-nous-")
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """Return the values of a field joined by commas, None if it is absent.
+
+    Args:
+        headers: (name, value) pairs, names in any case.
+        name: lower-case name.
+    """
+    values = [value for key, value in headers if key.lower() == name]
+    return b", ".join(values).decode("latin-1") if values else None
+
+
+def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
+    """Return the request's fields for the upstream.
+
+    Args:
+        headers: fields as the client sent them, names in lower case.
+        altered: the body was altered; it goes out, and its answer comes back,
+            without content codings.
+    """
+    dropped = _MADE_ANEW | ({b"content-encoding"} if altered else frozenset())
+    result: CIMultiDict[str] = CIMultiDict(
+        (name.decode("latin-1"), _text(value)) for name, value in _passing(headers, dropped)
+    )
+    accepted = None if altered else header(headers, b"accept-encoding")
+    result["accept-encoding"] = narrow_accept_encoding(accepted)
+    return result
+
+
+def client_headers(headers: RawHeaders, *, altered: bool) -> RawHeaders:
+    """Return the response's fields for the client.
+
+    Args:
+        headers: fields as the upstream sent them.
+        altered: the body is altered on its way and loses its content codings.
+    """
+    dropped = {b"content-length", b"content-encoding"} if altered else set()
+    return [(name.lower(), value) for name, value in _passing(headers, dropped)]
+
+
+def _passing(headers: RawHeaders, dropped: Iterable[bytes]) -> RawHeaders:
+    named = header(headers, b"connection") or ""
+    gone = _HOP_BY_HOP.union(dropped, (item.strip().lower().encode() for item in named.split(",")))
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in gone and not name.lower().startswith(_OURS)
+    ]
+
+
+def _text(value: bytes) -> str:
+    """Return the text whose UTF-8 form, which the client library writes, is the value."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

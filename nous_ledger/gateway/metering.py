@@ -1,0 +1,216 @@
+"""One call's usage, visible output and ending, read from its response body.
+
+A meter looks on while the body passes. It takes the decoded bytes in whatever
+pieces they come and tells at the end what a receipt should say. It never raises
+on what an upstream sends: what cannot be read is not counted.
+
+`metering` of the result: `none` no usage value arrived; `partial` some arrived,
+but not the final one; `malformed` a number was not usable; `final` otherwise.
+
+Spec:
+    PROTOCOL.md, section "Usage".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from nous_ledger.gateway.sse import MAX_EVENT_BYTES, SseEvent, SseParser
+from nous_ledger.gateway.watch import Watch, make_watch
+from nous_ledger.protocol.errors import FormatError
+from nous_ledger.protocol.hashing import MAX_USAGE_BYTES, MAX_USAGE_VALUES
+from nous_ledger.protocol.label import Bucket
+from nous_ledger.protocol.registries import ANOMALY, METERING
+from nous_ledger.reconcile.jsontext import parse_json
+from nous_ledger.reconcile.labels import label_counts
+from nous_ledger.reconcile.visible import VisibleOutput
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""Longest body of a call that is not streamed whose usage is read."""
+
+METERING_NONE: Final = METERING["none"]
+_FINAL: Final = METERING["final"]
+_PARTIAL: Final = METERING["partial"]
+_MALFORMED: Final = METERING["malformed"]
+
+_USAGE_MALFORMED: Final = ANOMALY["usage_malformed"]
+_DUPLICATE: Final = ANOMALY["duplicate_usage"]
+_TOO_LONG: Final = ANOMALY["usage_too_long"]
+_NOT_TEXT: Final = ANOMALY["output_not_text_only"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """What a meter found.
+
+    Attributes:
+        metering: 0 none, 1 final, 2 partial, 3 malformed.
+        usage: labelled buckets, kinds ascending.
+        provider_total: the provider's own total, if it gave one.
+        raw_usage: exact JSON bytes of the usage values that the receipt commits to.
+        anomalies: anomaly numbers.
+        model: the model that answered, as the upstream named it.
+        service_tier: as the upstream named it.
+        ended: the body came to the end that its format prescribes.
+        failed: the upstream reported an error in the body.
+        incomplete: the answer was cut short by a length limit or a filter.
+    """
+
+    metering: int = METERING_NONE
+    usage: tuple[Bucket, ...] = ()
+    provider_total: int | None = None
+    raw_usage: tuple[bytes, ...] = ()
+    anomalies: frozenset[int] = frozenset()
+    model: str | None = None
+    service_tier: str | None = None
+    ended: bool = True
+    failed: bool = False
+    incomplete: bool = False
+
+
+class Meter:
+    """Looks on at one response body.
+
+    Use `feed` for every piece and `close` at the end, then `result`.
+    """
+
+    def __init__(
+        self,
+        api: int,
+        *,
+        streamed: bool,
+        strip: bool = False,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        """Start a body.
+
+        Args:
+            api: wire format of the call; of an unmetered one nothing is read.
+            streamed: the body is an event stream.
+            strip: hold back events until they are whole, and leave out the usage
+                chunk that the client did not ask for.
+            max_event_bytes: longest event that is read.
+        """
+        self._strip = strip
+        self._watch: Watch | None = make_watch(api)
+        self._parser = SseParser(max_event_bytes) if streamed and self._watch else None
+        self._body = bytearray()
+        self._blind = False  # something passed by that could not be read
+        self._lost: set[int] = set()  # anomalies of what could not be read
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream's own end mark has passed."""
+        return self._watch is not None and self._watch.ended
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next decoded bytes and return what the client is to get of them."""
+        if self._parser is not None:
+            kept = self._kept(self._parser.feed(piece))
+            return kept if self._strip else piece
+        if self._watch is not None and not self._blind:
+            self._body += piece
+            if len(self._body) > MAX_BODY_BYTES:
+                self._lost.add(_TOO_LONG)
+                self.lose_sight()
+        return piece
+
+    def close(self) -> bytes:
+        """Take the end of the body and return what the client is still to get."""
+        if self._parser is not None:
+            kept = self._kept(self._parser.close())
+            return kept if self._strip else b""
+        if self._watch is not None and self._body:
+            self._read_body(self._watch)
+        return b""
+
+    def _kept(self, events: list[SseEvent]) -> bytes:
+        return b"".join(event.raw for event in events if not self._read(event))
+
+    def lose_sight(self) -> None:
+        """Note that a part of the body cannot be read, so nothing visible is known in full."""
+        self._blind = True
+        self._body.clear()
+
+    def result(self, *, hidden_ruled_out: bool, shown: bool, cut: bool) -> Metered:
+        """Return what a receipt should say.
+
+        Args:
+            hidden_ruled_out: the request left no room for hidden thinking.
+            shown: the caller got all of the output that was sent.
+            cut: the body broke off before its transport said that it was over.
+        """
+        watch = self._watch
+        if watch is None:
+            return Metered()
+        visible = watch.visible.result()
+        ended = watch.ended or (not cut and (watch.answered or self._parser is None))
+        reading = watch.usage_reading()
+        anomalies = set(reading.anomalies)
+        if watch.final_usages > 1:
+            anomalies.add(_DUPLICATE)
+        if not visible.text_only:
+            anomalies.add(_NOT_TEXT)
+        if not watch.usages:
+            anomalies |= self._lost
+        raw = tuple(wire for wire, _ in watch.usages)
+        if len(raw) > MAX_USAGE_VALUES or sum(map(len, raw)) > MAX_USAGE_BYTES:
+            anomalies.add(_TOO_LONG)
+            raw = ()
+        whole = shown and not self._blind
+        return Metered(
+            metering=self._metering(watch, anomalies, ended=ended),
+            usage=label_counts(
+                reading.counts, visible if whole else None, hidden_ruled_out=hidden_ruled_out
+            ),
+            provider_total=reading.provider_total,
+            raw_usage=raw,
+            anomalies=frozenset(anomalies),
+            model=watch.model,
+            service_tier=watch.service_tier,
+            ended=ended,
+            failed=watch.failed,
+            incomplete=watch.incomplete,
+        )
+
+    def visible_output(self) -> VisibleOutput | None:
+        """Return what was visible in all that was fed, None if that is not known in full."""
+        return None if self._watch is None or self._blind else self._watch.visible.result()
+
+    @staticmethod
+    def _metering(watch: Watch, anomalies: set[int], *, ended: bool) -> int:
+        if not watch.usages:
+            return METERING_NONE
+        if _USAGE_MALFORMED in anomalies:
+            return _MALFORMED
+        return _FINAL if watch.final_usages or (ended and watch.usage_is_cumulative) else _PARTIAL
+
+    def _read(self, event: SseEvent) -> bool:
+        """Read one event; return whether it is nothing but the usage chunk."""
+        watch = self._watch
+        if event.oversized:
+            self._blind = True
+            self._lost.add(_TOO_LONG)
+        elif event.data is not None and watch is not None:
+            if event.data.strip() == b"[DONE]":
+                watch.ended = True
+                return False
+            try:
+                return watch.take_event(parse_json(event.data))
+            except FormatError:
+                self._unreadable(event.data)
+        return False
+
+    def _read_body(self, watch: Watch) -> None:
+        data = bytes(self._body)
+        self._body.clear()
+        try:
+            watch.take_body(parse_json(data))
+        except FormatError:
+            self._unreadable(data)
+
+    def _unreadable(self, data: bytes) -> None:
+        self._blind = True
+        if b'"usage"' in data:
+            self._lost.add(_USAGE_MALFORMED)

@@ -1,0 +1,148 @@
+"""The response on its way from the upstream to the client.
+
+Pieces go on as they arrive; a decoded copy is metered and committed to. Of a
+body that is not streamed the last piece is held until the call's receipt is
+durable. Where the usage chunk must be taken out of a stream, events go on once
+they are whole.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp
+
+from nous_ledger.gateway.client import Client
+from nous_ledger.gateway.codings import Decoder
+from nous_ledger.gateway.headers import RawHeaders, client_headers
+from nous_ledger.gateway.metering import Meter, Metered
+from nous_ledger.gateway.upstream import BrokenResponseError, read_pieces
+from nous_ledger.protocol.hashing import RunningCommitment
+from nous_ledger.protocol.registries import STATUS
+from nous_ledger.protocol.types import Hash32
+
+_RESET: Final = STATUS["upstream_reset"]
+_EVENT_STREAM: Final = "text/event-stream"
+
+
+class Relay:
+    """One response passing through.
+
+    Attributes:
+        http_status: status of the upstream's response.
+        streamed: the response is an event stream.
+        end_shown: the client got the stream's own end mark.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        client: Client,
+        *,
+        api: int,
+        altered: bool,
+        opening: bytes,
+    ) -> None:
+        """Prepare for a response whose head has come.
+
+        Args:
+            response: the upstream's response.
+            client: who gets it.
+            api: wire format of the call.
+            altered: the request was altered, so a usage chunk must be taken out.
+            opening: the call's secret for commitments, 32 bytes.
+        """
+        self.http_status = response.status
+        self.streamed = response.content_type == _EVENT_STREAM
+        self.end_shown = False
+        self._response = response
+        self._client = client
+        self._decoder = Decoder(response.headers.get("Content-Encoding"))
+        self._strip = altered and self.streamed and not self._decoder.failed
+        self._meter = Meter(api, streamed=self.streamed, strip=self._strip)
+        self._commitment = RunningCommitment("response", opening)
+        self._held = b""
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the body was too long to be committed to."""
+        return self._decoder.too_long
+
+    def field(self, name: str) -> str | None:
+        """Return a header field of the upstream's response."""
+        return self._response.headers.get(name)
+
+    async def run(self, own_headers: RawHeaders) -> None:
+        """Pass the response on, all but what is held until `finish`.
+
+        Args:
+            own_headers: the gateway's own fields, added to the upstream's.
+
+        Raises:
+            BrokenResponseError: the body broke off, fell silent or cannot be altered.
+        """
+        headers = client_headers(list(self._response.raw_headers), altered=self._strip)
+        await self._client.start(self.http_status, headers + own_headers)
+        async for piece in read_pieces(self._response):
+            await self._pass(self._look(piece))
+            if self._strip and self._decoder.failed:
+                raise BrokenResponseError(_RESET)
+
+    async def close(self) -> None:
+        """Take the end of the body, whole or not."""
+        if self._decoder.failed:
+            self._meter.lose_sight()
+        rest = self._meter.close()
+        self._commit(rest)
+        await self._pass(rest)
+
+    async def finish(self) -> None:
+        """Send what was held and end the response."""
+        await self._client.finish(self._held)
+
+    async def break_off(self) -> None:
+        """Send what was held; the response stays without an end, as it came."""
+        await self._client.send(self._held)
+
+    def metered(self, *, hidden_ruled_out: bool, cut: bool) -> Metered:
+        """Return what was metered.
+
+        Args:
+            hidden_ruled_out: the request left no room for hidden thinking.
+            cut: the body broke off.
+        """
+        return self._meter.result(hidden_ruled_out=hidden_ruled_out, shown=self.shown, cut=cut)
+
+    @property
+    def shown(self) -> bool:
+        """Whether the client got everything that was sent to it."""
+        return self.end_shown or not self._client.gone
+
+    def commitment(self) -> Hash32 | None:
+        """Return the commitment to what the client received, None if that is not known."""
+        if not self.shown or self._decoder.failed:
+            return None
+        return self._commitment.digest()
+
+    def _look(self, piece: bytes) -> bytes:
+        """Meter and commit to a piece; return what the client gets of it."""
+        kept = bytearray()
+        for decoded in self._decoder.feed(piece):
+            shown = self._meter.feed(decoded)
+            self._commit(shown)
+            if self._strip:
+                kept += shown
+        return bytes(kept) if self._strip else piece
+
+    def _commit(self, shown: bytes) -> None:
+        if not self._client.gone:
+            self._commitment.update(shown)
+
+    async def _pass(self, data: bytes) -> None:
+        if self.streamed:
+            await self._client.send(data)
+        elif data:
+            await self._client.send(self._held)
+            self._held = data
+        if self._meter.ended and not self._client.gone:
+            self.end_shown = True

@@ -1,0 +1,249 @@
+"""Running a gateway: where it may listen, one per ledger, in front or in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import uvicorn
+
+from nous_ledger.gateway.app import AppConfig, Gateway
+from nous_ledger.gateway.journal import close_open_calls
+from nous_ledger.ledger import Ledger
+from nous_ledger.protocol.errors import InputError, UnavailableError
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8787
+LOCK_NAME: Final = "gateway.lock"
+
+_GRACE_S: Final = 30
+"""Seconds that calls in flight have to end by themselves at shutdown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """A gateway to run.
+
+    Attributes:
+        host: address to listen on; loopback only.
+        port: port to listen on; 0 for any free one.
+        app: what it serves and how.
+        grace_s: seconds that calls in flight have to end by themselves at shutdown.
+    """
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    app: AppConfig = field(default_factory=AppConfig)
+    grace_s: int = _GRACE_S
+
+
+def check_loopback(host: str) -> str:
+    """Return the host if nobody outside this machine can reach it.
+
+    Raises:
+        InputError: it is not `localhost` or an address of the loopback interface.
+    """
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return host
+    raise InputError(
+        "input",
+        f"the gateway does not listen on {host!r}: it does not tell callers apart by tokens of"
+        " its own yet, so whoever reached it could make calls and receipts",
+        hint="listen on 127.0.0.1 or ::1, and let other machines come through a tunnel",
+    )
+
+
+@contextlib.contextmanager
+def only_gateway(folder: Path) -> Iterator[None]:
+    """Be the only gateway of a ledger.
+
+    Calls that an earlier gateway left open are taken for interrupted at the start
+    of the next one, which would be wrong while the earlier one still runs.
+
+    Raises:
+        UnavailableError: store-locked, another gateway runs; or the lock file
+            cannot be made.
+    """
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnavailableError(
+            "unreachable", f"{folder / LOCK_NAME} cannot be opened: {error.strerror}"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UnavailableError(
+            "unreachable",
+            f"another gateway serves the ledger in {folder}",
+            hint="use that one, or end it first",
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+def run_gateway(
+    ledger: Ledger, config: GatewayConfig, *, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; calls in flight get their receipts first.
+
+    Args:
+        ledger: open for writing; it stays open.
+        config: where to listen and what to serve.
+        ready: called with the base URL once connections are accepted.
+
+    Raises:
+        InputError: the address is not loopback or cannot be listened on, or an
+            upstream is wrong.
+        UnavailableError: another gateway serves this ledger.
+        LedgerError: calls left open by an earlier run could not be closed.
+    """
+    app = Gateway(ledger, config.app)
+    with only_gateway(ledger.folder), _listen(config.host, config.port) as listener:
+        close_open_calls(ledger)
+        tell = (lambda: None) if ready is None else partial(ready, _url(listener))
+        _Server(app, config.grace_s, tell).run(sockets=[listener])
+
+
+class ServerThread:
+    """An ASGI application served on loopback by a thread, for as long as a `with` lasts.
+
+    Attributes:
+        url: its base URL, without a final slash.
+    """
+
+    def __init__(self, app: Any, *, grace_s: int = 2) -> None:  # noqa: ANN401 - any ASGI callable
+        """Prepare to serve an application on a free port."""
+        self._app = app
+        self._grace_s = grace_s
+        self._exits = contextlib.ExitStack()
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        """Serve; returns when connections are accepted."""
+        with contextlib.ExitStack() as exits:
+            listener = exits.enter_context(_listen(DEFAULT_HOST, 0))
+            started = threading.Event()
+            # The standard library's loop: its connections can be watched by audit hooks.
+            server = _Server(self._app, self._grace_s, started.set, loop="asyncio")
+            thread = threading.Thread(target=_run_and_tell, args=(server, listener, started))
+            thread.start()
+            exits.callback(thread.join)
+            exits.callback(server.stop)
+            started.wait()
+            if not server.started:
+                raise UnavailableError("unreachable", "the server did not start")
+            self.url = _url(listener)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Shut down and wait for the thread."""
+        self._exits.close()
+
+
+class GatewayThread(ServerThread):
+    """A gateway served by a thread, on a free port of loopback."""
+
+    def __init__(self, ledger: Ledger, app: AppConfig, *, grace_s: int = 2) -> None:
+        """Prepare to serve a ledger; it stays open."""
+        super().__init__(Gateway(ledger, app), grace_s=grace_s)
+        self._ledger = ledger
+
+    def __enter__(self) -> Self:
+        """Serve as the only gateway of the ledger."""
+        with contextlib.ExitStack() as exits:
+            exits.enter_context(only_gateway(self._ledger.folder))
+            close_open_calls(self._ledger)
+            super().__enter__()
+            exits.push(self._exits.pop_all())
+            self._exits = exits.pop_all()
+        return self
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with the settings of a gateway, which says when it is ready."""
+
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - any ASGI callable
+        grace_s: int,
+        ready: Callable[[], object],
+        *,
+        loop: Literal["auto", "asyncio"] = "auto",
+    ) -> None:
+        self._ready = ready
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop=loop,
+                lifespan="on",
+                access_log=False,  # a query may hold a key
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=grace_s,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        self._ready()
+
+    def stop(self) -> None:
+        """End soon; may be called from any thread."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal by returning: the caller still has a ledger to close."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def _run_and_tell(server: _Server, listener: socket.socket, started: threading.Event) -> None:
+    try:
+        server.run(sockets=[listener])
+    finally:
+        started.set()
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in check_loopback(host) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise InputError(
+                "input",
+                f"the gateway cannot listen on {host} port {port}: {error.strerror}",
+                hint="name another port with --port, or 0 for any free one",
+            ) from error
+        listener.listen(2048)
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

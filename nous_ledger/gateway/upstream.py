@@ -1,0 +1,136 @@
+"""Requests to the upstreams: one pool of connections, and errors of our own.
+
+Nothing is added to a request and nothing of a response is interpreted: no
+redirect is followed, no cookie kept, no coding taken off, no proxy or password
+file of the environment used.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from nous_ledger.gateway.answers import TIMED_OUT, UNREACHABLE, Answer
+from nous_ledger.protocol.registries import STATUS
+
+_RESET: Final = STATUS["upstream_reset"]
+_TIMEOUT: Final = STATUS["timeout"]
+_MAX_FIELD_BYTES: Final = 64 * 1024
+_NOTHING_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one call, suited to models that think for minutes.
+
+    Attributes:
+        max_request_bytes: longest request body.
+        connect_s: seconds until a connection to the upstream must stand.
+        silence_s: seconds that the upstream may be silent, before its response
+            and between any two pieces of it.
+        drain_s: seconds for which an upstream is read on after the client hung up.
+        max_drains: calls that may be read on at once; beyond, they are cut off.
+    """
+
+    max_request_bytes: int = 64 * 1024 * 1024
+    connect_s: float = 10.0
+    silence_s: float = 600.0
+    drain_s: float = 300.0
+    max_drains: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """A request as it goes to the upstream."""
+
+    method: str
+    url: str
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+class NoResponseError(Exception):
+    """No response head came; `answer` is what the client gets instead."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Keep the answer."""
+        super().__init__(answer.message)
+        self.answer = answer
+
+
+class BrokenResponseError(Exception):
+    """A response broke off; `status` is what the receipt says of it."""
+
+    def __init__(self, status: int) -> None:
+        """Keep the receipt status."""
+        super().__init__(STATUS.name_of(status))
+        self.status = status
+
+
+def make_session(limits: Limits) -> aiohttp.ClientSession:
+    """Return a pool of connections; it must be made and closed in a running loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
+        ),
+        auto_decompress=False,
+        skip_auto_headers=_NOTHING_ADDED,
+        max_line_size=_MAX_FIELD_BYTES,
+        max_field_size=_MAX_FIELD_BYTES,
+    )
+
+
+@asynccontextmanager
+async def open_response(
+    session: aiohttp.ClientSession, request: UpstreamRequest
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Send a request and give its response once the head has come.
+
+    Raises:
+        NoResponseError: no connection, no response in time, or closed without one.
+    """
+    try:
+        response = await session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=request.headers,
+            # A file-like body is written in pieces; a large one in one go would
+            # hold up every other call.
+            data=io.BytesIO(request.body) if request.body else None,
+            allow_redirects=False,
+        )
+    except aiohttp.ConnectionTimeoutError as error:
+        raise NoResponseError(UNREACHABLE) from error
+    except TimeoutError as error:
+        raise NoResponseError(TIMED_OUT) from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise NoResponseError(UNREACHABLE) from error
+    try:
+        yield response
+    finally:
+        # A body that was not read to its end leaves a connection nobody can use.
+        response.close()
+
+
+async def read_pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives.
+
+    Raises:
+        BrokenResponseError: it broke off (upstream_reset) or fell silent (timeout).
+    """
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except TimeoutError as error:
+        raise BrokenResponseError(_TIMEOUT) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise BrokenResponseError(_RESET) from error

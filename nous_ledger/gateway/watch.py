@@ -1,0 +1,260 @@
+"""What the events and bodies of each wire format say about a call.
+
+One watch per format; each knows where its format keeps the usage, the model and
+the signs that an answer is over, failed or was cut short.
+
+    openai.chat         chunks, then a usage chunk with no choices, then [DONE]
+    openai.responses    events, then completed, incomplete or failed with everything
+    anthropic.messages  message_start, blocks, message_delta with usage, message_stop
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_RESPONSES
+from nous_ledger.gateway.usage import (
+    UsageReading,
+    read_chat_usage,
+    read_messages_usage,
+    read_responses_usage,
+)
+from nous_ledger.protocol.hashing import MAX_USAGE_VALUES
+from nous_ledger.reconcile.jsontext import Located
+from nous_ledger.reconcile.visible import (
+    ChatReader,
+    MessagesReader,
+    ResponsesReader,
+    VisibleReader,
+)
+
+# Tuples, because what is looked up in them may be any JSON value.
+_CUT_SHORT: Final = ("length", "content_filter")
+_MESSAGE_CUT_SHORT: Final = ("max_tokens", "model_context_window_exceeded", "refusal")
+_RESPONSE_ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
+
+
+class Watch(ABC):
+    """What all formats share.
+
+    Attributes:
+        model: the model that answered.
+        service_tier: the tier that the upstream named.
+        ended: the format's own end mark has passed.
+        answered: the answer is whole, although the end mark may be missing.
+        failed: an error was reported in the body.
+        incomplete: a length limit or a filter cut the answer short.
+        final_usages: how many usage values claimed to be the final one.
+        visible: collects the visible output.
+        usages: exact JSON bytes and parsed value of each usage, in arrival order.
+    """
+
+    usage_is_cumulative = False
+    """Every usage value repeats the ones before, so only the first and the last are kept."""
+
+    def __init__(self, visible: VisibleReader) -> None:
+        """Start a call; `visible` collects its output."""
+        self.visible = visible
+        self.model: str | None = None
+        self.service_tier: str | None = None
+        self.ended = False
+        self.answered = False
+        self.failed = False
+        self.incomplete = False
+        self.final_usages = 0
+        self.usages: list[tuple[bytes, object]] = []
+
+    @abstractmethod
+    def usage_reading(self) -> UsageReading:
+        """Return what the usage values say."""
+
+    def take_body(self, body: Located) -> None:
+        """Read the whole body of a call that was not streamed."""
+        if isinstance(body.value, dict):
+            self.failed |= bool(body.value.get("error"))
+            self._read_body(body, body.value)
+
+    def take_event(self, event: Located) -> bool:
+        """Read the data of one event; return whether it is nothing but a usage chunk."""
+        return isinstance(event.value, dict) and self._read_event(event, event.value)
+
+    @abstractmethod
+    def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
+        """Read an object that is a whole body."""
+
+    @abstractmethod
+    def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
+        """Read an object that is one event; return whether it is nothing but a usage chunk."""
+
+    def _names(self, holder: object) -> None:
+        if isinstance(holder, dict):
+            if isinstance(model := holder.get("model"), str):
+                self.model = model
+            if isinstance(tier := holder.get("service_tier"), str):
+                self.service_tier = tier
+
+    def _usage(self, value: Located | None, *, final: bool) -> bool:
+        """Keep a usage value and return whether there was one; null is none."""
+        if value is None or value.value is None:
+            return False
+        kept = 2 if self.usage_is_cumulative else MAX_USAGE_VALUES + 1
+        del self.usages[kept - 1 :]  # one more than a receipt commits to shows that it was more
+        self.usages.append((value.wire, value.value))
+        self.final_usages += final
+        return True
+
+    def _parsed_usages(self) -> list[object]:
+        return [value for _, value in self.usages]
+
+
+class ChatWatch(Watch):
+    """OpenAI's chat completions."""
+
+    usage_is_cumulative = True
+
+    def __init__(self) -> None:
+        """Start a call."""
+        super().__init__(ChatReader())
+        self._open: set[object] = set()
+
+    def usage_reading(self) -> UsageReading:
+        """Return what the usage values say."""
+        return read_chat_usage(self._parsed_usages())
+
+    def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
+        self._names(fields)
+        self.visible.add_body(body)
+        self._choices(fields.get("choices"))
+        self._usage(body.member("usage"), final=True)
+
+    def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
+        self.failed |= bool(fields.get("error"))
+        self._names(fields)
+        choices = fields.get("choices")
+        self._choices(choices)
+        self.visible.add_event(event)
+        if fields.get("usage") is None:
+            return False
+        alone = not choices
+        return self._usage(event.member("usage"), final=alone) and alone
+
+    def _choices(self, choices: object) -> None:
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            index = choice.get("index")
+            key = index if type(index) is int else None
+            reason = choice.get("finish_reason")
+            if not isinstance(reason, str):
+                self._open.add(key)
+                continue
+            self._open.discard(key)
+            self.incomplete |= reason in _CUT_SHORT
+            self.answered = True
+        self.answered &= not self._open
+
+
+class MessagesWatch(Watch):
+    """Anthropic's messages."""
+
+    def __init__(self) -> None:
+        """Start a call."""
+        super().__init__(MessagesReader())
+        self._started = False
+
+    def usage_reading(self) -> UsageReading:
+        """Return what the usage values say."""
+        return read_messages_usage(self._parsed_usages(), started=self._started)
+
+    def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
+        self._names(fields)
+        self._names({"service_tier": _member(fields, "usage", "service_tier")})
+        self.incomplete |= fields.get("stop_reason") in _MESSAGE_CUT_SHORT
+        self.visible.add_body(body)
+        self._usage(body.member("usage"), final=True)
+
+    def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
+        kind = fields.get("type")
+        if kind == "message_start":
+            self._start(event, fields.get("message"))
+        elif kind == "message_delta":
+            reason = _member(fields, "delta", "stop_reason")
+            self.answered |= reason is not None
+            self.incomplete |= reason in _MESSAGE_CUT_SHORT
+            self._usage(event.member("usage"), final=reason is not None)
+        elif kind == "message_stop":
+            self.ended = True
+        elif kind == "error":
+            self.failed = True
+        else:
+            self.visible.add_event(event)
+        return False
+
+    def _start(self, event: Located, message: object) -> None:
+        self._names(message)
+        self._names({"service_tier": _member(message, "usage", "service_tier")})
+        self.visible.add_event(event)
+        first = not self.usages
+        if self._usage(event.at("message", "usage"), final=False) and first:
+            self._started = True
+
+
+class ResponsesWatch(Watch):
+    """OpenAI's responses."""
+
+    def __init__(self) -> None:
+        """Start a call."""
+        super().__init__(ResponsesReader())
+
+    def usage_reading(self) -> UsageReading:
+        """Return what the usage values say."""
+        return read_responses_usage(self._parsed_usages())
+
+    def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
+        self.visible.add_body(body)
+        self._response(body, fields)
+
+    def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
+        kind = fields.get("type")
+        if kind in _RESPONSE_ENDS:
+            self.ended = True
+            self.failed |= kind == "response.failed"
+            self.incomplete |= kind == "response.incomplete"
+            self.visible.add_event(event)
+            response = event.member("response")
+            if response is not None and isinstance(response.value, dict):
+                self._response(response, response.value)
+        elif kind == "response.created":
+            self._names(fields.get("response"))
+        elif kind == "error":
+            self.failed = True
+        else:
+            self.visible.add_event(event)
+        return False
+
+    def _response(self, response: Located, fields: dict[str, Any]) -> None:
+        self._names(fields)
+        self.failed |= fields.get("status") == "failed"
+        self.incomplete |= fields.get("status") in ("incomplete", "cancelled")
+        self._usage(response.member("usage"), final=True)
+
+
+def _member(holder: object, *path: str) -> object:
+    for key in path:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    return holder
+
+
+_WATCHES: Final[dict[int, Callable[[], Watch]]] = {
+    API_CHAT: ChatWatch,
+    API_RESPONSES: ResponsesWatch,
+    API_MESSAGES: MessagesWatch,
+}
+
+
+def make_watch(api: int) -> Watch | None:
+    """Return a watch for a wire format, None if it is not metered."""
+    make = _WATCHES.get(api)
+    return make() if make else None
