@@ -65,7 +65,7 @@ _ESTABLISHED: Final = Answer(outcome=Outcome.ESTABLISHED)
 _UNWITNESSED: Final = Answer(
     outcome=Outcome.NOT_ASKED,
     code=NOT_WITNESSED,
-    detail="not witnessed: the policy asks for no quorum",
+    detail="nobody but the log vouches for it: the policy asks for no witnesses",
 )
 _UNDECIDED: Final = Answer(
     outcome=Outcome.COULD_NOT_CHECK, code="undecided", detail="an earlier check failed"
