@@ -179,15 +179,22 @@ def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]
     if isinstance(value, tuple) and value and isinstance(value[0], int):
         if value[0] > _EXTRA_VERSION:
             raise _newer(f"extra of version {value[0]}")
-        match value:
-            case (1, bytes(record), bytes(body), tuple(events)):
+        if value[0] == _EXTRA_VERSION and len(value) == 4:
+            _, record, body, events = value
+            if isinstance(record, bytes) and isinstance(body, bytes) and isinstance(events, tuple):
                 return record, body, tuple(map(_key_event, events))
     raise _wrong("extra is not [1, record, body, key events]")
 
 
 def _key_event(value: Value) -> KeyEventEntry:
-    match value:
-        case (bytes(record), bytes(body), tuple(path)) if {bytes}.issuperset(map(type, path)):
+    if isinstance(value, tuple) and len(value) == 3:
+        record, body, path = value
+        if (
+            isinstance(record, bytes)
+            and isinstance(body, bytes)
+            and isinstance(path, tuple)
+            and {bytes}.issuperset(map(type, path))
+        ):
             return KeyEventEntry(record=record, body=body, path=cast("tuple[Hash32, ...]", path))
     raise _wrong("a key event is not [record, body, path]")
 

@@ -16,7 +16,6 @@ Spec:
 from __future__ import annotations
 
 import re
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 from typing import Final
 
@@ -31,7 +30,6 @@ KEY_ID_LENGTH: Final = 4
 _ALLOWED_OCTETS: Final = bytes([0x0A, *range(0x20, 0x100)])
 KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 """A key name: no Unicode space, plus sign, control character or lone surrogate."""
-_SIGNATURE_LINE: Final = re.compile(rf"— ({KEY_NAME.pattern}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
 @value
@@ -128,16 +126,17 @@ def find_signatures(note: Note, name: str, key_id: bytes) -> tuple[NoteSignature
 
 
 def _parse_signature(line: str) -> NoteSignature:
-    match = _SIGNATURE_LINE.fullmatch(line)
-    if not match:
+    dash, _, rest = line.partition(" ")
+    name, _, encoded = rest.partition(" ")
+    if dash != "—" or not KEY_NAME.fullmatch(name):
         raise _wrong("a signature line is not `— <key name> <base64>`")
     try:
-        raw = a2b_base64(match[2])  # its canonical form is checked with the whole note
-    except Base64Error as error:
+        raw = a2b_base64(encoded)  # its canonical form is checked with the whole note
+    except ValueError as error:  # no base64, or not even ASCII
         raise _wrong("a signature is not base64") from error
     if len(raw) <= KEY_ID_LENGTH:
         raise _wrong(f"a signature of {len(raw)} bytes is shorter than 5")
-    return NoteSignature(name=match[1], key_id=raw[:KEY_ID_LENGTH], payload=raw[KEY_ID_LENGTH:])
+    return NoteSignature(name=name, key_id=raw[:KEY_ID_LENGTH], payload=raw[KEY_ID_LENGTH:])
 
 
 def _render(note: Note) -> str:

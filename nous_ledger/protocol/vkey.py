@@ -141,6 +141,12 @@ def make_vkey(name: str, kind: int, material: bytes) -> VerifierKey:
     Raises:
         FormatError: vkey-format.
     """
+    return _made(name, kind, material)
+
+
+@lru_cache(maxsize=256)
+def _made(name: str, kind: int, material: bytes) -> VerifierKey:
+    # A log's keys are asked for again with every one of its heads.
     key_id = compute_key_id(name, kind, material)
     return VerifierKey(name=name, key_id=key_id, kind=kind, material=material)
 
