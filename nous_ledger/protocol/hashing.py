@@ -16,6 +16,7 @@ from typing import Final
 
 import sha3
 
+from nous_ledger.protocol.checkpoint import is_origin
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.types import Hash32, LogId, SubjectId
 
@@ -48,7 +49,7 @@ def next_key_hash(public_key: bytes) -> Hash32:
     """Return the commitment to the next secp256k1 key of a log.
 
     Spec:
-        PROTOCOL.md, section "Identity and keys".
+        PROTOCOL.md ID-2.
 
     Args:
         public_key: compressed secp256k1 point, 33 bytes.
@@ -63,20 +64,20 @@ def compute_log_id(origin: str, key: bytes, ed25519: bytes, next_hash: bytes) ->
     """Return the self-certifying identity of a log.
 
     Spec:
-        PROTOCOL.md, section "Identity and keys".
+        PROTOCOL.md ID-1, ID-3.
 
     Args:
-        origin: name of the log, 1..255 ASCII bytes.
+        origin: name of the log, 1..255 bytes of `[a-z0-9._~/-]`.
         key: first secp256k1 key, compressed, 33 bytes.
         ed25519: first Ed25519 key, 32 bytes.
         next_hash: commitment to the next secp256k1 key, 32 bytes; zeros = cannot rotate.
 
     Raises:
-        InputError: an argument has the wrong length.
+        InputError: the origin is none, or a key or hash has the wrong length.
     """
-    name = origin.encode("utf-8")
-    if not 1 <= len(name) <= 255:
-        raise InputError("input", f"an origin has 1..255 bytes, not {len(name)}")
+    if not is_origin(origin):
+        raise InputError("input", f"{origin[:80]!r} is not an origin")
+    name = origin.encode("ascii")
     return LogId(
         sha256(
             _TAG_LOG
