@@ -56,6 +56,7 @@ class GroupCommitter:
         if self._process != os.getpid():
             raise LedgerUseError("other-process", "the ledger was opened before this fork")
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # work that was taken in can no longer be cancelled
         with self._lock:
             if self._closed:
                 raise LedgerUseError("closed", "the ledger was closed")

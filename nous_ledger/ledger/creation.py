@@ -36,10 +36,11 @@ from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path, release_
 from nous_ledger.ledger.model import NewLeaf
 from nous_ledger.ledger.sequencer import grow
 from nous_ledger.ledger.store import Store
-from nous_ledger.protocol.bodies import GENESIS, KeyEvent, encode_body
+from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.checkpoint import is_origin
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
+from nous_ledger.protocol.keyevent import GENESIS, KeyEvent
 from nous_ledger.protocol.record import TYPE_KEY, sign_record
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LeafIndex, LogId, UnixMillis

@@ -8,10 +8,8 @@ from typing import Self
 from nous_ledger.ledger.errors import KeyFileError, StoreContentError
 from nous_ledger.ledger.keys import LogKeys
 from nous_ledger.ledger.store import View
-from nous_ledger.protocol.bodies import KeyEvent, check_body_hash, decode_body
 from nous_ledger.protocol.errors import LedgerError
-from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id
-from nous_ledger.protocol.record import TYPE_KEY, verify_record
+from nous_ledger.protocol.keyhistory import verify_key_history
 from nous_ledger.protocol.signing import Ed25519Key, SigningKey
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId
 
@@ -78,43 +76,33 @@ class Signer:
 
 
 def read_identity(view: View) -> Identity:
-    """Return who the log in a database is.
+    """Return who the log in a database is, after verifying its key events.
 
     Raises:
-        StoreContentError: store-corrupt, if genesis, log id and origin do not agree
-            or a key event is damaged.
+        StoreContentError: store-corrupt, if they are not the key history of the log
+            that the database names.
     """
     log_id, origin = view.log()
     leaves = view.key_events()
-    if not leaves or leaves[0] != 0:
-        raise StoreContentError("store-corrupt", "the log does not begin with its genesis")
-    genesis, last = _key_event(view, leaves[0], log_id), _key_event(view, leaves[-1], log_id)
-    own_id = compute_log_id(
-        genesis.origin or "", genesis.secp256k1, genesis.ed25519, genesis.next_hash or ZERO_HASH
-    )
-    if (own_id, genesis.origin) != (log_id, origin):
-        raise StoreContentError("store-corrupt", "the genesis is that of another log")
-    return Identity(
-        log_id=own_id,
-        origin=origin,
-        max_merge_delay_s=genesis.max_merge_delay_s or 0,
-        heartbeat_s=genesis.heartbeat_s or 0,
-        epoch=view.decoded(leaves[-1]).epoch,
-        key_event=leaves[-1],
-        secp256k1=last.secp256k1,
-        ed25519=last.ed25519,
-    )
-
-
-def _key_event(view: View, leaf: LeafIndex, log_id: bytes) -> KeyEvent:
-    body = view.body(leaf)
     try:
-        event = decode_body(TYPE_KEY, body)
-        if not isinstance(event, KeyEvent):  # pragma: no cover - decode_body keeps to the type
-            raise TypeError
-        check_body_hash(verify_record(view.record(leaf), LogId(log_id), event.secp256k1), body)
+        history = verify_key_history(
+            [(view.record(leaf), view.body(leaf)) for leaf in leaves],
+            leaf_count=view.leaf_count(),
+            origin=origin,
+            pinned=frozenset({LogId(log_id)}),
+        )
     except LedgerError as error:
         raise StoreContentError(
-            "store-corrupt", f"the key event at {leaf} is damaged: {error.message}"
+            "store-corrupt", f"the key events are damaged: {error.message}", inner=error.code
         ) from error
-    return event
+    keys = history.epochs[history.epoch]
+    return Identity(
+        log_id=history.log_id,
+        origin=origin,
+        max_merge_delay_s=history.genesis.max_merge_delay_s or 0,
+        heartbeat_s=history.genesis.heartbeat_s or 0,
+        epoch=history.epoch,
+        key_event=leaves[-1],
+        secp256k1=keys.secp256k1,
+        ed25519=keys.ed25519,
+    )

@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from nous_ledger.ledger.committer import GroupCommitter
 from nous_ledger.ledger.creation import DATABASE_NAME, KEYS_NAME, NewLog, create_log
@@ -32,10 +32,10 @@ from nous_ledger.ledger.sequencer import (
     HeadWork,
     IntentWork,
     Outcome,
+    ReceiptWork,
     Sequencer,
     Work,
     check_draft,
-    check_opening_hash,
 )
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.errors import InputError
@@ -235,12 +235,24 @@ class Ledger(LedgerReader):
             LedgerUseError: duplicate-receipt, read-only, closed, other-process.
             StoreError: overloaded; or the database could not be written.
         """
-        made = Draft(
-            receipt=draft,
-            opening_hash=None if opening_hash is None else Hash32(opening_hash),
-            raw_usage=tuple(raw_usage),
-        )
-        return self._append(check_draft(made))[0]
+        return self.submit_receipt(draft, opening_hash=opening_hash, raw_usage=raw_usage).result()
+
+    def submit_receipt(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> Future[Appended]:
+        """Return at once what `append_receipt` will return, for `asyncio.wrap_future`.
+
+        Raises:
+            InputError: opening_hash or raw_usage do not fit the receipt.
+            LedgerUseError: read-only, closed, other-process.
+            StoreError: overloaded.
+        """
+        made = Draft(receipt=draft, opening_hash=_kept(opening_hash), raw_usage=tuple(raw_usage))
+        return self._submit(ReceiptWork(draft=check_draft(made)))
 
     def append_many(self, drafts: Sequence[Receipt]) -> tuple[Appended, ...]:
         """Log some receipts in one transaction, all or none of them.
@@ -254,7 +266,9 @@ class Ledger(LedgerReader):
         """
         if len(drafts) > MAX_TOGETHER:
             raise InputError("input", f"{len(drafts)} receipts are more than {MAX_TOGETHER}")
-        return self._append(*(Draft(receipt=draft) for draft in drafts))
+        work = AppendWork(drafts=tuple(Draft(receipt=draft) for draft in drafts))
+        appended: tuple[Appended, ...] = self._submit(work).result()
+        return appended
 
     def begin_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> None:
         """Note durably that a call was admitted, before it is made.
@@ -266,9 +280,17 @@ class Ledger(LedgerReader):
         Raises:
             InputError, LedgerUseError, StoreError: as `append_receipt`.
         """
-        check_opening_hash(opening_hash)
-        kept = None if opening_hash is None else Hash32(opening_hash)
-        self._do(IntentWork(intent=Intent(draft=draft, opening_hash=kept)))
+        self.submit_call(draft, opening_hash=opening_hash).result()
+
+    def submit_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> Future[None]:
+        """Return at once what `begin_call` will return, for `asyncio.wrap_future`.
+
+        Raises:
+            InputError, LedgerUseError, StoreError: as `submit_receipt`.
+        """
+        return self._submit(
+            IntentWork(intent=Intent(draft=draft, opening_hash=_kept(opening_hash)))
+        )
 
     def head(self) -> bytes:
         """Return a signed head over every record that is durable now.
@@ -285,17 +307,13 @@ class Ledger(LedgerReader):
         due = is_due(stored, leaf_count, self._clock(), self.heartbeat_s)
         if self.read_only or not due:
             return self.latest_head()
-        note: bytes = self._do(HeadWork())
+        note: bytes = self._submit(HeadWork()).result()
         return note
 
-    def _append(self, *drafts: Draft) -> tuple[Appended, ...]:
-        appended: tuple[Appended, ...] = self._do(AppendWork(drafts=drafts))
-        return appended
-
-    def _do(self, work: Work) -> Outcome:
+    def _submit(self, work: Work) -> Future[Any]:
         if self._committer is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")
-        return self._committer.submit(work).result()
+        return self._committer.submit(work)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
         with self._store.write() as transaction:
@@ -305,3 +323,9 @@ class Ledger(LedgerReader):
         if self._signer is None:
             raise LedgerUseError("read-only", "the ledger was opened without its keys")
         return self._signer
+
+
+def _kept(opening_hash: bytes | None) -> Hash32 | None:
+    if opening_hash is not None and len(opening_hash) != 32:
+        raise InputError("input", f"an opening hash has 32 bytes, not {len(opening_hash)}")
+    return None if opening_hash is None else Hash32(opening_hash)

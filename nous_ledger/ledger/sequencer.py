@@ -42,6 +42,13 @@ _WORTH_SHARING: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptWork:
+    """Log one receipt."""
+
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppendWork:
     """Log some receipts, all or none of them."""
 
@@ -60,9 +67,10 @@ class HeadWork:
     """Give a head over all leaves."""
 
 
-Work: TypeAlias = AppendWork | IntentWork | HeadWork
+Work: TypeAlias = ReceiptWork | AppendWork | IntentWork | HeadWork
 Outcome: TypeAlias = Any
-"""A tuple of Appended, None, or the bytes of a head, as the work asks; or a LedgerError."""
+"""In the order of the kinds of work: Appended, a tuple of Appended, None, the bytes of a head.
+Or a LedgerError, for work that could not be done."""
 
 
 class Sequencer:
@@ -102,6 +110,8 @@ class Sequencer:
             if isinstance(work, HeadWork):
                 head = renew_head(transaction, tip, self._identity, self._signer, now)
                 outcomes[number] = head.note
+            elif isinstance(outcomes[number], int):
+                outcomes[number] = appended[outcomes[number]]
             elif isinstance(outcomes[number], range):
                 outcomes[number] = tuple(appended[at] for at in outcomes[number])
         return outcomes
@@ -283,28 +293,18 @@ def check_draft(draft: Draft) -> Draft:
     """Return the draft if what is stored beside its receipt belongs to it.
 
     Raises:
-        InputError: the usage values do not hash to the receipt's raw_usage_hash, or
-            the opening hash is not 32 bytes.
+        InputError: the usage values do not hash to the receipt's raw_usage_hash.
     """
     if draft.raw_usage and raw_usage_hash(draft.raw_usage) != draft.receipt.raw_usage_hash:
         raise InputError("input", "the usage values are not those that the receipt names")
-    check_opening_hash(draft.opening_hash)
     return draft
 
 
-def check_opening_hash(value: bytes | None) -> None:
-    """Refuse an opening hash that is not 32 bytes.
-
-    Raises:
-        InputError: it has another length.
-    """
-    if value is not None and len(value) != 32:
-        raise InputError("input", f"an opening hash has 32 bytes, not {len(value)}")
-
-
-def _take(batch: _Batch, work: Work) -> range | LedgerError | None:
+def _take(batch: _Batch, work: Work) -> int | range | LedgerError | None:
     """Put work into a batch; what cannot be logged is returned as its error."""
     try:
+        if isinstance(work, ReceiptWork):
+            return batch.add((work.draft,)).start
         if isinstance(work, AppendWork):
             return batch.add(work.drafts)
         if isinstance(work, IntentWork):

@@ -1,0 +1,243 @@
+"""Threads and processes on one file: one log, whole chains, heads that agree."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from nous_ledger.ledger import Appended, Ledger
+from nous_ledger.ledger.committer import GroupCommitter
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.types import LogId
+from tests.architecture.repository import ROOT
+from tests.integration.ledger_audit import (
+    ORIGIN,
+    Audit,
+    Clock,
+    audit,
+    check_head,
+    head_count,
+    head_time,
+    make_draft,
+    make_intent,
+)
+
+WRITER = Path(__file__).with_name("ledger_writer.py")
+
+
+def start_writer(folder: Path, seed: int, *, threads: int, calls: int) -> "subprocess.Popen[bytes]":
+    """Start a process that writes to a ledger."""
+    arguments = [str(folder), str(seed), str(threads), str(calls)]
+    return subprocess.Popen(
+        [sys.executable, str(WRITER), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def check_promises(lines: list[list[str]], found: Audit, log: tuple[LogId, str, bytes]) -> None:
+    """Everything that a writer was told holds in the database."""
+    for words in lines:
+        match words:
+            case ["begun", call]:
+                assert bytes.fromhex(call) in found.receipts or bytes.fromhex(call) in found.intents
+            case ["logged", call, index, record]:
+                assert found.receipts[bytes.fromhex(call)] == int(index)
+                assert found.records[int(index)].hex() == record
+            case ["head", note]:
+                data = bytes.fromhex(note)
+                check_head(data, found.leaves[: head_count(data)], log)
+            case _:
+                assert words in (["ready"], ["done"])
+
+
+def spoken(output: bytes) -> list[list[str]]:
+    """The promises in a writer's output; one that was cut off at the end was never made."""
+    whole, _, _ = output.rpartition(b"\n")
+    return [line.decode("ascii").split(" ") for line in whole.split(b"\n")]
+
+
+def _run_all(*works: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(len(works)) as pool:
+        for future in [pool.submit(work) for work in works]:
+            future.result(60)
+
+
+@pytest.mark.parametrize("writers", [2, 20])
+def test_threads_share_one_log(ledger: Ledger, folder: Path, writers: int) -> None:
+    logged: list[Appended] = []
+
+    def write(number: int) -> None:
+        seed = random.Random(number)
+        for call in range(12):
+            if call % 4 == 3:
+                logged.extend(ledger.append_many([make_draft(seed) for _ in range(5)]))
+            else:
+                logged.append(ledger.append_receipt(make_draft(seed)))
+
+    _run_all(*(lambda number=number: write(number) for number in range(writers)))
+    found = audit(folder)
+    assert sorted(item.index for item in logged) == list(range(1, len(found.records)))
+    assert all(found.records[item.index] == item.record for item in logged)
+
+
+def test_one_subject_may_write_from_many_threads(ledger: Ledger, folder: Path) -> None:
+    def write(number: int) -> None:
+        seed = random.Random(number)
+        for _ in range(15):
+            ledger.append_receipt(make_draft(seed, subject=b"\x07" * 32))
+
+    _run_all(*(lambda number=number: write(number) for number in range(8)))
+    assert len(audit(folder).receipts) == 120
+
+
+def test_two_ledgers_on_one_file_agree_on_every_head(
+    ledger: Ledger, folder: Path, clock: Clock
+) -> None:
+    """HEAD-15: whoever signs first decides; nobody signs the same leaves otherwise."""
+    notes: list[bytes] = []
+    with Ledger.open(folder, clock=clock) as other:
+
+        def write(mine: Ledger, number: int) -> None:
+            seed = random.Random(number)
+            for _ in range(25):
+                mine.append_receipt(make_draft(seed))
+                clock.now_ms += 7
+                notes.append(mine.head())
+
+        _run_all(
+            lambda: write(ledger, 1),
+            lambda: write(ledger, 2),
+            lambda: write(other, 3),
+            lambda: write(other, 4),
+        )
+    found = audit(folder)
+    assert len(found.records) == 101
+    log = (ledger.log_id, ORIGIN, ledger._identity.secp256k1)
+    for note in notes:
+        check_head(note, found.leaves[: head_count(note)], log)
+    ordered = sorted((head_count(note), head_time(note)) for note in notes)
+    assert [time for _, time in ordered] == sorted(time for _, time in ordered)
+
+
+def test_processes_share_one_log(ledger: Ledger, folder: Path) -> None:
+    writers = [start_writer(folder, n, threads=3, calls=20) for n in range(3)]
+    lines: list[list[str]] = []
+    for writer in writers:
+        output, errors = writer.communicate(timeout=60)
+        assert (writer.returncode, errors) == (0, b"")
+        lines += spoken(output)
+    found = audit(folder)
+    log = (ledger.log_id, ORIGIN, ledger._identity.secp256k1)
+    check_promises(lines, found, log)
+    assert sum(words[0] == "logged" for words in lines) == len(found.receipts) == 3 * 3 * 18
+    assert sum(words[0] == "begun" for words in lines) == 3 * 3 * 20
+    assert len(found.intents) == 3 * 3 * 2
+
+
+def test_the_keys_of_a_log_stay_those_it_was_opened_with(
+    ledger: Ledger, folder: Path, seed: random.Random
+) -> None:
+    """A key event that another process logs stops this one until it opens the log again."""
+    with ledger._store.write() as transaction:
+        transaction._connection.execute("INSERT INTO key_events VALUES (1)")
+    with pytest.raises(LedgerError) as caught:
+        ledger.append_receipt(make_draft(seed))
+    assert caught.value.code == "key-mismatch"
+    assert ledger.leaf_count() == 1
+
+
+def test_too_many_at_once_get_an_error(
+    ledger: Ledger, folder: Path, seed: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger._committer = GroupCommitter(ledger._run, max_waiting=4)
+    drafts = [make_draft(seed) for _ in range(40)]
+    with ledger._store.write():  # somebody holds the file: nothing can be committed
+        taken = [ledger.submit_receipt(draft) for draft in drafts[:4]]
+        codes = set()
+        for draft in drafts[4:]:
+            try:
+                taken.append(ledger.submit_receipt(draft))
+            except LedgerError as error:
+                codes.add(error.code)
+        assert codes == {"overloaded"}
+        assert len(taken) <= 6  # four that wait, and what the thread took before
+    indices = [future.result(10).index for future in taken]
+    assert indices == list(range(1, len(taken) + 1))
+    audit(folder)
+
+
+def test_closing_waits_for_what_was_submitted(
+    ledger: Ledger, folder: Path, seed: random.Random
+) -> None:
+    futures = [ledger.submit_receipt(make_draft(seed)) for _ in range(30)]
+    ledger.close()
+    assert [future.result(0).index for future in futures] == list(range(1, 31))
+    assert len(audit(folder).receipts) == 30
+    for work in (lambda: ledger.append_receipt(make_draft(seed)), ledger.head, ledger.leaf_count):
+        with pytest.raises(LedgerError, match="closed"):
+            work()
+    ledger.close()
+
+
+def test_a_fork_of_the_process_may_not_use_the_ledger(
+    ledger: Ledger, folder: Path, seed: random.Random
+) -> None:
+    ledger.append_receipt(make_draft(seed))
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child, which ends here
+        codes = []
+        for work in (
+            lambda: ledger.append_receipt(make_draft(seed)),
+            lambda: ledger.begin_call(make_intent(seed)),
+            ledger.leaf_count,
+        ):
+            try:
+                work()
+            except LedgerError as error:
+                codes.append(error.code)
+        ledger.close()
+        os.write(writing, " ".join(codes).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read().split() == [b"other-process"] * 3
+    assert os.waitpid(child, 0)[1] == 0
+    ledger.append_receipt(make_draft(seed))
+    assert len(audit(folder).receipts) == 2
+
+
+def test_readers_see_only_what_holds_together(ledger: Ledger, folder: Path) -> None:
+    """Readers verify proofs while others write."""
+    done = threading.Event()
+    checked = 0
+
+    def write() -> None:
+        seed = random.Random(1)
+        for _ in range(60):
+            ledger.append_receipt(make_draft(seed))
+            ledger.head()
+        done.set()
+
+    def read() -> None:
+        nonlocal checked
+        seed = random.Random(2)
+        with Ledger.open(folder, read_only=True) as reader:
+            while not done.is_set() or not checked:
+                note = reader.latest_head()
+                index = seed.randrange(head_count(note))
+                reader.prove(index, head=note)
+                assert len(reader.read_bodies(0, reader.leaf_count())) >= head_count(note)
+                checked += 1
+
+    _run_all(write, read)
+    assert checked > 0

@@ -1,0 +1,121 @@
+"""Group commit: bounded, in order, and no caller waits for ever."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from nous_ledger.ledger.committer import MAX_TOGETHER, GroupCommitter
+from nous_ledger.ledger.errors import LedgerUseError, StoreError
+from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Work
+
+
+class Runner:
+    """Stands for a transaction: notes the groups it is given, and waits when told to."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[Work]] = []
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+        self.error: BaseException | None = None
+
+    def __call__(self, works: Sequence[Work]) -> list[Any]:
+        self.started.set()
+        assert self.go_on.wait(10)
+        self.groups.append(list(works))
+        if self.error is not None:
+            raise self.error
+        return [len(self.groups)] * len(works)
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+def test_work_that_comes_during_a_commit_shares_the_next(runner: Runner) -> None:
+    committer = GroupCommitter(runner)
+    first = committer.submit(HeadWork())
+    assert runner.started.wait(10)
+    later = [committer.submit(HeadWork()) for _ in range(20)]
+    assert not first.done()
+    runner.go_on.set()
+    assert [first.result(10), *(future.result(10) for future in later)] == [1] + [2] * 20
+    committer.close()
+    assert [len(group) for group in runner.groups] == [1, 20]
+
+
+def test_a_group_ends_when_it_is_large_enough(runner: Runner) -> None:
+    committer = GroupCommitter(runner)
+    first = committer.submit(HeadWork())
+    assert runner.started.wait(10)
+    draft: Any = object()
+    large = AppendWork(drafts=(draft,) * MAX_TOGETHER)
+    later = [committer.submit(work) for work in (HeadWork(), large, HeadWork())]
+    runner.go_on.set()
+    assert [future.result(10) for future in (first, *later)] == [1, 2, 2, 3]
+    committer.close()
+
+
+def test_too_much_work_is_refused_at_once(runner: Runner) -> None:
+    committer = GroupCommitter(runner, max_waiting=3)
+    taken = [committer.submit(HeadWork())]
+    assert runner.started.wait(10)
+    taken += [committer.submit(HeadWork()) for _ in range(3)]
+    with pytest.raises(StoreError) as caught:
+        committer.submit(HeadWork())
+    assert caught.value.code == "overloaded"
+    runner.go_on.set()
+    assert [future.result(10) for future in taken] == [1, 2, 2, 2]
+    committer.submit(HeadWork()).result(10)
+    committer.close()
+
+
+def test_closing_finishes_what_was_taken_in(runner: Runner) -> None:
+    committer = GroupCommitter(runner)
+    futures = [committer.submit(HeadWork()) for _ in range(5)]
+    closing = threading.Thread(target=committer.close)
+    closing.start()
+    runner.go_on.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert all(future.done() for future in futures)
+    with pytest.raises(LedgerUseError, match="closed"):
+        committer.submit(HeadWork())
+    committer.close()
+
+
+def test_every_caller_gets_an_error_of_its_own(runner: Runner) -> None:
+    runner.error = StoreError("store-full", "no room", free=0)
+    committer = GroupCommitter(runner)
+    runner.go_on.set()
+    futures = [committer.submit(HeadWork()) for _ in range(3)]
+    errors = [future.exception(10) for future in futures]
+    assert len({id(error) for error in errors}) == 3
+    for error in errors:
+        assert isinstance(error, StoreError)
+        assert (error.code, error.attrs) == ("store-full", {"free": 0})
+        assert error.__cause__ is runner.error
+    runner.error = None
+    assert committer.submit(HeadWork()).result(10)
+    committer.close()
+
+
+def test_a_fault_of_our_own_reaches_the_callers_and_the_thread_goes_on(runner: Runner) -> None:
+    runner.error = ZeroDivisionError()
+    committer = GroupCommitter(runner)
+    runner.go_on.set()
+    assert isinstance(committer.submit(HeadWork()).exception(10), ZeroDivisionError)
+    runner.error = None
+    assert committer.submit(HeadWork()).result(10)
+    committer.close()
+
+
+def test_work_that_was_taken_in_cannot_be_cancelled(runner: Runner) -> None:
+    committer = GroupCommitter(runner)
+    future = committer.submit(HeadWork())
+    assert not future.cancel()
+    runner.go_on.set()
+    assert future.result(10) == 1
+    committer.close()
