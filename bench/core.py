@@ -14,11 +14,12 @@ from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench._harness import IDLE_PYTHON, Figure, compare, compare_commands, run
-from nous_ledger.protocol.bodies import KeyEvent, encode_body
+from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.bundle import Bundle, KeyEventEntry, format_bundle
 from nous_ledger.protocol.checkpoint import Checkpoint
 from nous_ledger.protocol.hashing import compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
+from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
 from nous_ledger.protocol.mmr import append_nodes, bag_peaks, next_peaks
 from nous_ledger.protocol.policy import Policy, parse_policy

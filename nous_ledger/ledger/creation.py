@@ -124,7 +124,9 @@ def _check_request(new: NewLog) -> None:
             f"the next key must lie outside the ledger folder, not at {place}",
             hint="who takes the folder must not get the next key with it",
         )
-    if place.exists():
+    with os_errors(place):
+        taken = place.exists()
+    if taken:
         raise LedgerUseError("already-exists", f"{place} exists already")
 
 

@@ -33,7 +33,7 @@ from nous_ledger.protocol.hashing import (
 )
 from nous_ledger.protocol.label import BOUNDED, EXACT, Bucket, Verdict
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.record import Record
+from nous_ledger.protocol.record import TYPE_KEY, Record
 from nous_ledger.protocol.report import verdicts_of
 from nous_ledger.protocol.signing import address_of, recover
 from nous_ledger.protocol.types import LogId, SubjectId, UnixSeconds
@@ -104,7 +104,7 @@ def read_body(record: Record, data: bytes, log_id: LogId) -> Body:
         EncodingError, BodyError, SignatureError: a rule is broken.
         UnavailableError: undecided (the hash differs), withheld, unknown-type.
     """
-    if not data:
+    if not data and record.type != TYPE_KEY:
         raise UnavailableError("withheld", "the body is withheld")
     try:
         check_body_hash(record, data)

@@ -26,10 +26,11 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn, cast
 
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, Value, decode, encode
+from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, encode
 from nous_ledger.protocol.errors import EncodingError, FormatError, RecordError, UnavailableError
 from nous_ledger.protocol.note import Note, parse_note
 from nous_ledger.protocol.record import decode_record
+from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.textform import parse_decimal
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
 from nous_ledger.protocol.values import value

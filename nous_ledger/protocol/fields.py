@@ -16,9 +16,10 @@ from dataclasses import FrozenInstanceError, dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, Value, decode, encode
+from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.kinds import Kind
+from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.values import define, lay_out_init
 
 FIRST_EXTENSION_KEY: Final = 64
@@ -166,7 +167,7 @@ class MapShape(Shape):
         for name, field in cls.READERS:
             if name in known:
                 known[name] = _read(field, known[name])
-        if not cls.REQUIRED <= known.keys():
+        if not known.keys() >= cls.REQUIRED:
             missing = ", ".join(sorted(cls.REQUIRED - known.keys()))
             raise BodyError("missing-field", f"required: {missing}")
         return cls(**known)

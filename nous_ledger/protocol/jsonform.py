@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from nous_ledger.protocol.bodies import BODY_CLASSES, Body, KindSums
+from nous_ledger.protocol.bodies import BODY_CLASSES, Body
 from nous_ledger.protocol.encoding import decode, encode
 from nous_ledger.protocol.errors import BodyError, EncodingError, FormatError, InputError
 from nous_ledger.protocol.fields import Field, MapShape, RowShape, Shape
 from nous_ledger.protocol.kinds import Bytes, Enum, Kind, ListOf, Nested, Text, Uint
 from nous_ledger.protocol.registries import RECORD_TYPE
+from nous_ledger.protocol.statement import KindSums
 from nous_ledger.protocol.types import MAX_UINT
 
 if TYPE_CHECKING:

@@ -15,14 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from nous_ledger.protocol.bodies import (
-    CLOSE,
-    GENESIS,
-    KeyEvent,
-    check_body_hash,
-    check_body_in_record,
-    decode_body,
-)
+from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
 from nous_ledger.protocol.eip712 import rotation_digest
 from nous_ledger.protocol.errors import (
     KeyHistoryError,
@@ -31,6 +24,7 @@ from nous_ledger.protocol.errors import (
     UnavailableError,
 )
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash
+from nous_ledger.protocol.keyevent import CLOSE, GENESIS, KeyEvent
 from nous_ledger.protocol.record import (
     SIGNED_LENGTH,
     TYPE_KEY,

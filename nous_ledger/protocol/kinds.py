@@ -16,9 +16,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Protocol
 
-from nous_ledger.protocol.encoding import FORBIDDEN_CHARACTERS, Value
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.registries import Registry
+from nous_ledger.protocol.strict import FORBIDDEN_CHARACTERS, Value
 from nous_ledger.protocol.types import MAX_UINT
 
 

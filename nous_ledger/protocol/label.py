@@ -29,7 +29,7 @@ from nous_ledger.protocol.registries import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nous_ledger.protocol.encoding import Value
+    from nous_ledger.protocol.strict import Value
 
 EXACT: Final = 1
 BOUNDED: Final = 2

@@ -17,6 +17,7 @@ from nous_ledger.protocol.errors import HeadError, UnavailableError
 from nous_ledger.protocol.head import (
     HeadSignature,
     decode_head_signature,
+    only_line,
     verify_head_signature,
     verify_text_signature,
 )
@@ -68,7 +69,7 @@ def verify_head_line(note: Note, head: Checkpoint, history: KeyHistory) -> HeadS
         SignatureError: malformed, high-s, bad-recovery-id, mismatch.
     """
     key = head_vkey(head.origin, history.log_id)
-    line = _only(find_signatures(note, key.name, key.key_id), "0xff")
+    line = only_line(note, key)
     signature = decode_head_signature(line.payload)
     if signature.epoch != history.epoch:
         raise HeadError(
@@ -95,7 +96,7 @@ def verify_text_line(
         SignatureError: malformed, mismatch.
     """
     key = ed25519_vkey(history.genesis.origin or "", history.epochs[-1].ed25519)
-    line = _only(find_signatures(note, key.name, key.key_id), "Ed25519")
+    line = only_line(note, key)
     if line not in verified:
         verify_text_signature(note.text, key, line)
 
@@ -138,11 +139,3 @@ def verify_witnesses(note: Note, policy: Policy) -> dict[bytes, UnixSeconds]:
             if times:
                 cosigned[witness.name] = max(times)
     return cosigned
-
-
-def _only(lines: tuple[NoteSignature, ...], kind: str) -> NoteSignature:
-    if not lines:
-        raise HeadError("missing-kind", f"the log's {kind} line is missing")
-    if len(lines) > 1:
-        raise HeadError("duplicate-line", f"the log's {kind} line stands there {len(lines)} times")
-    return lines[0]

@@ -23,7 +23,7 @@ from nous_ledger.protocol.registries import (
 )
 
 if TYPE_CHECKING:
-    from nous_ledger.protocol.encoding import Value
+    from nous_ledger.protocol.strict import Value
 
 MAX_CLOCK_SKEW_MS: Final = 300_000
 MAX_UPSTREAM_BYTES: Final = 261
@@ -42,7 +42,7 @@ _PORT: Final = (
 )
 UPSTREAM_FORM: Final = (
     rf"(?:(?=[^:]{{1,253}}(?:\Z|:)){_HOST_LABEL}(?:\.{_HOST_LABEL})*"
-    rf"|\[(?=[^:]*:[^:]*:)[0-9a-f:.]{{2,45}}\])(?::(?:{_PORT}))?"
+    rf"|\[(?=[^:\]]*:[^:\]]*:)[0-9a-f:.]{{2,45}}\])(?::(?:{_PORT}))?"
 )
 PROVIDER_FORM: Final = r"[a-z0-9._-]{1,64}"
 

@@ -142,7 +142,7 @@ def sign_record(
     key: SigningKey,
     log_id: LogId,
     *,
-    type: int,  # noqa: A002 - the field's name in the protocol
+    type: int,
     epoch: Epoch,
     index: LeafIndex,
     logged_at: UnixMillis,

@@ -217,14 +217,17 @@ class _Run:
             self.decide("inclusion", error)
             raise _StopError from error
         try:
-            leaf = leaf_hash(self.bundle.record)
-            index, path = self.bundle.index, self.bundle.path
-            verify_inclusion(leaf, index, head.leaf_count, path, head.root)
-            if self.record.index != index:
-                raise ProofError("record-index", f"the record names index {self.record.index}")
+            self._check_place()
         except ProofError as error:
             self.decide("inclusion", error)
         self.answers.setdefault("inclusion", _ESTABLISHED)
+
+    def _check_place(self) -> None:
+        bundle, head = self.bundle, self.bundle.head
+        leaf = leaf_hash(bundle.record)
+        verify_inclusion(leaf, bundle.index, head.leaf_count, bundle.path, head.root)
+        if self.record.index != bundle.index:
+            raise ProofError("record-index", f"the record names index {self.record.index}")
 
     def check_attribution(self) -> None:
         """Step 14: the key in force at the record's index signed exactly this record."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias, TypeVar
 
-from nous_ledger.protocol.encoding import Value, decode, pack_checked
+from nous_ledger.protocol.encoding import decode, pack_checked
 from nous_ledger.protocol.errors import ERROR_CODES, LedgerError
+from nous_ledger.protocol.strict import Value
 
 Mutate: TypeAlias = Callable[[Random], bytes]
 T = TypeVar("T")

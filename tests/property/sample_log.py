@@ -3,23 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from nous_ledger.protocol.bodies import (
-    Binding,
-    Body,
-    KeyEvent,
-    KindSums,
-    Reconciliation,
-    Redaction,
-    Statement,
-    StatementRow,
-    encode_body,
-)
+from nous_ledger.protocol.bodies import Binding, Body, Reconciliation, Redaction, encode_body
 from nous_ledger.protocol.bundle import Bundle, KeyEventEntry
 from nous_ledger.protocol.checkpoint import Checkpoint
 from nous_ledger.protocol.cosignature import cosign
 from nous_ledger.protocol.eip712 import binding_digest, rotation_digest
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
+from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.mmr import append_nodes, next_peaks, root_from_peaks
 from nous_ledger.protocol.note import NoteSignature, add_signatures, format_note, parse_note
@@ -27,6 +18,7 @@ from nous_ledger.protocol.proof import prove_inclusion
 from nous_ledger.protocol.receipt import Context, ImportInfo, PolicyAction, Receipt
 from nous_ledger.protocol.record import leaf_hash, sign_record
 from nous_ledger.protocol.signing import Ed25519Key, SigningKey, address_of
+from nous_ledger.protocol.statement import KindSums, Statement, StatementRow
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,

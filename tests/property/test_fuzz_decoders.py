@@ -18,15 +18,7 @@ from nous_ledger.protocol import legacy, tiles
 from nous_ledger.protocol.bodies import Body, decode_body, encode_body
 from nous_ledger.protocol.bundle import format_bundle, parse_bundle
 from nous_ledger.protocol.checkpoint import format_checkpoint, parse_checkpoint
-from nous_ledger.protocol.encoding import (
-    MAX_DEPTH,
-    MAX_ITEMS,
-    MAX_STR_BYTES,
-    Value,
-    decode,
-    decode_strictly,
-    encode,
-)
+from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, MAX_STR_BYTES, decode, encode
 from nous_ledger.protocol.errors import LedgerError, SignatureError
 from nous_ledger.protocol.head import (
     HeadSignature,
@@ -39,6 +31,7 @@ from nous_ledger.protocol.policy import Policy, format_policy, parse_policy
 from nous_ledger.protocol.record import Record, decode_record, encode_record
 from nous_ledger.protocol.report import Report
 from nous_ledger.protocol.signing import CURVE_ORDER
+from nous_ledger.protocol.strict import Value, decode_strictly
 from nous_ledger.protocol.textform import format_base64, parse_base64, parse_decimal
 from nous_ledger.protocol.verify import verify_bundle
 from nous_ledger.protocol.vkey import format_vkey, parse_vkey

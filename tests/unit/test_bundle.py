@@ -13,8 +13,9 @@ from nous_ledger.protocol.bundle import (
     format_bundle,
     parse_bundle,
 )
-from nous_ledger.protocol.encoding import Value, encode
+from nous_ledger.protocol.encoding import encode
 from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
 from tests.refusals import code_of, refusal
 from tests.unit import small_log
