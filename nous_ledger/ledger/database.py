@@ -97,8 +97,7 @@ def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
         StoreContentError: store-foreign, store-corrupt.
         StoreError: store-newer, store-locked, store-unwritable, store-io.
     """
-    if not path.is_file():
-        raise LedgerUseError("not-a-ledger", f"there is no ledger in {path.parent}")
+    check_database_file(path)
     with sqlite_errors(path):
         connection = _connect(path, read_only=read_only)
         try:
@@ -107,6 +106,18 @@ def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def check_database_file(path: Path) -> None:
+    """Refuse a place where no file stands.
+
+    Raises:
+        LedgerUseError: not-a-ledger.
+        StoreError: store-unwritable, if the folder may not be looked into.
+    """
+    with os_errors(path):
+        if not path.is_file():
+            raise LedgerUseError("not-a-ledger", f"there is no ledger in {path.parent}")
 
 
 @contextlib.contextmanager

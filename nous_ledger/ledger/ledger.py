@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 from nous_ledger.ledger.committer import GroupCommitter
 from nous_ledger.ledger.creation import DATABASE_NAME, KEYS_NAME, NewLog, create_log
+from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.files import check_private_folder
 from nous_ledger.ledger.heads import check_store, is_due
@@ -155,8 +156,7 @@ class Ledger(LedgerReader):
             StoreContentError: store-foreign, store-corrupt.
         """
         folder = Path(folder)
-        if not (folder / DATABASE_NAME).is_file():
-            raise LedgerUseError("not-a-ledger", f"there is no ledger in {folder}")
+        check_database_file(folder / DATABASE_NAME)
         if read_only:
             return cls._opened(folder, None, clock)
         check_private_folder(folder)
