@@ -4,6 +4,7 @@ Only the core dependencies are installed there, so what `verify` needs and what 
 gateway needs are told apart for real.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -44,8 +45,8 @@ class CheckFailedError(Exception):
     """The wheel, or what it does once installed, is not as promised."""
 
 
-def _run(arguments: Sequence[str | Path], cwd: Path) -> str:
-    """Return what the command printed; raise CheckFailedError unless it exits with 0."""
+def _run(arguments: Sequence[str | Path], cwd: Path, *, expected: int = 0) -> str:
+    """Return what the command printed; raise CheckFailedError for another exit code."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run = subprocess.run(
         [str(argument) for argument in arguments],
@@ -55,7 +56,7 @@ def _run(arguments: Sequence[str | Path], cwd: Path) -> str:
         text=True,
         check=False,
     )
-    if run.returncode != 0:
+    if run.returncode != expected:
         command = " ".join(map(str, arguments))
         message = f"{command}\nexit code {run.returncode}\n{run.stdout}{run.stderr}"
         raise CheckFailedError(message)
@@ -107,6 +108,25 @@ def _install(wheel: Path, folder: Path) -> Path:
     return commands
 
 
+def _verify_vectors(commands: Path, folder: Path) -> None:
+    """Raise CheckFailedError unless the installed command answers bundles as their vectors say."""
+    vectors = json.loads((ROOT / "vectors" / "bundles.json").read_text(encoding="utf-8"))
+    group = vectors["testGroups"][0]
+    (folder / "trust.policy").write_text(group["policy"], encoding="utf-8")
+    for code in (0, 1):
+        case = next(case for case in group["tests"] if case["exitCode"] == code)
+        (folder / "bundle").write_text(case["bundle"], encoding="utf-8")
+        verify: list[str | Path] = [
+            commands / "nous-ledger",
+            "verify",
+            "bundle",
+            "--policy",
+            "trust.policy",
+        ]
+        _run(verify, folder, expected=code)
+        print(f"nous-ledger verify ({case['comment']}): exit code {code}")
+
+
 def main() -> int:
     """Return 0 if the wheel is complete and works by itself, else 1."""
     with tempfile.TemporaryDirectory(prefix="nous-wheel-") as name:
@@ -120,6 +140,7 @@ def main() -> int:
             for command, *arguments in COMMANDS:
                 printed = _run([commands / command, *arguments], folder)
                 print(f"{command} {' '.join(arguments)}: {printed.splitlines()[0]}")
+            _verify_vectors(commands, folder)
         except CheckFailedError as error:
             print(error, file=sys.stderr)
             return 1
