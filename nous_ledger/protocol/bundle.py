@@ -159,10 +159,13 @@ def format_bundle(bundle: Bundle) -> bytes:
         FormatError: not-a-bundle, if the result is over a limit.
     """
     events = tuple((event.record, event.body, event.path) for event in bundle.key_events)
-    extra = encode((_EXTRA_VERSION, bundle.record, bundle.body, events))
-    data = _render(bundle, extra)
-    if len(extra) > MAX_EXTRA_BYTES or len(data) > MAX_BUNDLE_BYTES:
-        raise _wrong("the bundle is over the limits of its format")
+    try:
+        value = (_EXTRA_VERSION, bundle.record, bundle.body, events)
+        data = _render(bundle, encode(value, max_bytes=MAX_EXTRA_BYTES))
+    except EncodingError as error:
+        raise _wrong(error.message, error.code) from error
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise _wrong(f"{len(data)} bytes are more than {MAX_BUNDLE_BYTES}")
     return data
 
 

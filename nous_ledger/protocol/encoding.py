@@ -18,12 +18,12 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Final
 
 import msgpack
 
-from nous_ledger.protocol.errors import EncodingError, InputError
+from nous_ledger.protocol.errors import EncodingError
 from nous_ledger.protocol.strict import FORBIDDEN_CHARACTERS, Value, decode_strictly
 from nous_ledger.protocol.types import MAX_UINT
 
@@ -33,16 +33,26 @@ MAX_ITEMS: Final = 64
 MAX_STR_BYTES: Final = 1_024
 
 
-def encode(value: Value) -> bytes:
+def encode(value: Value, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the canonical encoding of a value.
 
     Map keys are written in ascending order whatever their order in the dict.
 
+    Spec:
+        PROTOCOL.md ENC-1, ENC-19.
+
+    Args:
+        value: what to encode.
+        max_bytes: longest encoding.
+
     Raises:
-        InputError: the value holds something that has no encoding (a bool, a
-            float, a negative or too large number, a forbidden character).
+        EncodingError: what `decode` would say of the encoding: int-range, bad-string
+            or limit; forbidden-type for whatever is no value of the protocol (a bool,
+            a float, a negative number, a list, a subclass of a value's class).
     """
-    packed: bytes = msgpack.packb(_checked(value), use_bin_type=True)
+    packed = pack_checked(_checked(value, 1))
+    if len(packed) > max_bytes:
+        raise EncodingError("limit", f"{len(packed)} bytes are more than {max_bytes}")
     return packed
 
 
@@ -55,30 +65,43 @@ def pack_checked(value: object) -> bytes:
     return packed
 
 
-def _checked(value: Value) -> Value:
-    if isinstance(value, bool) or value is None:
-        raise InputError("input", f"{value!r} has no encoding")
-    if isinstance(value, int):
-        if not 0 <= value <= MAX_UINT:
-            raise InputError("input", f"{value} is outside 0..2^53-1")
+def _checked(value: Value, depth: int) -> Value:
+    """Return the value with its maps in order; its containers start at `depth`."""
+    if type(value) is int:
+        return _checked_uint(value)
+    if type(value) is str:
+        return _checked_text(value)
+    if type(value) is bytes:
         return value
-    if isinstance(value, str):
-        if FORBIDDEN_CHARACTERS.search(value) or not _is_utf8(value):
-            raise InputError("input", "the string has a character that cannot be encoded")
-        return value
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, tuple):
-        return tuple(map(_checked, value))
-    if isinstance(value, dict):
-        return {_checked_key(key): _checked(value[key]) for key in sorted(value)}
-    raise InputError("input", f"a {type(value).__name__} has no encoding")
+    if type(value) is tuple:
+        _check_container(value, depth)
+        return tuple([_checked(item, depth + 1) for item in value])
+    if type(value) is dict:
+        _check_container(value, depth)
+        keys = sorted([_checked_uint(key) for key in value])
+        return {key: _checked(value[key], depth + 1) for key in keys}
+    raise EncodingError("forbidden-type", f"a {type(value).__name__} has no encoding")
 
 
-def _checked_key(key: int) -> int:
-    if type(key) is not int or not 0 <= key <= MAX_UINT:
-        raise InputError("input", "a map key is a number in 0..2^53-1")
-    return key
+def _check_container(value: Sized, depth: int) -> None:
+    if len(value) > MAX_ITEMS or depth > MAX_DEPTH:
+        raise EncodingError("limit", f"more than {MAX_ITEMS} items or {MAX_DEPTH} levels")
+
+
+def _checked_uint(number: int) -> int:
+    if type(number) is not int or number < 0:
+        raise EncodingError("forbidden-type", f"{number!r:.80} is no unsigned integer")
+    if number > MAX_UINT:
+        raise EncodingError("int-range", f"{number} is larger than 2^53-1")
+    return number
+
+
+def _checked_text(text: str) -> str:
+    if FORBIDDEN_CHARACTERS.search(text) or not _is_utf8(text):
+        raise EncodingError("bad-string", "a string has a character that cannot be encoded")
+    if len(text.encode("utf-8")) > MAX_STR_BYTES:
+        raise EncodingError("limit", f"a string is longer than {MAX_STR_BYTES} bytes")
+    return text
 
 
 def _is_utf8(text: str) -> bool:
@@ -121,18 +144,30 @@ def decode(
         raise EncodingError("limit", f"{len(data)} bytes are more than {max_bytes}")
     limits = (max_depth, max_items, max_str)
     try:
-        value: Value = msgpack.unpackb(
-            data,
-            use_list=False,
-            strict_map_key=False,
-            max_array_len=max_items,
-            max_map_len=max_items,
-        )
+        value = read_leniently(data, max_items=max_items)
         if _is_canonical(value, 1, limits) and msgpack.packb(value) == data:
             return value
     except Exception:  # noqa: BLE001, S110 - what this reader refuses, the strict one names
         pass
     return decode_strictly(data, limits)
+
+
+def read_leniently(data: bytes, *, max_items: int = MAX_ITEMS) -> Value:
+    """Return what the common library reads: it lets pass much that is not canonical.
+
+    For callers that encode the result again and compare.
+
+    Raises:
+        Exception: whatever the library raises.
+    """
+    value: Value = msgpack.unpackb(
+        data,
+        use_list=False,
+        strict_map_key=False,
+        max_array_len=max_items,
+        max_map_len=max_items,
+    )
+    return value
 
 
 def _is_canonical(value: Value, depth: int, limits: tuple[int, int, int]) -> bool:

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, fields
-from itertools import pairwise
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
-from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode
+from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode, pack_checked
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.kinds import Kind
 from nous_ledger.protocol.strict import Value
@@ -158,7 +157,7 @@ class MapShape(Shape):
         """
         if type(value) is not dict:
             raise BodyError("wrong-type", "expected a map")
-        if not value:
+        if not value and cls.DEPTH > 1:  # a body itself stands in no field
             raise BodyError("empty-value", "an empty map is left out instead")
         names = cls.NAMES
         known: dict[str, Any] = {names[key]: item for key, item in value.items() if key in names}
@@ -220,7 +219,7 @@ def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
         absent = "" if field.required else f"{field.name} is None or "
         lines.append(f"    if not ({absent}{guard}): check({number}, {field.name})")
     if issubclass(cls, MapShape):
-        lines.append("    if extensions: check_extensions(self, extensions)")
+        lines.append("    if extensions != (): check_extensions(self, extensions)")
     return lay_out_init(cls, [*lines, "    self.check_rules()"], scope)
 
 
@@ -238,15 +237,26 @@ def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:
 
 
 def _check_extensions(shape: MapShape, extensions: tuple[tuple[int, Value], ...]) -> None:
-    """Hold extensions to the limits of the encoding: what is made can be read again."""
-    keys = [key for key, _ in extensions]
-    if keys[0] < FIRST_EXTENSION_KEY or any(a >= b for a, b in pairwise(keys)):
-        raise BodyError("bad-order", "extension keys are 64 or more and ascend strictly")
+    """Hold extensions to the rules of the encoding: what is made can be read again."""
+    if type(extensions) is not tuple or not all(map(_is_pair, extensions)):
+        raise BodyError("wrong-type", "extensions are a tuple of (number, value) pairs")
+    pairs = dict(extensions)
+    if len(pairs) != len(extensions):
+        raise EncodingError("duplicate-key", "two extensions have the same key")
+    data = encode(pairs)
+    if pack_checked(pairs) != data:
+        raise EncodingError("unsorted", "extensions and maps in them have ascending keys")
+    if extensions[0][0] < FIRST_EXTENSION_KEY:
+        raise EncodingError("unknown-field", f"key {extensions[0][0]} is not defined here")
     present = sum(getattr(shape, field.name) is not None for field in shape.FIELDS)
-    if present + len(keys) > MAX_ITEMS:
+    if present + len(pairs) > MAX_ITEMS:
         raise EncodingError("limit", f"a map of more than {MAX_ITEMS} fields")
-    for _, value in extensions:
-        decode(encode(value), max_depth=MAX_DEPTH - shape.DEPTH)
+    # The extensions stand in the shape's own map, so they begin as deep as it does.
+    decode(data, max_depth=MAX_DEPTH + 1 - shape.DEPTH)
+
+
+def _is_pair(item: object) -> bool:
+    return type(item) is tuple and len(item) == 2 and type(item[0]) is int
 
 
 def extension_bytes(shape: Shape) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from nous_ledger.protocol.errors import ReceiptError
+from nous_ledger.protocol.errors import BodyError, ReceiptError
 from nous_ledger.protocol.fields import Field, MapShape, RowShape, table_class
 from nous_ledger.protocol.kinds import Bytes, Enum, ListOf, Nested, Text, Uint
 from nous_ledger.protocol.label import Bucket, check_exact_allowed, check_usage
@@ -73,6 +73,11 @@ class Context(MapShape):
         Field(5, "agent", Text(256)),
         Field(6, "tag", Text(256)),
     )
+
+    def check_rules(self) -> None:
+        """Raise BodyError if nothing is said."""
+        if not self.extensions and all(getattr(self, field.name) is None for field in self.FIELDS):
+            raise BodyError("empty-value", "an empty context is left out instead")
 
 
 @table_class

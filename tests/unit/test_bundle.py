@@ -13,7 +13,7 @@ from nous_ledger.protocol.bundle import (
     format_bundle,
     parse_bundle,
 )
-from nous_ledger.protocol.encoding import encode
+from nous_ledger.protocol.encoding import pack_checked
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex
@@ -28,7 +28,7 @@ EVENT = BUNDLE.key_events[0]
 
 def with_extra(value: Value | bytes) -> bytes:
     """Return the bundle with other extra data: a value, or bytes as they are."""
-    extra = value if isinstance(value, bytes) else encode(value)
+    extra = value if isinstance(value, bytes) else pack_checked(value)
     return b"\n".join([LINES[0], b"extra " + base64.b64encode(extra), *LINES[2:]])
 
 
@@ -190,12 +190,12 @@ def test_extra_data_of_another_shape_is_refused(extra: Value) -> None:
     [
         (b"\xc1", "forbidden-type"),
         (b"\xc0", "forbidden-type"),
-        (encode((1, RECORD, b"", ()))[:-1], "truncated"),
-        (encode((1, RECORD, b"", ())) + b"\x00", "trailing"),
+        (pack_checked((1, RECORD, b"", ()))[:-1], "truncated"),
+        (pack_checked((1, RECORD, b"", ())) + b"\x00", "trailing"),
         (b"\xdc\x00\x01\x01", "non-minimal"),
         (b"\x91" * 6 + b"\x01", "limit"),
-        (encode((1, RECORD, b"", ((RECORD, bytes(32_000), ()),) * 9)), "limit"),
-        (encode((1, RECORD, b"", (ENTRY,) * 65)), "limit"),
+        (pack_checked((1, RECORD, b"", ((RECORD, bytes(32_000), ()),) * 9)), "limit"),
+        (pack_checked((1, RECORD, b"", (ENTRY,) * 65)), "limit"),
     ],
 )
 def test_extra_data_that_is_not_canonical_is_refused(extra: bytes, inner: str) -> None:
