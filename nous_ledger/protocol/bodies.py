@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, pack_checked
+from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, pack_checked, read_leniently
 from nous_ledger.protocol.errors import (
     BodyError,
     EncodingError,
@@ -143,6 +143,14 @@ def decode_body(record_type: int, data: bytes) -> Body:
     shape = BODY_CLASSES.get(record_type)
     if shape is None:
         raise UnavailableError("unknown-type", f"bodies of type {record_type} are opaque here")
+    try:
+        # What a lenient reader finds, if it makes a body whose encoding is these very
+        # bytes, is what the strict reader would find: a body has one encoding.
+        body = shape.from_wire(read_leniently(data))
+        if encode_body(body) == data:
+            return body
+    except Exception:  # noqa: BLE001, S110 - the strict reader names the fault
+        pass
     body = shape.from_wire(decode(data))
     _check_extension_bytes(body, data)
     return body
