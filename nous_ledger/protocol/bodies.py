@@ -146,9 +146,10 @@ def decode_body(record_type: int, data: bytes) -> Body:
     try:
         # What a lenient reader finds, if it makes a body whose encoding is these very
         # bytes, is what the strict reader would find: a body has one encoding.
-        body = shape.from_wire(read_leniently(data))
-        if encode_body(body) == data:
-            return body
+        if len(data) <= MAX_BODY_BYTES:
+            body = shape.from_wire(read_leniently(data))
+            if encode_body(body) == data:
+                return body
     except Exception:  # noqa: BLE001, S110 - the strict reader names the fault
         pass
     body = shape.from_wire(decode(data))

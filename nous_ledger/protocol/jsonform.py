@@ -9,6 +9,7 @@ Spec:
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ _SUM_FIELDS: Final = frozenset({"reported", "exact", "bounded", "unverifiable"})
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,15}")
+_MAX_TEXT: Final = 1 << 20  # the form of the longest body is far shorter
 
 
 def body_to_json(body: Body) -> dict[str, Any]:
@@ -73,6 +75,37 @@ def body_from_json(data: object) -> Body:
     members = {name: value for name, value in data.items() if name != "type"}
     body: Body = _shape_from_json(names[type_name], members)
     return body
+
+
+def parse_body_json(text: str) -> Body:
+    """Return the body whose JSON form a text is.
+
+    A JSON reader keeps one of two members of the same name; here both are refused.
+
+    Spec:
+        PROTOCOL.md ENC-27, ENC-28.
+
+    Args:
+        text: one JSON object, at most 1,048,576 characters.
+
+    Raises:
+        FormatError: json-format; also for text that is no JSON.
+        BodyError, EncodingError: the form is right, but no body may say this.
+    """
+    if len(text) > _MAX_TEXT:
+        raise _wrong("the text is longer than any body")
+    try:
+        data = json.loads(text, object_pairs_hook=_members)
+    except (ValueError, RecursionError) as error:
+        raise _wrong("the text is not JSON") from error
+    return body_from_json(data)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _wrong("an object has two members of one name")
+    return members
 
 
 def _json_name(field: Field) -> str:

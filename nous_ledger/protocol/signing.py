@@ -116,6 +116,20 @@ def check_signature_shape(signature: bytes) -> bytes:
     return signature
 
 
+def normalise_recovery_id(signature: bytes) -> bytes:
+    """Return a signature of other software with its recovery id 27 or 28 as 0 or 1.
+
+    Wallets write the id so; what is stored and sent here is 0 or 1 only. Every
+    other byte stays as it is, and is judged when the signature is verified.
+
+    Spec:
+        PROTOCOL.md KEY-5.
+    """
+    if len(signature) == SIGNATURE_LENGTH and signature[64] in (27, 28):
+        return signature[:64] + bytes([signature[64] - 27])
+    return signature
+
+
 def recover(digest: bytes, signature: bytes) -> bytes:
     """Return the compressed public key (33 bytes) that made a signature.
 
