@@ -13,6 +13,7 @@ NAMES = (
     "bodies_binding",
     "bodies_statement",
     "bodies_redaction",
+    "bodies_json",
     "records",
     "log_ids",
     "key_histories",

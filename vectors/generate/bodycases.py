@@ -63,6 +63,7 @@ class Builder:
             add("a map header longer than needed", "non-minimal", wide.hex(), "Encoding")
         self.invalid("an array outside", "wrong-type", [1], "Shape")
         self.invalid("a uint outside", "wrong-type", 0, "Shape")
+        add("an empty map", "missing-field", "80", "Missing")
         first = min(base)
         unsorted = pack(base).replace(pack(first) + pack(base[first]), b"", 1)
         unsorted += pack(first) + pack(base[first])

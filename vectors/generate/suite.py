@@ -4,6 +4,7 @@ Every case is run through the naive reading when it is added, so that a file can
 call a case valid that the rules refuse nor give it another error code.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,8 +46,9 @@ class Group:
     def add(
         self, comment: str, flags: tuple[str, ...], fields: Json, error: str, *, valid: bool
     ) -> Json:
-        """Number and keep a case that was checked."""
-        test = {"tcId": self.suite.number(), "comment": comment, "flags": list(flags), **fields}
+        """Keep a case that was checked."""
+        self.suite.count += 1
+        test = {"comment": comment, "flags": list(flags), **fields}
         test |= {"result": "valid" if valid else "invalid", "error": error}
         self.tests.append(test)
         self.suite.used |= set(flags)
@@ -63,11 +65,6 @@ class Suite:
         self.groups: list[Group] = []
         self.count = 0
         self.used: set[str] = set()
-
-    def number(self) -> int:
-        """Return the next test case id."""
-        self.count += 1
-        return self.count
 
     def flag(self, name: str, bug_type: str, description: str, effect: str, ids: str) -> None:
         """Explain a flag; `ids` are the requirements that its cases test."""
@@ -90,8 +87,15 @@ class Suite:
         if unexplained:
             message = f"{self.name}: flags not explained or not used: {sorted(unexplained)}"
             raise AssertionError(message)
+        numbers = itertools.count(1)
         groups = [
-            {"type": g.kind, "source": GENERATOR, **g.shared, "tests": g.tests} for g in self.groups
+            {
+                "type": group.kind,
+                "source": GENERATOR,
+                **group.shared,
+                "tests": [{"tcId": next(numbers), **test} for test in group.tests],
+            }
+            for group in self.groups
         ]
         return {
             "protocol": PROTOCOL,

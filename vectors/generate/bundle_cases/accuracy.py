@@ -27,6 +27,7 @@ def add_all(suite: Suite, add: Adder) -> None:
     rules(add)
     content(suite)
     verdicts(suite)
+    recounts(Adder(suite, PINNED))
 
 
 def types(add: Adder) -> None:
@@ -170,3 +171,77 @@ def verdicts(suite: Suite) -> None:
     add.report("no receipt, required", accuracy("no-receipt"), "Verdict", proof(index=0), **need)
     unknown = with_body(6, b"opaque")
     add.report("unknown type, required", accuracy("unknown-type"), "Verdict", unknown, **need)
+
+
+def recounts(add: Adder) -> None:
+    """What counting again found, by kind, against what the labels say."""
+    given = {"opening": actors.OPENING.hex(), "response": actors.RESPONSE.hex()}
+    bounded, exact = {"lower": 1, "upper": 26}, {"lower": 3, "upper": 5, "count": 4}
+    add.report("found again", accuracy(""), "Recount", proof(), **given, recount={"16": bounded})
+    case = with_body(1, usage(actors.exact_bucket()))
+    add.report("EXACT found again", accuracy(""), "Recount", case, **given, recount={"16": exact})
+    need = {**given, "requireAccuracy": True}
+    add.report(
+        "found again, required", accuracy(""), "Recount", proof(), **need, recount={"16": bounded}
+    )
+    for comment, found in (
+        ("another lower", {"lower": 0, "upper": 26}),
+        ("another upper", {"lower": 1, "upper": 27}),
+        ("a count for BOUNDED", {**bounded, "count": 4}),
+    ):
+        codes = accuracy("label-range")
+        add.report(f"found {comment}", codes, "Recount", proof(), **given, recount={"16": found})
+    for comment, found in (
+        ("another count", {**exact, "count": 5}),
+        ("no count for EXACT", {"lower": 3, "upper": 5}),
+    ):
+        codes = accuracy("label-range")
+        add.report(f"found {comment}", codes, "Recount", case, **given, recount={"16": found})
+    claimed = accuracy("not-recounted")
+    add.report("nothing found", claimed, "Recount", proof(), **given, recount={})
+    add.report("nothing found, required", claimed, "Recount", proof(), **need, recount={})
+    other = {"recount": {"17": bounded}}
+    add.report("another kind found", claimed, "Recount", proof(), **given, **other)
+    asked = {"opening": actors.OPENING.hex(), "request": actors.REQUEST.hex()}
+    add.report(
+        "found without the response", claimed, "Recount", proof(), **asked, recount={"16": bounded}
+    )
+    uncommitted = with_body(1, pack(actors.receipt(f24=None)))
+    add.report(
+        "found in a response that nothing commits to",
+        claimed,
+        "Recount",
+        uncommitted,
+        **given,
+        recount={"16": bounded},
+    )
+    hidden = with_body(1, usage({1: 16, 2: 4, 3: 3}))
+    add.report(
+        "no label to find again", claimed, "Recount", hidden, **given, recount={"16": bounded}
+    )
+    above = with_body(1, usage(actors.exact_bucket(f2=6)))
+    add.report(
+        "found again, the verdict against it",
+        accuracy(""),
+        "Recount",
+        above,
+        **given,
+        recount={"16": exact},
+    )
+    add.report(
+        "found again, the verdict against it, required",
+        accuracy("above"),
+        "Recount",
+        above,
+        **need,
+        recount={"16": exact},
+    )
+    swapped = {"opening": actors.OPENING.hex(), "response": actors.REQUEST.hex()}
+    add.report(
+        "found in another response",
+        accuracy("commitment-mismatch"),
+        "OtherContent",
+        proof(),
+        **swapped,
+        recount={"16": bounded},
+    )

@@ -70,6 +70,9 @@ def run(case: Json) -> Json:
         now=int(options["now"]) if "now" in options else None,
         max_age=options.get("maxAge"),
         require_accuracy=options.get("requireAccuracy", False),
+        recount={int(k): v for k, v in options["recount"].items()}
+        if "recount" in options
+        else None,
     )
     try:
         report = verify(bytes_of(case), case["policy"].encode(), chosen)
@@ -83,6 +86,7 @@ def run(case: Json) -> Json:
     wrong = [a["code"] for a in answers.values() if a["outcome"] == "wrong"]
     required = ANSWERS if chosen.require_accuracy else ANSWERS[:3]
     missing = [answers[n]["code"] for n in required if answers[n]["outcome"] == "could-not-check"]
+    missing.sort(key=lambda code: code == "undecided")  # what left it undecided says more
     deciding = {0: "", 1: wrong, 3: missing}[code]
     return {"answers": answers, "exitCode": code, "error": deciding[0] if deciding else ""}
 

@@ -163,7 +163,7 @@ def epochs(add: Adder) -> None:
     case = proof(log, 4)
     case.entries = case.entries[:1]
     add.report("the rotation left out", head_stops("head-epoch"), "Epoch", case)
-    early = replace(Proof.of(log, 1, 3), epoch=0, secret=actors.SECRETS[0])
+    early = replace(Proof.of(started(4).rotate(), 2, 5), epoch=0, secret=actors.SECRETS[0])
     add.report("an earlier head, before the rotation", GOOD, "Valid", early)
 
 

@@ -43,7 +43,7 @@ def build() -> Suite:
         "FORGERY",
         "A label rule that needs no receipt.",
         "A count looks better founded than it is.",
-        "LBL-1 LBL-2 LBL-3 LBL-4 LBL-9",
+        "LBL-1 LBL-2 LBL-3 LBL-4 LBL-6",
     )
     builder = Builder(suite, bodies.RECONCILIATION)
     valid(builder)

@@ -14,7 +14,8 @@ def build() -> Suite:
         "13. Verification",
         "Verify `bundle` (text), or `hex` where it is no text, under the policy of the group.",
         "Where `repeat` is given, its text follows `count` times, then `tail`.",
-        "`options`: opening, request, response and forwarded in hex; now and maxAge in seconds.",
+        "`options`: opening, request, response and forwarded in hex; now and maxAge in seconds;",
+        "recount: what counting again found, by kind of bucket.",
         "`answers` is null where there is no report. result is valid iff exitCode is 0;",
         "error is the code that decides the exit code.",
     )
@@ -237,10 +238,17 @@ ROWS = (
         "VER-24 POL-4 POL-5",
     ),
     (
+        "Recount",
+        "FORGERY",
+        "Labels against what counting again found.",
+        "A label passes that its text does not bear out.",
+        "VER-17 VER-19 VER-20",
+    ),
+    (
         "Verdict",
         "FORGERY",
         "Reported counts against their ranges.",
         "A verdict decides where nobody asked.",
-        "VER-18 VER-17 VER-23 LBL-10",
+        "VER-18 VER-17 VER-23 LBL-7",
     ),
 )

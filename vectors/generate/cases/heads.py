@@ -116,6 +116,7 @@ def flags(suite: Suite) -> None:
         ),
         ("Fork", "EQUIVOCATION", "Another root at a count that is trusted.", "HEAD-9"),
         ("Rollback", "EQUIVOCATION", "A newer signature on a smaller tree.", "HEAD-10"),
+        ("Earlier", "EQUIVOCATION", "A larger tree signed before a smaller one.", "HEAD-12"),
         ("Stale", "AVAILABILITY", "An old head: no alarm.", "HEAD-11"),
         ("Late", "AVAILABILITY", "A record that a head should have covered.", "HEAD-13"),
     ):
@@ -300,6 +301,8 @@ def comparisons(group: Group) -> None:
     add("the same count, another root, older", "fork", "Fork", **inputs(10, 900, theirs, same))
     add("smaller, another root, newer", "fork", "Fork", **inputs(9, 1_001, theirs, ours))
     add("smaller, another root, older", "fork", "Fork", **inputs(9, 900, theirs, ours))
+    add("larger, a second earlier", "head-time", "Earlier", **inputs(11, 999, theirs, ""))
+    add("larger, at time 0", "head-time", "Earlier", **inputs(11, 0, theirs, ""))
     add("smaller, the right root, newer", "rollback", "Rollback", **inputs(9, 1_001, ours, ours))
     add("much smaller, newer", "rollback", "Rollback", **inputs(1, 9_999, ours, ours))
     add("smaller, the right root, older", "stale", "Stale", **inputs(9, 999, ours, ours))

@@ -52,8 +52,8 @@ def flags(suite: Suite) -> None:
         ("Range", "A range that cannot be, or is too wide for EXACT.", "LBL-2 LBL-3"),
         ("Method", "EXACT by something that is no vocabulary.", "LBL-4"),
         ("Condition", "EXACT where not all that was counted was seen.", "LBL-5"),
-        ("Verdict", "The arithmetic of reported against the range.", "LBL-10"),
-        ("Against", "A reported count outside the range.", "LBL-10 VER-18"),
+        ("Verdict", "The arithmetic of reported against the range.", "LBL-7"),
+        ("Against", "A reported count outside the range.", "LBL-7 VER-18"),
     ):
         suite.flag(name, "FORGERY", description, effect, ids)
 

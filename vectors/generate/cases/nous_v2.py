@@ -20,7 +20,13 @@ def check(case: Json) -> Json:
 def check_root(case: Json) -> Json:
     """Verify a root."""
     legacy.verify_root(case["leaves"], case["root"], case["count"])
-    return {"peaks": legacy.peaks_of(case["leaves"][: case["count"]])}
+    return {"peaks": legacy.peaks_of(case["leaves"])}
+
+
+def check_snapshot(case: Json) -> Json:
+    """Verify the root of records that were read at another moment."""
+    leaves = [row["leaf_hash"] for row in case["rows"]]
+    return {"uncovered": legacy.verify_snapshot(leaves, case["root"], case["count"])}
 
 
 def check_path(case: Json) -> Json:
@@ -73,8 +79,9 @@ def build() -> Suite:
         "nous-v2",
         "17. Legacy: nous-v2",
         "Record: verify `row` under `key`; `known` is a signature seen earlier for the same leaf.",
-        "Root: `root` stands over the first `count` of `leaves`.",
+        "Root: `root` stands over `leaves`, of which there are `count`.",
         "Inclusion: a path to a peak, and the peaks to the root.",
+        "Snapshot: rows, and a root and count that may be of an earlier or later moment.",
         "Set: rows together; the code must be found for each of them.",
         "The P-256 key is a test key. Its signatures are deterministic, those of nous-v2 were not.",
     )
@@ -85,6 +92,7 @@ def build() -> Suite:
         part(group)
     roots(suite.group("Root", check_root))
     paths(suite.group("Inclusion", check_path))
+    snapshots(suite.group("Snapshot", check_snapshot, key=key))
     sets(suite.group("Set", check_set, key=key))
     return suite
 
@@ -268,7 +276,6 @@ def roots(group: Group) -> None:
         group.valid(f"{count} leaves", "Valid", leaves=leaves[:count], root=root, count=count)
     group.valid("no leaves, as served", "Valid", leaves=[], root="empty", count=0)
     root = legacy.bag(legacy.peaks_of(leaves[:7]))
-    group.valid("7 of 11 leaves", "Valid", leaves=leaves, root=root, count=7)
     add = group.invalid
     for comment, edited in {
         "a leaf edited": ["00" * 32, *leaves[1:7]],
@@ -279,8 +286,24 @@ def roots(group: Group) -> None:
     add("the root of 7 over 6", "legacy-root", "Root", leaves=leaves[:7], root=root, count=6)
     add("an empty root over 7", "legacy-root", "Root", leaves=leaves[:7], root="", count=7)
     add("empty over 7", "legacy-root", "Root", leaves=leaves[:7], root="empty", count=7)
-    add("one leaf dropped", "stale", "Stale", leaves=leaves[:6], root=root, count=7)
-    add("no leaves read", "stale", "Stale", leaves=[], root=root, count=7)
+    add("one leaf dropped", "legacy-root", "Root", leaves=leaves[:6], root=root, count=7)
+    add("one leaf more", "legacy-root", "Root", leaves=leaves[:8], root=root, count=7)
+    add("no leaves", "legacy-root", "Root", leaves=[], root=root, count=7)
+
+
+def snapshots(group: Group) -> None:
+    """Roots of another moment than the records."""
+    rows = [row(number) for number in range(1, 6)]
+    leaves = [item["leaf_hash"] for item in rows]
+    for count in (5, 4, 1, 0):
+        root = legacy.bag(legacy.peaks_of(leaves[:count]))
+        group.valid(f"the root of {count}, 5 read", "Valid", rows=rows, root=root, count=count)
+    add, root = group.invalid, legacy.bag(legacy.peaks_of(leaves))
+    add("the root of 5, 4 read", "stale", "Stale", rows=rows[:4], root=root, count=5)
+    add("the root of 5, none read", "stale", "Stale", rows=[], root=root, count=5)
+    other = [rows[1], rows[0], *rows[2:]]
+    add("the root of 5, two rows swapped", "legacy-root", "Root", rows=other, root=root, count=5)
+    add("the root of 5 as that of 4", "legacy-root", "Root", rows=rows, root=root, count=4)
 
 
 def paths(group: Group) -> None:

@@ -117,6 +117,7 @@ def compare(
     `own_root` is the trusted tree's root at the seen count, where that is not larger.
     """
     if seen[0] > trusted[0]:
+        require(seen[2] >= trusted[2], "head-time")
         return "grew"
     require(seen[1] == own_root, "fork")
     if seen[0] == trusted[0]:

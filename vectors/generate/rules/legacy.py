@@ -91,9 +91,9 @@ def verify_signature(leaf_hex: str, signature: str, key: tuple[int, int]) -> Non
 
 
 def verify_root(leaves: list[str], root: str, count: int) -> None:
-    """Refuse a root that the first `count` leaves do not give."""
-    require(count <= len(leaves), "stale")
-    expected = bag(peaks_of(leaves[:count]))
+    """Refuse a root that exactly `count` leaves do not give."""
+    expected = bag(peaks_of(leaves))
+    require(count == len(leaves), "legacy-root")
     require(root == expected or (not count and root == "empty"), "legacy-root")
 
 
@@ -142,6 +142,13 @@ def verify_inclusion(
 def _sizes(count: int) -> list[int]:
     """Return the leaves of each mountain, tallest first."""
     return [1 << h for h in reversed(range(count.bit_length())) if count >> h & 1]
+
+
+def verify_snapshot(leaves: list[str], root: str, count: int) -> int:
+    """Return how many leaves a root does not cover; it may be of another moment."""
+    require(count <= len(leaves), "stale")
+    verify_root(leaves[:count], root, count)
+    return len(leaves) - count
 
 
 def verify_set(rows: list[Row]) -> None:

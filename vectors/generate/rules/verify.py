@@ -19,7 +19,7 @@ from vectors.generate.rules import (
     record,
     tree,
 )
-from vectors.generate.rules.checks import RuleError, reject, require
+from vectors.generate.rules.checks import RuleError, require
 
 UNAVAILABLE = frozenset(
     [
@@ -51,6 +51,7 @@ class Options:
     now: int | None = None
     max_age: int | None = None
     require_accuracy: bool = False
+    recount: dict[int, dict[str, int]] | None = None
 
 
 class StopError(Exception):
@@ -257,7 +258,19 @@ class _Verification:
             row = fields.named(bucket, bodies.BUCKET_FIELDS)
             word = labels.verdict(row, named["metering"])
             require(word in ("ok", "uncheckable"), word)
-        reject("not-recounted")
+        self.recounted(named)
+        self.report.decide("accuracy", "")
+
+    def recounted(self, receipt: dict[str, Any]) -> None:
+        """Refuse unless every range that is claimed was found again from committed content."""
+        rows = [fields.named(b, bodies.BUCKET_FIELDS) for b in receipt.get("usage", [])]
+        claims = [row for row in rows if row["label"] in (labels.EXACT, labels.BOUNDED)]
+        covered = "response" in self.options.texts and "response_commitment" in receipt
+        found = self.options.recount if covered and self.options.recount else {}
+        require(claims and all(row["kind"] in found for row in claims), "not-recounted")
+        for row in claims:
+            claimed = {name: row[name] for name in ("lower", "upper", "count") if name in row}
+            require(claimed == found[row["kind"]], "label-range")
 
     def binding(self, body: dict[str, Any]) -> None:
         """Refuse a binding that its wallet did not sign, or an unbind that does not recover."""

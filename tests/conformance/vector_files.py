@@ -1,0 +1,59 @@
+"""The project's test vectors as the conformance tests see them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.refusals import code_of
+
+FOLDER = Path(__file__).parents[2] / "vectors"
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+KNOWN_ANSWERS = ("eip712", "mmr", "mmr_ietf")
+
+Case = dict[str, Any]
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return a vector file."""
+    document: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return document
+
+
+def cases_of(document: dict[str, Any], *types: str) -> list[Case]:
+    """Return the cases of some groups, each with what its group shares."""
+    found = []
+    for group in document["testGroups"]:
+        if not types or group["type"] in types:
+            shared = {k: v for k, v in group.items() if k not in ("tests", "type", "source")}
+            found += [shared | case for case in group["tests"]]
+    return found
+
+
+def cases(name: str, *types: str) -> pytest.MarkDecorator:
+    """Return a parametrisation over the cases of some groups of a file."""
+    found = cases_of(load(name), *types)
+    assert found, f"{name} has no groups {types}"
+    return pytest.mark.parametrize("case", found, ids=lambda case: str(case["tcId"]))
+
+
+def meet(case: Case, run: Callable[[], object]) -> None:
+    """Run a case: it gives what the case expects, or ends in exactly its error."""
+    if case["result"] == "valid":
+        run()
+    else:
+        assert code_of(run) == case["error"], case["comment"]
+
+
+def unhex(text: str) -> bytes:
+    """Return the bytes of hex."""
+    return bytes.fromhex(text)
+
+
+def filled(case: Case, text: str) -> str:
+    """Return a text with its long run and its tail put back."""
+    fill = case.get("repeat", {"text": "", "count": 0})
+    run: str = fill["text"] * fill["count"]
+    return text + run + str(case.get("tail", ""))
