@@ -70,7 +70,8 @@ def _checked(value: Value, depth: int) -> Value:
     if type(value) is int:
         return _checked_uint(value)
     if type(value) is str:
-        return _checked_text(value)
+        check_text(value)
+        return value
     if type(value) is bytes:
         return value
     if type(value) is tuple:
@@ -96,12 +97,12 @@ def _checked_uint(number: int) -> int:
     return number
 
 
-def _checked_text(text: str) -> str:
+def check_text(text: str) -> None:
+    """Raise EncodingError, bad-string or limit, unless the text can be encoded."""
     if FORBIDDEN_CHARACTERS.search(text) or not _is_utf8(text):
         raise EncodingError("bad-string", "a string has a character that cannot be encoded")
     if len(text.encode("utf-8")) > MAX_STR_BYTES:
         raise EncodingError("limit", f"a string is longer than {MAX_STR_BYTES} bytes")
-    return text
 
 
 def _is_utf8(text: str) -> bool:

@@ -16,9 +16,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Protocol
 
+from nous_ledger.protocol.encoding import MAX_ITEMS, check_text
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.registries import Registry
-from nous_ledger.protocol.strict import FORBIDDEN_CHARACTERS, Value
+from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.types import MAX_UINT
 
 
@@ -75,9 +76,11 @@ class Uint(Plain):
         return f"type({v}) is int and {self.low} <= {v} <= {self.high}"
 
     def check(self, value: Any) -> None:
-        """Raise wrong-type or bad-value unless the value is an integer in range."""
-        if type(value) is not int:
+        """Raise wrong-type, int-range or bad-value unless the value is an integer in range."""
+        if type(value) is not int or value < 0:
             raise BodyError("wrong-type", "expected an unsigned integer")
+        if value > MAX_UINT:
+            raise EncodingError("int-range", f"{value} is larger than 2^53-1")
         if not self.low <= value <= self.high:
             raise BodyError("bad-value", f"{value} is outside {self.low}..{self.high}")
 
@@ -139,26 +142,16 @@ class Text(Plain):
         return self.has_form
 
     def check(self, value: Any) -> None:
-        """Raise wrong-type, empty-value, bad-value or bad-string unless the text fits."""
+        """Raise wrong-type, empty-value, bad-string, limit or bad-value unless it fits."""
         if type(value) is not str:
             raise BodyError("wrong-type", "expected a string")
         if not value:
             raise BodyError("empty-value", "an empty string is left out instead")
-        if self.form is not None:
-            if len(value) > self.max_bytes or not self.has_form(value):
-                raise BodyError("bad-value", f"{value[:80]!r} does not have the field's form")
-            return
-        if FORBIDDEN_CHARACTERS.search(value):
-            raise EncodingError("bad-string", "a string has a forbidden character")
-        if _utf8_length(value) > self.max_bytes:
+        check_text(value)
+        if len(value.encode("utf-8")) > self.max_bytes:
             raise BodyError("bad-value", f"longer than {self.max_bytes} bytes")
-
-
-def _utf8_length(text: str) -> int:
-    try:
-        return len(text.encode("utf-8"))
-    except UnicodeEncodeError as error:
-        raise EncodingError("bad-string", "a string has a lone surrogate") from error
+        if self.form is not None and not self.has_form(value):
+            raise BodyError("bad-value", f"{value[:80]!r} does not have the field's form")
 
 
 class Nested:
@@ -217,6 +210,8 @@ class ListOf:
             raise BodyError("wrong-type", "expected an array")
         if len(value) < self.low:
             raise BodyError("empty-value", "an empty array is left out instead")
+        if len(value) > MAX_ITEMS:
+            raise EncodingError("limit", f"{len(value)} items are more than {MAX_ITEMS}")
         if len(value) > self.high:
             raise BodyError("bad-value", f"{len(value)} items are more than {self.high}")
         for item in value:
