@@ -197,9 +197,7 @@ def _write_database(new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> None:
         create_database(unfinished, owner.log_id, owner.origin)
         with contextlib.closing(Store(unfinished, read_only=False)) as store:
             _write_genesis(store, new, owner, genesis)
-        with os_errors(unfinished):
-            unfinished.rename(new.folder / DATABASE_NAME)
-            fsync_folder(new.folder)
+        _put_in_place(unfinished, new.folder / DATABASE_NAME)
     except BaseException:
         _remove_database(unfinished)
         raise
@@ -224,6 +222,15 @@ def _write_genesis(store: Store, new: NewLog, owner: KeyOwner, genesis: KeyEvent
         transaction.add_nodes(0, nodes)
         identity = read_identity(transaction)
         renew_head(transaction, tip, identity, Signer.of(new.keys, identity), new.now)
+
+
+def _put_in_place(unfinished: Path, place: Path) -> None:
+    # Closing the last connection moves everything into the file itself, unless that fails.
+    if unfinished.with_name(f"{unfinished.name}-wal").exists():
+        raise StoreError("store-io", f"{unfinished} could not be written to its end")
+    with os_errors(unfinished):
+        unfinished.rename(place)
+        fsync_folder(place.parent)
 
 
 def _remove_database(path: Path) -> None:

@@ -22,6 +22,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from nous_ledger.ledger.errors import LedgerUseError, StoreContentError, StoreError
 from nous_ledger.ledger.files import PRIVATE_FILE, os_errors
@@ -81,6 +82,7 @@ def create_database(path: Path, log_id: bytes, origin: str) -> None:
     except FileExistsError as error:
         raise LedgerUseError("already-exists", f"{path} exists already") from error
     with sqlite_errors(path), contextlib.closing(_connect(path, read_only=False)) as connection:
+        _configure(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
         connection.execute("INSERT INTO log VALUES (1, ?, ?)", (log_id, origin))
@@ -98,13 +100,12 @@ def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
         StoreError: store-newer, store-locked, store-unwritable, store-io.
     """
     check_database_file(path)
-    with sqlite_errors(path):
+    with sqlite_errors(path), contextlib.ExitStack() as on_failure:
         connection = _connect(path, read_only=read_only)
-        try:
-            _check_version(path, connection)
-        except BaseException:
-            connection.close()
-            raise
+        on_failure.callback(connection.close)
+        _configure(connection)
+        _check_version(path, connection)
+        on_failure.pop_all()
     return connection
 
 
@@ -146,13 +147,16 @@ def _translated(path: Path, error: sqlite3.Error) -> LedgerError:
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rw"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # transactions begin and end where the code says so
         check_same_thread=False,
     )
+
+
+def _configure(connection: sqlite3.Connection) -> None:
     for pragma in (
         "synchronous = FULL",
         "fullfsync = ON",  # macOS: a plain fsync does not reach the disk there
@@ -163,7 +167,6 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         "journal_size_limit = 67108864",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
 def _check_version(path: Path, connection: sqlite3.Connection) -> None:

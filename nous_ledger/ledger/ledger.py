@@ -10,10 +10,9 @@ number of processes may open the same folder: they extend one log.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -73,11 +72,8 @@ class Ledger(LedgerReader):
         self._clock = clock
         self._signer = signer
         self._committer: GroupCommitter | None = None
-        self._helpers: Executor | None = None
         if signer is not None:
-            if (os.cpu_count() or 1) > 1:
-                self._helpers = ThreadPoolExecutor(1, thread_name_prefix="nous-ledger-sign")
-            self._sequencer = Sequencer(identity, signer, clock, self._helpers)
+            self._sequencer = Sequencer(identity, signer, clock)
             self._committer = GroupCommitter(self._run)
 
     @classmethod
@@ -179,8 +175,6 @@ class Ledger(LedgerReader):
         """Finish what was submitted, then close; a second call does nothing."""
         if self._committer is not None:
             self._committer.close()
-        if self._helpers is not None:
-            self._helpers.shutdown()
         self._store.close()
 
     def __enter__(self) -> Self:

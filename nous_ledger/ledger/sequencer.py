@@ -10,7 +10,6 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -37,8 +36,6 @@ from nous_ledger.protocol.registries import ANOMALY
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis
 
 _CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
-_WORTH_SHARING: Final = 8
-"""Fewer signatures than this are made quicker by one thread than by two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +73,17 @@ Or a LedgerError, for work that could not be done."""
 class Sequencer:
     """Turns work into records, inside a transaction that someone else commits."""
 
-    def __init__(
-        self, identity: Identity, signer: Signer, clock: Clock, helpers: Executor | None = None
-    ) -> None:
+    def __init__(self, identity: Identity, signer: Signer, clock: Clock) -> None:
         """Serve one log.
 
         Args:
             identity: the log.
             signer: its keys.
             clock: the time in milliseconds.
-            helpers: makes half of the signatures of large batches.
         """
         self._identity = identity
         self._signer = signer
         self._clock = clock
-        self._helpers = helpers
 
     def run(self, transaction: WriteTransaction, works: Sequence[Work]) -> list[Outcome]:
         """Return what became of each work once the transaction is durable.
@@ -126,7 +119,7 @@ class Sequencer:
 
     def _write(self, batch: _Batch) -> tuple[list[Appended], Tip]:
         staged = batch.staged
-        records = self._sign(batch)
+        records = [self._sign(item, batch.logged_at) for item in staged]
         batch.transaction.put_subjects(batch.subjects)
         batch.transaction.add_leaves(
             [item.leaf(record) for item, record in zip(staged, records, strict=True)]
@@ -139,27 +132,16 @@ class Sequencer:
         ]
         return appended, tip
 
-    def _sign(self, batch: _Batch) -> list[bytes]:
-        def sign(staged: Sequence[_Staged]) -> list[bytes]:
-            return [
-                sign_record(
-                    self._signer.secp256k1,
-                    self._identity.log_id,
-                    type=TYPE_RECEIPT,
-                    epoch=self._identity.epoch,
-                    index=item.index,
-                    logged_at=batch.logged_at,
-                    body_hash=item.body_hash,
-                )
-                for item in staged
-            ]
-
-        staged = batch.staged
-        if self._helpers is None or len(staged) < _WORTH_SHARING:
-            return sign(staged)
-        half = len(staged) // 2
-        other = self._helpers.submit(sign, staged[half:])
-        return sign(staged[:half]) + other.result()
+    def _sign(self, item: _Staged, logged_at: UnixMillis) -> bytes:
+        return sign_record(
+            self._signer.secp256k1,
+            self._identity.log_id,
+            type=TYPE_RECEIPT,
+            epoch=self._identity.epoch,
+            index=item.index,
+            logged_at=logged_at,
+            body_hash=item.body_hash,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -222,6 +222,15 @@ class TestWriting:
         assert ledger.append_receipt(make_draft(seed)).index == 2
         audit(folder)
 
+    def test_every_commit_is_synced(self, ledger: Ledger) -> None:
+        """REC-11: durable means on the disk, also when the machine loses its power."""
+        with ledger._store.write() as transaction:
+            read = transaction._connection.execute
+            assert read("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert read("PRAGMA synchronous").fetchone() == (2,)  # FULL
+            assert read("PRAGMA fullfsync").fetchone() == (1,)
+            assert read("PRAGMA secure_delete").fetchone() == (1,)
+
     def test_an_index_is_never_written_twice(
         self, ledger: Ledger, folder: Path, seed: random.Random
     ) -> None:
