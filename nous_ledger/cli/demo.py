@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
-from nous_ledger.cli.exits import EXIT_WRONG
+from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
 from nous_ledger.cli.files import write_new
+from nous_ledger.cli.options import PATH
+from nous_ledger.cli.terminal import printable, say
 from nous_ledger.protocol.errors import InputError, UnavailableError
 
-STEPS = 6
+STEPS: Final = 6
+_SDK_PREFIXES: Final = ("OPENAI_", "ANTHROPIC_")
+_SDK_SUFFIX: Final = "_proxy"
 
 
 @click.command(
@@ -26,7 +32,7 @@ STEPS = 6
 )
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Leave ledger, trust policy, proof and content in this new folder.",
 )
@@ -38,13 +44,15 @@ def command(*, keep: Path | None) -> int:
     gateway, the ledger, the signatures and the verification.
     """
     started = time.monotonic()
-    with _folder(keep) as folder:
+    with _folder(keep) as folder, _environment(folder, ours=keep is None):
         code = _Demo(folder).run()
     if keep is not None:
-        click.echo(f"\nLeft in {keep}: ledger/, trust.policy, receipt.tlog-proof, opening.hex,")
-        click.echo("request.json and response.json. Try:")
-        click.echo(f"  nous-ledger verify {keep}/receipt.tlog-proof --policy {keep}/trust.policy")
-    click.echo(f"\ndone in {time.monotonic() - started:.1f} s")
+        place = printable(shlex.quote(str(keep)))
+        say(f"\nLeft in {place}: ledger/, next.key, trust.policy, receipt.tlog-proof, opening.hex,")
+        say("request.json, response.json and edited.tlog-proof. Try:")
+        say(f"  nous-ledger verify {place}/receipt.tlog-proof --policy {place}/trust.policy")
+        say(f"  nous-ledger receipts show 1 --ledger {place}/ledger")
+    say(f"\ndone in {time.monotonic() - started:.1f} s")
     return code
 
 
@@ -63,6 +71,28 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep
 
 
+@contextlib.contextmanager
+def _environment(folder: Path, *, ours: bool) -> Iterator[None]:
+    """Keep what the shell set for real calls away from the demo's.
+
+    Args:
+        folder: the demo's folder.
+        ours: whether the ledger goes with the demo; then the machine's list of keys
+            in use does not learn of it either.
+    """
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(_SDK_PREFIXES) or name.lower().endswith(_SDK_SUFFIX):
+            del os.environ[name]
+    if ours:
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 class _Demo:
     """One run; every file lies in one folder."""
 
@@ -73,11 +103,11 @@ class _Demo:
     def run(self) -> int:
         """Run all steps and return the exit code: 0 if everything went as it should."""
         try:
-            from nous_ledger.cli import demo_calls  # noqa: PLC0415 - needs the extras
-            from nous_ledger.cli.demo_upstream import DemoUpstream  # noqa: PLC0415
-            from nous_ledger.gateway.app import AppConfig  # noqa: PLC0415
-            from nous_ledger.gateway.server import GatewayThread  # noqa: PLC0415
-            from nous_ledger.ledger import Ledger  # noqa: PLC0415
+            from nous_ledger.cli import demo_calls
+            from nous_ledger.cli.demo_upstream import DemoUpstream
+            from nous_ledger.gateway.app import AppConfig
+            from nous_ledger.gateway.server import GatewayThread
+            from nous_ledger.ledger import Ledger
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 "unreachable",
@@ -85,18 +115,16 @@ class _Demo:
                 hint="pip install 'nous-ledger[demo]'",
             ) from error
 
-        # The server reports a stream that was broken off on purpose: not news here.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         folder = self.folder
         self._title("Create a ledger: keys, genesis record, first signed head")
         with Ledger.create(folder / "ledger", next_key_out=folder / "next.key") as ledger:
-            click.echo(f"  log id {ledger.log_id.hex()}")
+            say(f"  log id {ledger.log_id.hex()}")
             write_new(folder / "trust.policy", ledger.policy_text())
             self._title("Start a stand-in for OpenAI and Anthropic, and the gateway before it")
             with DemoUpstream() as upstream:
                 urls = {"openai": upstream.url, "anthropic": upstream.url}
                 with GatewayThread(ledger, AppConfig(upstreams=urls)) as gateway:
-                    click.echo(f"  upstream {upstream.url}, gateway {gateway.url}")
+                    say(f"  upstream {upstream.url}, gateway {gateway.url}")
                     self._title("Call it with the real openai and anthropic SDKs")
                     content = demo_calls.make_calls(gateway.url, say=click.echo)
             # The gateway has stopped: every call has its receipt, the aborted one too.
@@ -109,9 +137,9 @@ class _Demo:
         verified = self._verify(proof)
         self._title("Edit one byte of that receipt in a copy of the database, and prove it again")
         caught = self._tamper(content.receipt_id)
-        if verified == 0 and caught == EXIT_WRONG:
+        if verified == EXIT_GOOD and caught == EXIT_WRONG:
             click.secho("\nThe honest receipt verified; the edited one was caught.", bold=True)
-            return 0
+            return EXIT_GOOD
         click.secho(f"\nUnexpected: exit codes {verified} and {caught}.", fg="red", bold=True)
         return EXIT_WRONG
 
@@ -132,33 +160,47 @@ class _Demo:
         )
 
     def _tamper(self, receipt_id: str) -> int:
-        from nous_ledger.ledger import Ledger  # noqa: PLC0415 - loaded by now
+        from nous_ledger.ledger import Ledger
 
         copy, proof = self.folder / "edited", self.folder / "edited.tlog-proof"
-        shutil.copytree(self.folder / "ledger", copy)
-        with Ledger.open(copy, read_only=True) as ledger:
-            entry = ledger.find_receipt(bytes.fromhex(receipt_id.replace("-", "")))
-        if entry is None:
-            raise UnavailableError("unreachable", f"receipt {receipt_id} is not in the copy")
-        # The last byte of the model name: gpt-demo becomes gpt-demn, still a well-formed receipt.
-        at = entry.body.index(b"gpt-demo") + len(b"gpt-demo") - 1
-        edited = entry.body[:at] + bytes([entry.body[at] ^ 1]) + entry.body[at + 1 :]
-        with contextlib.closing(sqlite3.connect(copy / "ledger.db")) as database, database:
-            database.execute("UPDATE bodies SET body = ? WHERE body = ?", (edited, entry.body))
-        click.echo(f"  byte {at} of the body: {entry.body[at]:#04x} -> {edited[at]:#04x}")
-        self._command("prove", receipt_id, "--ledger", copy, "-o", proof)
-        code = self._command("verify", proof, "--policy", self.folder / "trust.policy")
-        shutil.rmtree(copy)
-        return code
+        with _copied(self.folder / "ledger", copy):
+            with Ledger.open(copy, read_only=True) as ledger:
+                entry = ledger.find_receipt(bytes.fromhex(receipt_id.replace("-", "")))
+            if entry is None:
+                raise UnavailableError("unreachable", f"receipt {receipt_id} is not in the copy")
+            # The last letter of the requested model: gpt-demo becomes gpt-demn, and the body
+            # is still that of a well-formed receipt.
+            at = entry.body.index(b"gpt-demo") + len(b"gpt-demo") - 1
+            edited = entry.body[:at] + bytes([entry.body[at] ^ 1]) + entry.body[at + 1 :]
+            with contextlib.closing(sqlite3.connect(copy / "ledger.db")) as database, database:
+                database.execute("UPDATE bodies SET body = ? WHERE body = ?", (edited, entry.body))
+            say(f"  byte {at} of the body: {entry.body[at]:#04x} -> {edited[at]:#04x}")
+            self._command("prove", receipt_id, "--ledger", copy, "-o", proof)
+        return self._command("verify", proof, "--policy", self.folder / "trust.policy")
 
     def _title(self, text: str) -> None:
         self.step += 1
         click.secho(f"\n[{self.step}/{STEPS}] {text}", bold=True)
 
     def _command(self, *arguments: object) -> int:
-        from nous_ledger.cli.main import run  # noqa: PLC0415 - main imports this module
+        from nous_ledger.cli.main import run
 
         words = [str(argument) for argument in arguments]
         shown = " ".join(word.replace(str(self.folder), "DIR") for word in words)
-        click.echo(f"\n$ nous-ledger {shown}")
+        say(f"\n$ nous-ledger {shown}")
         return run(words)
+
+
+@contextlib.contextmanager
+def _copied(ledger: Path, copy: Path) -> Iterator[None]:
+    """Have a copy of a ledger's database, without its keys, for as long as a `with` lasts."""
+    copy.mkdir(mode=0o700)
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(ledger / "ledger.db")) as source,
+            contextlib.closing(sqlite3.connect(copy / "ledger.db")) as target,
+        ):
+            source.backup(target)
+        yield
+    finally:
+        shutil.rmtree(copy)

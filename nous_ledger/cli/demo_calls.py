@@ -9,7 +9,7 @@ from pathlib import Path
 import anthropic
 import openai
 
-from nous_ledger.cli.files import write_new
+from nous_ledger.cli.files import PRIVATE, write_new
 
 API_KEY = "sk-demo-key-that-opens-nothing"
 QUESTION = "What does a transparency log prove, and what does it not prove?"
@@ -25,10 +25,10 @@ class CallContent:
     response: bytes
 
     def write(self, folder: Path) -> None:
-        """Write opening, request and response beside each other."""
-        write_new(folder / "opening.hex", self.opening.encode() + b"\n")
-        write_new(folder / "request.json", self.request)
-        write_new(folder / "response.json", self.response)
+        """Write opening, request and response beside each other, for the owner's eyes only."""
+        write_new(folder / "opening.hex", self.opening.encode() + b"\n", mode=PRIVATE)
+        write_new(folder / "request.json", self.request, mode=PRIVATE)
+        write_new(folder / "response.json", self.response, mode=PRIVATE)
 
 
 def make_calls(gateway: str, *, say: Callable[[str], object]) -> CallContent:
@@ -88,7 +88,10 @@ def _responses(client: openai.OpenAI, say: Callable[[str], object]) -> None:
 
 def _messages(client: anthropic.Anthropic, say: Callable[[str], object]) -> None:
     message = client.messages.create(
-        model="claude-demo", max_tokens=500, messages=[{"role": "user", "content": QUESTION}]
+        model="claude-demo",
+        max_tokens=500,
+        messages=[{"role": "user", "content": QUESTION}],
+        thinking={"type": "disabled"},  # so all output is visible, and its count can be bounded
     )
     usage = message.usage
     say(f"  anthropic  message                SDK says {usage.input_tokens} in, "

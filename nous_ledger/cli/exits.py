@@ -1,4 +1,8 @@
-"""Exit codes, the same for every command."""
+"""Exit codes, the same for every command.
+
+Spec:
+    PROTOCOL.md VER-22 to VER-24.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ EXIT_GOOD: Final = 0
 EXIT_WRONG: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
+EXIT_INTERRUPTED: Final = 130
+"""After Ctrl-C, as shells have it: 128 + SIGINT."""
 
 
 def exit_code_of(error: LedgerError) -> int:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nous_ledger.cli.files import ledger_option, open_ledger, read_bounded
+from nous_ledger.cli.files import open_ledger, read_secret
+from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
+from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.protocol.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
+
+MIN_TOKEN_LENGTH = 16
 
 
 @click.command(
@@ -39,11 +45,12 @@ if TYPE_CHECKING:
 @click.option("--anthropic-upstream", default="", metavar="URL", help="Where /anthropic/ goes.")
 @click.option(
     "--auditor-token-file",
-    type=click.Path(path_type=Path),
-    help="File with one token per line; each may read every body.",
+    type=PATH,
+    help="File with one token per line, readable by you alone; each may read every body.",
 )
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="Passphrase of the keys.")
-def command(  # noqa: PLR0913 - one parameter per option
+@passphrase_file_option
+@json_option
+def command(
     *,
     folder: Path,
     host: str,
@@ -52,15 +59,17 @@ def command(  # noqa: PLR0913 - one parameter per option
     anthropic_upstream: str,
     auditor_token_file: Path | None,
     passphrase_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Forward calls to LLM providers and put one signed receipt per call into the ledger.
 
     Paths under /openai/ and /anthropic/ are forwarded; everything else is the
-    read API. API keys pass through and are never stored or logged.
+    read API. API keys pass through and are never stored or logged. Ctrl-C or
+    SIGTERM ends it; calls in flight get their receipts first.
     """
     try:
-        from nous_ledger.gateway.app import AppConfig  # noqa: PLC0415 - needs the extra
-        from nous_ledger.gateway.server import GatewayConfig, run_gateway  # noqa: PLC0415
+        from nous_ledger.gateway.app import AppConfig
+        from nous_ledger.gateway.server import GatewayConfig, check_loopback, run_gateway
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "unreachable",
@@ -70,25 +79,44 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     given = {"openai": openai_upstream, "anthropic": anthropic_upstream}
     config = GatewayConfig(
-        host=host,
+        host=check_loopback(host),
         port=port,
         app=AppConfig(
             upstreams={name: url for name, url in given.items() if url},
             auditor_tokens=_token_hashes(auditor_token_file),
         ),
     )
+    _log_to_stderr()
     with open_ledger(folder, passphrase_file) as ledger:
-        run_gateway(ledger, config, ready=lambda url: click.echo(_welcome(ledger, url)))
-    click.echo("stopped; every call has its receipt", err=True)
+        welcome = _to_json if as_json else _render
+        run_gateway(ledger, config, ready=lambda url: say(welcome(ledger, url)))
+        missing = len(ledger.open_intents())
+    if missing:
+        raise UnavailableError(
+            "unreachable",
+            f"stopped, but {missing} calls have no receipt yet: it could not be written",
+            hint="start the gateway again: it writes them first",
+        )
+    tell("stopped; every call has its receipt")
 
 
-def _welcome(ledger: Ledger, url: str) -> str:
+def _to_json(ledger: Ledger, url: str) -> str:
+    shown = {
+        "url": url,
+        "origin": ledger.origin,
+        "log_id": ledger.log_id.hex(),
+        "ledger": str(ledger.folder),
+    }
+    return json.dumps(shown)
+
+
+def _render(ledger: Ledger, url: str) -> str:
     return "\n".join(
         (
             f"nous-ledger gateway on {url}",
             f"  log      {ledger.origin}",
             f"  log id   {ledger.log_id.hex()}",
-            f"  ledger   {ledger.folder}",
+            f"  ledger   {printable(ledger.folder)}",
             "",
             f"  export OPENAI_BASE_URL={url}/openai/v1",
             f"  export ANTHROPIC_BASE_URL={url}/anthropic",
@@ -98,13 +126,30 @@ def _welcome(ledger: Ledger, url: str) -> str:
     )
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Formats records in one harmless line each, whatever callers and upstreams sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        return printable(super().format(record))
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("nous_ledger").setLevel(logging.INFO)
+
+
 def _token_hashes(path: Path | None) -> frozenset[bytes]:
     if path is None:
         return frozenset()
-    lines = read_bounded(path, 64 * 1024, "json-format").split(b"\n")
-    tokens = [line.strip() for line in lines if line.strip()]
-    if any(len(token) < 16 for token in tokens):
+    tokens = [line.strip() for line in read_secret(path).split(b"\n") if line.strip()]
+    if not tokens or any(len(token) < MIN_TOKEN_LENGTH for token in tokens):
         raise InputError(
-            "input", "an auditor token is shorter than 16 characters", hint="use a random one"
+            "input",
+            f"an auditor token has at least {MIN_TOKEN_LENGTH} characters, and {path} holds "
+            f"{'a shorter one' if tokens else 'none'}",
+            hint="make one with: openssl rand -hex 32",
         )
     return frozenset(hashlib.sha256(token).digest() for token in tokens)

@@ -1,14 +1,22 @@
-"""`nous-ledger init`: make keys, write the genesis, sign the first head."""
+"""`nous-ledger init`: make keys, write the genesis, sign the first head.
+
+Spec:
+    PROTOCOL.md KEY-1, KEY-2.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nous_ledger.cli.files import ledger_option, read_passphrase
+from nous_ledger.cli.files import STDIN, read_passphrase
+from nous_ledger.cli.options import PATH, json_option, ledger_option
+from nous_ledger.cli.terminal import printable, say, warn
+from nous_ledger.protocol.errors import InputError
 
 
 @click.command(
@@ -16,16 +24,17 @@ from nous_ledger.cli.files import ledger_option, read_passphrase
     epilog=(
         "\b\nExamples:\n"
         "  nous-ledger init --next-key-out /media/usb/next.key\n"
+        "  nous-ledger init --ledger ./trial --no-rotation\n"
         "  nous-ledger init --ledger ./ledger --origin ledger.example.com/main \\\n"
         "      --next-key-out ~/offline/next.key --passphrase\n"
     ),
 )
 @ledger_option
-@click.option("--origin", help="Name of the log, a URL without scheme. [default: a random name]")
+@click.option("--origin", help="Name of the log, a URL without scheme.  [default: a random name]")
 @click.option(
     "--next-key-out",
-    type=click.Path(path_type=Path),
-    help="Where the key of the next epoch is written; keep it offline, outside the ledger folder.",
+    type=PATH,
+    help="File for the key of the next epoch: outside the ledger folder, to be kept offline.",
 )
 @click.option(
     "--no-rotation", is_flag=True, help="Make a log whose key can never be replaced, only closed."
@@ -34,7 +43,9 @@ from nous_ledger.cli.files import ledger_option, read_passphrase
     "--passphrase", "ask", is_flag=True, help="Ask for a passphrase and encrypt the keys."
 )
 @click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="File with the passphrase (0600)."
+    "--passphrase-file",
+    type=PATH,
+    help="Encrypt the keys with the passphrase in this file, readable by you alone; - for stdin.",
 )
 @click.option(
     "--max-merge-delay",
@@ -52,8 +63,8 @@ from nous_ledger.cli.files import ledger_option, read_passphrase
     metavar="SECONDS",
     help="Promise: a head is signed at least this often.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(  # noqa: PLR0913 - one parameter per option
+@json_option
+def command(
     *,
     folder: Path,
     origin: str | None,
@@ -71,10 +82,13 @@ def command(  # noqa: PLR0913 - one parameter per option
     log can never rotate. So it is written to a place of your choice outside the
     ledger, or you say with --no-rotation that you do without.
     """
-    from nous_ledger.ledger import Ledger  # noqa: PLC0415 - only this command needs it
+    from nous_ledger.ledger import Ledger
 
     if (next_key_out is None) == (not no_rotation):
         raise click.UsageError("give either --next-key-out FILE or --no-rotation")
+    if ask and passphrase_file is not None:
+        raise click.UsageError("give either --passphrase or --passphrase-file FILE")
+    _check_next_key_place(next_key_out, folder)
     passphrase = read_passphrase(passphrase_file, ask=ask, confirm=True)
     with Ledger.create(
         folder,
@@ -94,24 +108,41 @@ def command(  # noqa: PLR0913 - one parameter per option
             "encrypted": passphrase is not None,
         }
     for notice in notices:
-        click.echo(f"nous-ledger: warning: {notice}", err=True)
-    click.echo(json.dumps(made, indent=2) if as_json else _render(made))
+        warn(notice)
+    say(json.dumps(made, indent=2) if as_json else _render(made))
+
+
+def _check_next_key_place(path: Path | None, folder: Path) -> None:
+    """Refuse a place where a private key would be shown, or cannot be written."""
+    if path is None or path.resolve().is_relative_to(folder.resolve()):
+        return  # a place within the ledger is refused there
+    if path == STDIN:
+        raise InputError(
+            "input", "the next key is not written to stdout", hint="name a file on another medium"
+        )
+    if not path.parent.is_dir():
+        raise InputError(
+            "input",
+            f"{path.parent}, where the next key is to be written, is no folder",
+            hint="make it first, or attach the medium",
+        )
 
 
 def _render(made: dict[str, Any]) -> str:
     next_key = made["next_key"]
     lines = [
-        f"ledger    {made['ledger']}",
+        f"ledger    {printable(made['ledger'])}",
         f"origin    {made['origin']}",
         f"log id    {made['log_id']}",
         *(f"vkey      {vkey}" for vkey in made["vkeys"]),
-        f"next key  {next_key or 'none: this log can never replace its key'}",
+        f"next key  {printable(next_key or 'none: this log can never replace its key')}",
+        f"keys      {'encrypted' if made['encrypted'] else 'not encrypted'}, mode 600",
         "",
     ]
     if next_key:
         lines.append("Move the next key to a place that this machine cannot read.")
     lines += [
         "Publish the vkeys where your callers can compare them.",
-        "Then run: nous-ledger gateway",
+        f"Then run: nous-ledger gateway --ledger {printable(shlex.quote(made['ledger']))}",
     ]
     return "\n".join(lines)

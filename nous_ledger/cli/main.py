@@ -1,7 +1,11 @@
 """Entry point of `nous-ledger`: finds the command, renders errors, sets the exit code.
 
 Exit codes: 0 good, 1 checked and wrong, 2 used wrongly, 3 could not check or
-could not be done now.
+could not be done now; 130 after Ctrl-C. Results go to stdout, everything else to
+stderr. No input makes it show a traceback.
+
+Spec:
+    PROTOCOL.md VER-22 to VER-24.
 """
 
 from __future__ import annotations
@@ -9,12 +13,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Final
 
 import click
 
 from nous_ledger import __version__
-from nous_ledger.cli.exits import EXIT_UNAVAILABLE, EXIT_USAGE, exit_code_of
+from nous_ledger.cli.exits import (
+    EXIT_GOOD,
+    EXIT_INTERRUPTED,
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+    exit_code_of,
+)
+from nous_ledger.cli.terminal import colour, prepare_streams, printable, silence_stdout, tell
 from nous_ledger.protocol.errors import LedgerError
 
 COMMANDS: Final[dict[str, str]] = {
@@ -27,6 +39,9 @@ COMMANDS: Final[dict[str, str]] = {
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }
+DEBUG_VARIABLE: Final = "NOUS_LEDGER_DEBUG"
+MAX_MESSAGE: Final = 600
+"""Most characters of an error line: what it repeats may be of any length."""
 
 
 class _LazyGroup(click.Group):
@@ -51,17 +66,26 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
-        "Exit codes: 0 good, 1 checked and wrong, 2 used wrongly, 3 could not check.\n\n"
-        "Try it: nous-ledger demo"
+        "\b\nExamples:\n"
+        "  nous-ledger demo\n"
+        "  nous-ledger init --next-key-out /media/usb/next.key\n"
+        "  nous-ledger gateway\n"
+        "  nous-ledger verify receipt.tlog-proof --policy trust.policy\n"
+        "\n"
+        "Exit codes: 0 good, 1 checked and wrong, 2 used wrongly, 3 could not check or could not "
+        "be done now. Results go to stdout, everything else to stderr."
     ),
 )
 @click.version_option(__version__, prog_name="nous-ledger")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Signed receipts for LLM calls, in a log that anyone can verify offline."""
+    context.color = colour()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; no error shows a traceback."""
+    prepare_streams()
     sys.exit(run(arguments))
 
 
@@ -69,23 +93,37 @@ def run(arguments: list[str] | None = None) -> int:
     """Return the exit code of one call of `nous-ledger`."""
     try:
         result = cli.main(args=arguments, prog_name="nous-ledger", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _fail("interrupted", "", 130)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        return EXIT_USAGE
-    except click.ClickException as error:
-        return _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
-    except LedgerError as error:
-        return _fail(f"{error.message} [{error.code}]", error.hint, exit_code_of(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as error:
+        # So click ends when nobody reads stdout any more, with the code of "wrong".
+        if not isinstance(error.__context__, OSError):
+            raise
+        silence_stdout()
         return EXIT_UNAVAILABLE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        text = error.strerror or type(error).__name__
-        return _fail(f"{where}{text}", "check path, permissions and space", EXIT_UNAVAILABLE)
-    return result if isinstance(result, int) else 0
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
+        return _report(error)
+    return result if isinstance(result, int) else EXIT_GOOD
+
+
+def _report(error: Exception) -> int:
+    """Say on stderr what ended the command, and return its exit code."""
+    match error:
+        case click.exceptions.Abort():
+            return _fail("interrupted", "", EXIT_INTERRUPTED)
+        case click.ClickException() if type(error).__name__ == "NoArgsIsHelpError":
+            tell(error.format_message())  # the whole help; click 8.1 prints it by itself
+            return EXIT_USAGE
+        case click.ClickException():
+            return _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
+        case LedgerError():
+            return _fail(f"{error.message} [{error.code}]", error.hint, exit_code_of(error))
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            text = error.strerror or type(error).__name__
+            return _fail(f"{where}{text}", "check path, permissions and space", EXIT_UNAVAILABLE)
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+    hint = f"run it again with {DEBUG_VARIABLE}=1 and report what it prints"
+    return _fail(f"internal error: {type(error).__name__}: {error}", hint, EXIT_UNAVAILABLE)
 
 
 def _usage_hint(error: click.ClickException) -> str:
@@ -94,9 +132,12 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    click.echo(f"nous-ledger: error: {message}", err=True)
+    shown = printable(message)
+    if len(shown) > MAX_MESSAGE:
+        shown = f"{shown[:MAX_MESSAGE]}…"
+    tell(f"nous-ledger: error: {shown}")
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        tell(f"hint: {printable(hint)}")
     return code
 
 

@@ -1,4 +1,8 @@
-"""`nous-ledger policy`: which logs and witnesses a verifier trusts."""
+"""`nous-ledger policy`: which logs and witnesses a verifier trusts.
+
+Spec:
+    PROTOCOL.md POL-1 to POL-14.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,16 @@ from pathlib import Path
 
 import click
 
-from nous_ledger.cli.files import ledger_option, read_bounded, read_ledger, write_new
-from nous_ledger.cli.web import fetch
+from nous_ledger.cli.files import read_bounded, read_ledger, write_output
+from nous_ledger.cli.options import (
+    PATH,
+    force_option,
+    json_option,
+    ledger_option,
+    output_option,
+)
+from nous_ledger.cli.terminal import printable, say, tell
+from nous_ledger.cli.web import fetch, parse_answer
 from nous_ledger.protocol.policy import MAX_POLICY_BYTES, Policy, format_policy, parse_policy
 from nous_ledger.protocol.vkey import KIND_ED25519, KIND_HEAD, format_vkey
 
@@ -21,56 +33,80 @@ KIND_NAMES = {KIND_ED25519: "Ed25519", KIND_HEAD: "log id (0xff)"}
         "\b\nExamples:\n"
         "  nous-ledger policy export -o trust.policy\n"
         "  nous-ledger policy show trust.policy\n"
-        "  nous-ledger policy fetch http://127.0.0.1:8787 -o trust.policy\n"
+        "  nous-ledger policy fetch http://127.0.0.1:8787\n"
     ),
 )
 def command() -> None:
     """Show, export or fetch trust policies."""
 
 
-@command.command("show")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@command.command(
+    "show",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger policy show trust.policy\n"
+        "  nous-ledger policy show --ledger ./ledger --json\n"
+    ),
+)
+@click.argument("file", required=False, type=PATH)
 @ledger_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def show(*, file: Path | None, folder: Path, as_json: bool) -> None:
     """Show what FILE trusts, or the policy of the ledger on this machine."""
     policy = parse_policy(
-        read_bounded(file, MAX_POLICY_BYTES, "policy-format") if file else _own(folder)
+        _own(folder) if file is None else read_bounded(file, MAX_POLICY_BYTES, "policy-format")
     )
-    click.echo(json.dumps(_policy_to_json(policy), indent=2) if as_json else _render(policy))
+    say(json.dumps(_policy_to_json(policy), indent=2) if as_json else _render(policy))
 
 
-@command.command("export")
+@command.command(
+    "export",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger policy export -o trust.policy\n"
+        "  nous-ledger policy export --c2sp > other-tools.policy\n"
+    ),
+)
 @ledger_option
 @click.option("--c2sp", is_flag=True, help="Leave out the 0xff keys, which other tools refuse.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: -]")
-@click.option("--force", is_flag=True, help="Replace the file.")
+@output_option
+@force_option
 def export(*, folder: Path, c2sp: bool, output: Path | None, force: bool) -> None:
     """Write the trust policy of the ledger on this machine: both vkeys, no witnesses."""
     data = format_policy(parse_policy(_own(folder)), c2sp=c2sp)
-    _write(data, output, force=force)
+    write_output(output, data, force=force)
 
 
-@command.command("fetch")
+@command.command(
+    "fetch",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger policy fetch http://127.0.0.1:8787\n"
+        "  nous-ledger policy fetch http://127.0.0.1:8787 --yes -o trust.policy\n"
+    ),
+)
 @click.argument("url")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write with --yes.")
-@click.option("--yes", is_flag=True, help="You compared the keys out of band: write the file.")
-@click.option("--force", is_flag=True, help="Replace the file.")
-def fetch_command(*, url: str, output: Path | None, yes: bool, force: bool) -> None:
+@output_option
+@click.option("--yes", is_flag=True, help="You compared the keys out of band: write the policy.")
+@force_option
+@json_option
+def fetch_command(*, url: str, output: Path | None, yes: bool, force: bool, as_json: bool) -> None:
     """Get the policy that the gateway at URL offers, and show what to compare.
 
     Keys from the host under audit prove nothing by themselves: compare log id
-    and vkeys with what the operator published elsewhere. Only then say --yes.
+    and vkeys with what the operator published elsewhere. Only then say --yes:
+    without it nothing is written, neither to FILE nor to stdout.
     """
-    policy = parse_policy(fetch(f"{url.rstrip('/')}/v1/policy", MAX_POLICY_BYTES))
-    click.echo(_render(policy), err=yes)
-    if not yes:
-        click.echo(
-            "\nNothing was written. Compare log id and vkeys with another source, then add --yes.",
-            err=True,
-        )
+    if yes and as_json:
+        raise click.UsageError("--json shows what to compare; --yes writes the policy instead")
+    data = fetch(url, "/v1/policy", MAX_POLICY_BYTES)
+    policy = parse_answer(data, parse_policy, "a trust policy")
+    if yes:
+        tell(_render(policy))
+        write_output(output, format_policy(policy), force=force)
         return
-    _write(format_policy(policy), output, force=force)
+    say(json.dumps(_policy_to_json(policy), indent=2) if as_json else _render(policy))
+    tell("\nNothing was written. Compare log id and vkeys with another source, then add --yes.")
 
 
 def _own(folder: Path) -> bytes:
@@ -78,29 +114,21 @@ def _own(folder: Path) -> bytes:
         return ledger.policy_text()
 
 
-def _write(data: bytes, output: Path | None, *, force: bool) -> None:
-    if output is None or str(output) == "-":
-        click.echo(data.decode("utf-8", "surrogateescape"), nl=False)
-    else:
-        write_new(output, data, force=force)
-        click.echo(f"wrote {output}", err=True)
-
-
 def _render(policy: Policy) -> str:
     lines: list[str] = []
     for log in policy.logs:
         kind = KIND_NAMES.get(log.vkey.kind, f"kind {log.vkey.kind:#04x}")
-        lines.append(f"log       {log.vkey.name}  {kind}")
+        lines.append(f"log       {printable(log.vkey.name)}  {kind}")
         if log.vkey.log_id is not None:
             lines.append(f"  log id  {log.vkey.log_id.hex()}")
-        lines.append(f"  vkey    {format_vkey(log.vkey)}")
+        lines.append(f"  vkey    {printable(format_vkey(log.vkey))}")
     for witness in policy.witnesses:
-        lines.append(f"witness   {_text(witness.name)}")
-        lines.append(f"  vkey    {format_vkey(witness.vkey)}")
+        lines.append(f"witness   {_shown(witness.name)}")
+        lines.append(f"  vkey    {printable(format_vkey(witness.vkey))}")
     for group in policy.groups:
-        members = " ".join(map(_text, group.members))
-        lines.append(f"group     {_text(group.name)}: {group.threshold} of {members}")
-    quorum = _text(policy.quorum)
+        members = " ".join(map(_shown, group.members))
+        lines.append(f"group     {_shown(group.name)}: {group.threshold} of {members}")
+    quorum = _shown(policy.quorum)
     lines.append(f"quorum    {quorum}" + ("  (not witnessed)" if quorum == "none" else ""))
     return "\n".join(lines)
 
@@ -131,6 +159,10 @@ def _policy_to_json(policy: Policy) -> dict[str, object]:
         ],
         "quorum": _text(policy.quorum),
     }
+
+
+def _shown(octets: bytes) -> str:
+    return printable(_text(octets))
 
 
 def _text(octets: bytes) -> str:

@@ -1,16 +1,32 @@
-"""`nous-ledger prove`: everything that proves one receipt, in one file."""
+"""`nous-ledger prove`: everything that proves one receipt, in one file.
+
+Spec:
+    PROTOCOL.md BNDL-6, BNDL-7, SERV-6 to SERV-8.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import click
 
-from nous_ledger.cli.files import ledger_option, open_ledger, read_ledger, read_opening, write_new
-from nous_ledger.cli.web import fetch
-from nous_ledger.protocol.bundle import MAX_BUNDLE_BYTES, parse_bundle
-from nous_ledger.protocol.errors import InputError, UnavailableError
+from nous_ledger.cli.files import open_ledger, read_ledger, read_opening, write_output
+from nous_ledger.cli.lookup import find_entry, parse_target, receipt_argument
+from nous_ledger.cli.options import (
+    force_option,
+    ledger_option,
+    output_option,
+    passphrase_file_option,
+)
+from nous_ledger.cli.terminal import warn
+from nous_ledger.cli.web import fetch, parse_answer
+from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.bundle import MAX_BUNDLE_BYTES, Bundle, parse_bundle
+from nous_ledger.protocol.errors import LedgerError, UnavailableError
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import decode_record
 
 
 @click.command(
@@ -23,17 +39,20 @@ from nous_ledger.protocol.errors import InputError, UnavailableError
         "      --url http://127.0.0.1:8787 --opening @opening.hex -o receipt.tlog-proof\n"
     ),
 )
-@click.argument("receipt", metavar="ID|INDEX")
+@receipt_argument
 @ledger_option
 @click.option("--url", metavar="GATEWAY", help="Ask a running gateway instead of a local ledger.")
 @click.option(
-    "--opening", metavar="HEX|@FILE", help="The call's nous-opening: the right to read its body."
+    "--opening",
+    metavar="HEX|@FILE",
+    help="With --url: the call's nous-opening, the right to read its body. "
+    "@FILE keeps it out of the process list.",
 )
 @click.option("--no-body", is_flag=True, help="Withhold the body: prove inclusion only.")
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="Passphrase of the keys.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: -]")
-@click.option("--force", is_flag=True, help="Replace the file.")
-def command(  # noqa: PLR0913 - one parameter per option
+@passphrase_file_option
+@output_option
+@force_option
+def command(
     *,
     receipt: str,
     folder: Path,
@@ -47,63 +66,61 @@ def command(  # noqa: PLR0913 - one parameter per option
     """Write the proof of one receipt, named by its id or index.
 
     The file holds record, body, inclusion path, signed head and the log's key
-    history: `nous-ledger verify` needs nothing else but a trust policy.
+    history: `nous-ledger verify` needs nothing else but a trust policy. Who gets
+    it can read the body; --no-body leaves it out.
     """
+    target = parse_target(receipt)
+    if opening is not None and (url is None or no_body):
+        raise click.UsageError("--opening goes with --url, and not with --no-body")
     if url is not None:
-        data = _from_gateway(url, receipt, opening, no_body=no_body)
+        given = None if opening is None else read_opening(opening)
+        data = _from_gateway(url, target, given, with_body=not no_body)
     else:
-        data = _from_ledger(folder, receipt, passphrase_file, no_body=no_body)
-    if output is None or str(output) == "-":
-        click.echo(data.decode("utf-8"), nl=False)
-    else:
-        write_new(output, data, force=force)
-        click.echo(f"wrote {output}", err=True)
+        data = _from_ledger(folder, target, passphrase_file, with_body=not no_body)
+    write_output(output, data, force=force)
 
 
-def _from_gateway(url: str, receipt: str, opening: str | None, *, no_body: bool) -> bytes:
-    base = url.rstrip("/")
-    number = _index(receipt)
-    path = (
-        f"/v1/receipts/{_uuid(receipt)}/proof" if number is None else f"/v1/records/{number}/proof"
-    )
-    headers = {}
-    if opening is not None and not no_body:
-        headers["nous-opening"] = read_opening(opening).hex()
-    data = fetch(base + path, MAX_BUNDLE_BYTES, headers)
-    parse_bundle(data)
+def _from_gateway(url: str, target: int | UUID, opening: bytes | None, *, with_body: bool) -> bytes:
+    kind = "receipts" if isinstance(target, UUID) else "records"
+    headers = {} if opening is None else {"nous-opening": opening.hex()}
+    data = fetch(url, f"/v1/{kind}/{target}/proof", MAX_BUNDLE_BYTES, headers)
+    bundle = parse_answer(data, parse_bundle, "a proof")
+    if not _is_about(bundle, target):
+        raise UnavailableError(
+            "unreachable",
+            f"the gateway answered with the proof of another record, index {bundle.index}",
+            hint="ask the log's operator",
+        )
+    if with_body and not bundle.body:
+        warn(
+            "the body is withheld: the gateway gives it to who shows the call's own opening"
+            if opening is None
+            else "the body is withheld although an opening was shown: erased, or of another call"
+        )
     return data
 
 
+def _is_about(bundle: Bundle, target: int | UUID) -> bool:
+    """Return whether a bundle is of the record asked for, as far as it shows."""
+    if not isinstance(target, UUID):
+        return bundle.index == target
+    try:
+        body = decode_body(decode_record(bundle.record).type, bundle.body)
+    except LedgerError:
+        return True  # withheld, or for `verify` to judge
+    return isinstance(body, Receipt) and body.id == target.bytes
+
+
 def _from_ledger(
-    folder: Path, receipt: str, passphrase_file: Path | None, *, no_body: bool
+    folder: Path, target: int | UUID, passphrase_file: Path | None, *, with_body: bool
 ) -> bytes:
     with read_ledger(folder) as ledger:
-        index = _index(receipt)
-        if index is None:
-            entry = ledger.find_receipt(_uuid(receipt).bytes)
-            if entry is None:
-                raise InputError(
-                    "input", f"no receipt {receipt} in {folder}", hint="see `receipts list`"
-                )
-            index = entry.index
+        prove = partial(ledger.prove, find_entry(ledger, target).index, with_body=with_body)
         try:
-            return ledger.prove(index, with_body=not no_body)
+            return prove()
         except UnavailableError as error:
             if error.code != "not-covered":
                 raise
     # No head covers the receipt yet: sign one, which takes the keys.
     with open_ledger(folder, passphrase_file) as ledger:
-        return ledger.prove(index, with_body=not no_body)
-
-
-def _index(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise InputError(
-            "input", f"{text[:80]} is neither a receipt id nor an index", hint="see `receipts list`"
-        ) from error
+        return ledger.prove(find_entry(ledger, target).index, with_body=with_body)

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from nous_ledger.cli.files import ledger_option, read_ledger
-from nous_ledger.cli.render import format_table, format_time, render_body
-from nous_ledger.protocol.bodies import decode_body
-from nous_ledger.protocol.errors import InputError, UnavailableError
-from nous_ledger.protocol.jsonform import body_to_json, format_uuid, record_to_json
-from nous_ledger.protocol.label import BOUNDED, EXACT, UNVERIFIABLE
+from nous_ledger.cli.files import read_ledger
+from nous_ledger.cli.listing import CsvListing, JsonListing, Listing, TextListing
+from nous_ledger.cli.lookup import find_entry, parse_target, receipt_argument
+from nous_ledger.cli.options import Moment, json_option, ledger_option
+from nous_ledger.cli.render import render_body, render_record
+from nous_ledger.cli.terminal import say
+from nous_ledger.protocol.bodies import check_body_hash, decode_body
+from nous_ledger.protocol.jsonform import body_to_json, record_to_json
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import decode_record
-from nous_ledger.protocol.registries import KIND, LABEL, METERING, STATUS, TOKEN_KINDS_END
 from nous_ledger.protocol.report import verdicts_of
 
 if TYPE_CHECKING:
-    from nous_ledger.ledger import ReceiptRow, Totals
+    from nous_ledger.ledger import ReceiptRow
 
-COLUMNS: Final = ("index", "time", "id", "provider", "model", "status", "metering", "in", "out")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LABEL_MARKS: Final = {EXACT: "E", BOUNDED: "B", UNVERIFIABLE: "U"}
-_FIRST_OUTPUT_KIND: Final = 16
-
-
-class Moment(click.ParamType):  # type: ignore[type-arg]
-    """A time: 2026-01-31, 2026-01-31T12:00:00Z, or an age such as 30m, 12h, 7d."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return Unix milliseconds."""
-        if isinstance(value, int):
-            return value
-        text = str(value)
-        try:
-            if text[-1:] in _UNITS and text[:-1].isdigit():
-                age = int(text[:-1]) * _UNITS[text[-1]]
-                return int((datetime.now(UTC).timestamp() - age) * 1000)
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return int(moment.timestamp() * 1000)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{text!r} is no time: try 2026-01-31, 2026-01-31T12:00:00Z or 7d", param, ctx
-            )
+_FORMS: Final[dict[str, Callable[[], Listing]]] = {
+    "text": TextListing,
+    "csv": CsvListing,
+    "json": JsonListing,
+}
 
 
 @click.group(
@@ -71,14 +44,24 @@ def command() -> None:
     """List and show receipts."""
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger receipts list --since 7d\n"
+        "  nous-ledger receipts list --since 2026-01-01 --until 2026-02-01 --csv > january.csv\n"
+        "  nous-ledger receipts list --model gpt-4o --json\n"
+    ),
+)
 @ledger_option
-@click.option("--since", type=Moment(), help="Calls from this time on (a date, or an age like 7d).")
+@click.option(
+    "--since", type=Moment(), help="Calls from this time on: a date or time (UTC), or an age (7d)."
+)
 @click.option("--until", type=Moment(), help="Calls before this time.")
 @click.option("--model", help="Calls that asked for or got this model.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per bucket.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def list_command(  # noqa: PLR0913 - one parameter per option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead, one line per bucket.")
+@json_option
+def list_command(
     *,
     folder: Path,
     since: int | None,
@@ -94,167 +77,48 @@ def list_command(  # noqa: PLR0913 - one parameter per option
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
-    from nous_ledger.ledger import sum_receipts  # noqa: PLC0415 - not every command
+    from nous_ledger.ledger import sum_receipts
 
+    listing = _FORMS["csv" if as_csv else "json" if as_json else "text"]()
     with read_ledger(folder) as ledger:
         found = ledger.receipts(since=since, until=until, model=model)
-        if as_csv:  # any number of receipts passes through in bounded memory
-            _write_csv(found)
-            return
-        rows = tuple(found)
-    if as_json:
-        shown = {
-            "receipts": [_row_to_json(row) for row in rows],
-            "totals": _totals(sum_receipts(rows)),
-        }
-        click.echo(json.dumps(shown, indent=2))
-    else:
-        click.echo(_render_rows(rows))
-        click.echo(_render_totals(sum_receipts(rows)))
+        listing.end(sum_receipts(_passing(found, listing.row)))
 
 
-@command.command("show")
-@click.argument("receipt", metavar="ID|INDEX")
+def _passing(
+    rows: Iterable[ReceiptRow], look: Callable[[ReceiptRow], None]
+) -> Iterator[ReceiptRow]:
+    """Yield rows after each was looked at: any number passes in bounded memory."""
+    for row in rows:
+        look(row)
+        yield row
+
+
+@command.command(
+    "show",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger receipts show 0199c0de-0000-7000-8000-000000000001\n"
+        "  nous-ledger receipts show 17 --json\n"
+    ),
+)
+@receipt_argument
 @ledger_option
-@click.option("--json", "as_json", is_flag=True, help="Print record and body as one JSON object.")
+@json_option
 def show(*, receipt: str, folder: Path, as_json: bool) -> None:
-    """Show one receipt, named by its id or index."""
+    """Show one receipt, or any other record, named by its id or index."""
+    target = parse_target(receipt)
     with read_ledger(folder) as ledger:
-        if receipt.isascii() and receipt.isdigit():
-            entry = ledger.entry(int(receipt))
-        else:
-            found = ledger.find_receipt(_receipt_id(receipt))
-            if found is None:
-                raise InputError("input", f"no receipt {receipt} in {folder}")
-            entry = found
+        entry = find_entry(ledger, target)
     record = decode_record(entry.record)
-    body = decode_body(record.type, entry.body) if entry.body else None
+    body = None
+    if entry.body:
+        check_body_hash(record, entry.body)  # an edited one is not shown as the log's
+        body = decode_body(record.type, entry.body)
     if as_json:
         shown = {"record": record_to_json(record), "body": body_to_json(body) if body else None}
-        click.echo(json.dumps(shown, indent=2))
-    elif body is None:
-        raise UnavailableError("withheld", f"the body at index {entry.index} was erased")
-    else:
-        verdicts = verdicts_of(body) if isinstance(body, Receipt) else ()
-        click.echo(render_body(body, verdicts))
-
-
-def _receipt_id(text: str) -> bytes:
-    try:
-        return UUID(text).bytes
-    except ValueError as error:
-        raise InputError("input", f"{text[:80]} is neither a receipt id nor an index") from error
-
-
-def _render_rows(rows: Iterable[ReceiptRow]) -> str:
-    cells = [_cells(row) for row in rows]
-    return format_table(COLUMNS, cells, right="rllllllrr") if cells else "no receipts"
-
-
-def _cells(row: ReceiptRow) -> tuple[str, ...]:
-    receipt = row.receipt
-    if receipt is None:
-        return (str(row.index), format_time(row.logged_at / 1000), "withheld", *["-"] * 6)
-    return (
-        str(row.index),
-        format_time(receipt.time / 1000),
-        format_uuid(receipt.id),
-        receipt.provider,
-        receipt.model_served or receipt.model_requested or "-",
-        STATUS.name_of(receipt.status),
-        METERING.name_of(receipt.metering),
-        _tokens(receipt, output=False),
-        _tokens(receipt, output=True),
-    )
-
-
-def _tokens(receipt: Receipt, *, output: bool) -> str:
-    by_label: dict[int, int] = {}
-    for bucket in receipt.usage or ():
-        is_output = _FIRST_OUTPUT_KIND <= bucket.kind < 32 or 35 <= bucket.kind < TOKEN_KINDS_END  # noqa: PLR2004
-        if bucket.kind < TOKEN_KINDS_END and is_output == output and bucket.reported is not None:
-            by_label[bucket.label] = by_label.get(bucket.label, 0) + bucket.reported
-    counted = {label: count for label, count in by_label.items() if count} or by_label
-    parts = [f"{count} {_LABEL_MARKS.get(label, '?')}" for label, count in sorted(counted.items())]
-    return " + ".join(parts) or "-"
-
-
-def _render_totals(totals: Totals) -> str:
-    rows = [
-        (KIND.name_of(t.kind), LABEL.name_of(t.label), str(t.reported), str(t.buckets))
-        for t in totals.kinds
-    ]
-    summary = f"{totals.calls} calls, {totals.unmetered} unmetered, {totals.withheld} withheld"
-    if not rows:
-        return f"\n{summary}"
-    table = format_table(("tokens", "label", "reported", "calls"), rows, right="llrr")
-    return f"\n{table}\n\n{summary}"
-
-
-def _totals(totals: Totals) -> dict[str, Any]:
-    return {
-        "calls": totals.calls,
-        "unmetered": totals.unmetered,
-        "withheld": totals.withheld,
-        "kinds": [
-            {
-                "kind": KIND.name_of(t.kind),
-                "label": LABEL.name_of(t.label),
-                "reported": str(t.reported),
-                "calls": t.buckets,
-            }
-            for t in totals.kinds
-        ],
-    }
-
-
-def _row_to_json(row: ReceiptRow) -> dict[str, Any]:
-    body = body_to_json(row.receipt) if row.receipt else None
-    return {"index": row.index, "logged_at": row.logged_at, "body": body}
-
-
-def _write_csv(rows: Iterable[ReceiptRow]) -> None:
-    out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
-    try:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            ("index", "time", "id", "provider", "model_requested", "model_served", "status",
-             "metering", "kind", "reported", "label", "lower", "upper")
-        )  # fmt: skip
-        for row in rows:
-            writer.writerows(_csv_lines(row))
-    finally:
-        out.detach()
-
-
-def _csv_lines(row: ReceiptRow) -> Iterator[tuple[object, ...]]:
-    receipt = row.receipt
-    if receipt is None:
-        yield (row.index, format_time(row.logged_at / 1000), "withheld", *[""] * 10)
+        say(json.dumps(shown, indent=2))
         return
-    call = (
-        row.index,
-        format_time(receipt.time / 1000),
-        format_uuid(receipt.id),
-        receipt.provider,
-        _inert(receipt.model_requested),
-        _inert(receipt.model_served),
-        STATUS.name_of(receipt.status),
-        METERING.name_of(receipt.metering),
-    )
-    if not receipt.usage:
-        yield (*call, *[""] * 5)
-    for bucket in receipt.usage or ():
-        yield (
-            *call,
-            KIND.name_of(bucket.kind),
-            bucket.reported,
-            LABEL.name_of(bucket.label),
-            bucket.lower,
-            bucket.upper,
-        )
-
-
-def _inert(text: str | None) -> str | None:
-    """Return text that no spreadsheet takes for a formula: it came from outside."""
-    return f"'{text}" if text and text[0] in "=+-@\t" else text
+    verdicts = verdicts_of(body) if isinstance(body, Receipt) else ()
+    say(f"{render_record(record)}\n")
+    say("withheld: the body was erased" if body is None else render_body(body, verdicts))

@@ -1,23 +1,32 @@
-"""`nous-ledger verify`: check one proof offline; needs no network and no ledger."""
+"""`nous-ledger verify`: check one proof offline; needs no network and no ledger.
+
+Spec:
+    PROTOCOL.md VER-1 to VER-24, COMM-4, COMM-5.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from nous_ledger.cli.files import read_bounded, read_opening
+from nous_ledger.cli.files import STDIN, read_bounded, read_opening
+from nous_ledger.cli.options import PATH, json_option
 from nous_ledger.cli.render import render_report
-from nous_ledger.gateway.recount import recount_bounds
+from nous_ledger.cli.terminal import say
 from nous_ledger.protocol.bundle import MAX_BUNDLE_BYTES
 from nous_ledger.protocol.policy import MAX_POLICY_BYTES, parse_policy
 from nous_ledger.protocol.types import UnixSeconds
 from nous_ledger.protocol.verify import verify_bundle
 
-MAX_CONTENT_BYTES: Final = 256 * 1024 * 1024
+if TYPE_CHECKING:
+    from nous_ledger.protocol.accuracy import Recounter
+
+MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
+"""Longest request or response that is checked; a gateway takes no longer request."""
 
 
 @click.command(
@@ -27,27 +36,31 @@ MAX_CONTENT_BYTES: Final = 256 * 1024 * 1024
         "  nous-ledger verify receipt.tlog-proof --policy trust.policy\n"
         "  nous-ledger verify receipt.tlog-proof --policy trust.policy \\\n"
         "      --opening @opening.hex --request request.json --response response.json --recount\n"
+        "  nous-ledger verify - --policy trust.policy --max-age 86400 --json < receipt.tlog-proof\n"
         "\n"
         "Exit codes: 0 every required answer is established, 1 something is wrong, 2 used wrongly "
-        "(or a policy that cannot be parsed), 3 something required could not be checked."
+        "(or a policy that cannot be parsed), 3 something required could not be checked. Required "
+        "are attribution, inclusion, log view unless the policy says `quorum none`, and accuracy "
+        "with --require-accuracy."
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--policy",
     "policy_file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
-    help="Trust policy: keys of the log and witnesses.",
+    help="Trust policy: keys of the log and witnesses. Get it by another way than FILE.",
 )
 @click.option(
-    "--opening", metavar="HEX|@FILE", help="The call's nous-opening header, to check its content."
+    "--opening",
+    metavar="HEX|@FILE",
+    help="The call's nous-opening header, to check its content. "
+    "@FILE keeps it out of the process list.",
 )
-@click.option("--request", type=click.Path(path_type=Path), help="Request body as it was sent.")
-@click.option("--response", type=click.Path(path_type=Path), help="Response body as it came.")
-@click.option(
-    "--forwarded", type=click.Path(path_type=Path), help="Request body as the gateway forwarded it."
-)
+@click.option("--request", type=PATH, help="Request body as it was sent, content codings removed.")
+@click.option("--response", type=PATH, help="Response body as it came, content codings removed.")
+@click.option("--forwarded", type=PATH, help="Request body as the gateway forwarded it.")
 @click.option("--recount", is_flag=True, help="Count the visible text again (needs --response).")
 @click.option(
     "--max-age",
@@ -56,8 +69,8 @@ MAX_CONTENT_BYTES: Final = 256 * 1024 * 1024
     help="Oldest head to be content with.",
 )
 @click.option("--require-accuracy", is_flag=True, help="Let accuracy decide the exit code too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(  # noqa: PLR0913 - one parameter per option
+@json_option
+def command(
     *,
     file: Path,
     policy_file: Path,
@@ -74,27 +87,51 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     Four questions are answered apart: attribution (did this log's key sign this
     record?), inclusion (is it in the log?), log view (does anybody else see this
-    log?), accuracy (how far do the counts have ground truth?).
+    log?), accuracy (how far do the counts have ground truth?). No network and no
+    ledger is needed. One of the files may be -, standard input.
     """
-    if recount and response is None:
-        raise click.UsageError("--recount needs --response and --opening")
+    contents = {"request": request, "response": response, "forwarded": forwarded}
+    _check_usage(opening, contents, recount=recount)
+    _check_one_stdin(file, policy_file, opening, *contents.values())
     policy = parse_policy(read_bounded(policy_file, MAX_POLICY_BYTES, "policy-format"))
+    secret = None if opening is None else read_opening(opening)
     bodies = {
-        name: read_bounded(path, MAX_CONTENT_BYTES, "input")
-        for name, path in (("request", request), ("response", response), ("forwarded", forwarded))
+        name: read_bounded(path, MAX_CONTENT_BYTES, "unreachable")
+        for name, path in contents.items()
         if path is not None
     }
     report = verify_bundle(
         read_bounded(file, MAX_BUNDLE_BYTES, "not-a-bundle"),
         policy,
-        opening=read_opening(opening) if opening is not None else None,
+        opening=secret,
         request=bodies.get("request"),
         response=bodies.get("response"),
         forwarded=bodies.get("forwarded"),
-        recount=recount_bounds if recount else None,
+        recount=_recounter() if recount else None,
         now=UnixSeconds(int(time.time())),
         max_age=max_age,
         require_accuracy=require_accuracy,
     )
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else render_report(report))
+    say(json.dumps(report.to_json(), indent=2) if as_json else render_report(report))
     return report.exit_code()
+
+
+def _check_usage(opening: str | None, contents: dict[str, Path | None], *, recount: bool) -> None:
+    """Refuse a call that makes no sense before any file is read (COMM-5)."""
+    if any(path is not None for path in contents.values()) != (opening is not None):
+        raise click.UsageError(
+            "--opening and at least one of --request, --response and --forwarded go together"
+        )
+    if recount and contents["response"] is None:
+        raise click.UsageError("--recount needs --response and --opening")
+
+
+def _check_one_stdin(*sources: Path | str | None) -> None:
+    if sum(source in (STDIN, "@-") for source in sources) > 1:
+        raise click.UsageError("only one of the files can be standard input")
+
+
+def _recounter() -> Recounter:
+    from nous_ledger.gateway.recount import recount_bounds
+
+    return recount_bounds
