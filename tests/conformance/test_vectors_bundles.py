@@ -8,16 +8,19 @@ from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.bundle import format_bundle, parse_bundle
 from nous_ledger.protocol.legacy import (
     audit_legacy,
+    encode_legacy_summary,
     legacy_root,
     parse_legacy_key,
     parse_legacy_record,
+    parse_legacy_summary,
     verify_legacy_inclusion,
     verify_legacy_record,
     verify_legacy_root,
+    verify_legacy_summary,
 )
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.report import Report
+from nous_ledger.protocol.report import LATER_ROTATION, Report
 from nous_ledger.protocol.types import UnixSeconds
 from nous_ledger.protocol.verify import verify_bundle
 from tests.conformance.vector_files import Case, cases, cases_of, filled, load, meet, unhex
@@ -67,6 +70,18 @@ def test_bundle(case: Case) -> None:
     }
     assert answers == case["answers"], case["comment"]
     assert report.exit_code() == case["exitCode"]
+
+
+def test_a_report_says_what_it_rests_on() -> None:
+    """Leaf count, times, and that a later rotation is not known stand in every report (VER-21)."""
+    case = next(c for c in cases_of(load("bundles")) if c["comment"] == "two witnesses")
+    report = report_of(case)
+    note = parse_bundle(file_of(case)).note
+    assert report.leaf_count == int(note.text.split("\n")[1])
+    times = [int.from_bytes(line.payload[:8], "big") for line in note.signatures[1:]]
+    assert report.head_time == times[0]
+    assert report.witnessed_time == min(times[1:])
+    assert LATER_ROTATION in report.notes
 
 
 def test_bundles_that_parse_format_to_the_same_bytes() -> None:
@@ -126,6 +141,18 @@ def test_legacy_snapshot(case: Case) -> None:
     assert report.root_code == case["error"]
     if case["result"] == "valid":
         assert report.uncovered == case["uncovered"]
+
+
+@cases("nous_v2", "Summary")
+def test_legacy_summary(case: Case) -> None:
+    """A summary is signed as compact JSON in fixed order (V2-13)."""
+    summary = parse_legacy_summary(case["summary"])
+
+    def run() -> None:
+        assert verify_legacy_summary(summary, case["signature"], public_key(case)) is summary
+        assert encode_legacy_summary(summary).decode() == case["signedBytes"]
+
+    meet(case, run)
 
 
 @cases("nous_v2", "Set")

@@ -65,6 +65,7 @@ def test_flags_are_explained_and_used(name: str) -> None:
 
 @every_file
 def test_codes_are_those_of_the_appendix(name: str) -> None:
+    """Every failure has exactly one code of appendix A (CONV-6); an invalid case asserts it."""
     codes = {case["error"] for case in cases_of(load(name))} - {""}
     assert codes <= set(ERROR_CODES)
 

@@ -32,10 +32,25 @@ from nous_ledger.protocol.proof_peaks import (
     verify_consistency_to_peaks,
     verify_inclusion_to_peak,
 )
+from nous_ledger.protocol.tiles import (
+    Tile,
+    TileKind,
+    decode_bodies,
+    decode_entries,
+    decode_tile,
+    encode_bodies,
+    encode_entries,
+    encode_tile,
+    format_tile_path,
+    parse_tile_path,
+    tile_nodes,
+    tile_width,
+)
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, NodePos
 from tests.conformance.vector_files import Case, cases, cases_of, load, meet, unhex
 
 LEAVES = 1_024
+TILE_FORMS = {"Tile": "hashes", "Entries": "records", "Bodies": "bodies"}
 
 
 def leaf(index: int) -> Hash32:
@@ -112,6 +127,51 @@ def test_accumulated(case: Case) -> None:
     for part in parts(case["of"], case["upTo"]):
         digest.update(part)
     assert digest.hexdigest() == case["sha256"]
+
+
+def level_of(tile: Tile) -> str:
+    return str(tile.level) if tile.kind is TileKind.HASHES else str(tile.kind)
+
+
+@cases("tiles", "Path")
+def test_tile_path(case: Case) -> None:
+    def run() -> None:
+        tile = parse_tile_path(case["path"])
+        found = (level_of(tile), tile.index, tile.width)
+        assert found == (case["level"], case["index"], case["width"])
+        assert format_tile_path(tile) == case["path"]
+
+    meet(case, run)
+
+
+@cases("tiles", "Content")
+def test_tile_content(case: Case) -> None:
+    """A tile's hashes are nodes of the array (SERV-1)."""
+    width = tile_width(case["level"], case["index"], LeafCount(case["leafCount"]))
+    assert width == case["width"]
+    read = Reader(RFC9162, case["leafCount"])
+    tile = Tile(level=case["level"], index=case["index"], width=width)
+    data = encode_tile(read(tile_nodes(tile)))
+    assert sha256(data).hexdigest() == case["sha256"]
+
+
+@cases("tiles", "Tile", "Entries", "Bodies")
+def test_tile_data(case: Case) -> None:
+    data = unhex(case["data"]) + bytes(case.get("zeros", 0))
+    codecs: dict[str, Any] = {
+        "hashes": (decode_tile, encode_tile),
+        "records": (decode_entries, encode_entries),
+        "bodies": (decode_bodies, encode_bodies),
+    }
+    decode, encode = codecs[TILE_FORMS[case["type"]]]
+
+    def run() -> None:
+        found = decode(data, case["width"])
+        assert encode(found) == data
+        if TILE_FORMS[case["type"]] in case:
+            assert [item.hex() for item in found] == case[TILE_FORMS[case["type"]]]
+
+    meet(case, run)
 
 
 def hashes(items: list[str]) -> list[Hash32]:

@@ -27,7 +27,7 @@ def cases_of(document: dict[str, Any], *types: str) -> list[Case]:
     found = []
     for group in document["testGroups"]:
         if not types or group["type"] in types:
-            shared = {k: v for k, v in group.items() if k not in ("tests", "type", "source")}
+            shared = {k: v for k, v in group.items() if k not in ("tests", "source")}
             found += [shared | case for case in group["tests"]]
     return found
 

@@ -29,6 +29,7 @@ NAMES = (
     "policies",
     "labels",
     "commitments",
+    "tiles",
     "bundles",
     "nous_v2",
 )

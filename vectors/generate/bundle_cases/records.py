@@ -15,6 +15,7 @@ from vectors.generate.bundle_cases.common import (
     inclusion,
     proof,
     started,
+    with_body,
 )
 from vectors.generate.examplelog import ExampleLog, Proof, log_vkeys
 from vectors.generate.rules import bodies, curve, history, note, tree
@@ -52,6 +53,9 @@ def valid(add: Adder) -> None:
     add.report("the genesis, later", none, "Valid", proof(index=0))
     add.report("a receipt of a closed log", GOOD, "Valid", proof(started().close(), 1))
     add.report("the close", none, "Valid", proof(started().close(), 3))
+    extended = actors.receipt(f64=[{1: b""}], f27={1: "s", 99: "x"}, f2000=7)
+    extended[18] = [{**extended[18][0], 70: {}}, *extended[18][1:]]
+    add.report("extensions in every map", GOOD, "Extension", with_body(1, pack(extended)))
     add.report("a body withheld", accuracy("withheld"), "Withheld", proof(body=b""))
 
 

@@ -84,7 +84,7 @@ def flags(suite: Suite) -> None:
         "FORGERY",
         "Logged after the deadline that the wallet signed.",
         "An old signature is used when its owner no longer expects it.",
-        "BIND-1 BODY-10",
+        "BIND-1 BODY-10 TYPE-2",
     )
     suite.flag(
         "Signature",

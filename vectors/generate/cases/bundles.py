@@ -99,7 +99,7 @@ ROWS = (
         "FORGERY",
         "Times of head and records do not ascend.",
         "A backdated head or record.",
-        "HEAD-8 VER-5",
+        "HEAD-8 VER-5 TYPE-2",
     ),
     (
         "UnknownLog",
@@ -236,6 +236,13 @@ ROWS = (
         "A policy that does not parse.",
         "Nothing is trusted.",
         "VER-24 POL-4 POL-5",
+    ),
+    (
+        "Extension",
+        "BASIC",
+        "Extension fields: they change no answer.",
+        "A later version's fields would make today's receipts wrong.",
+        "ENC-22 ENC-24",
     ),
     (
         "Recount",

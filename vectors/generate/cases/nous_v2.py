@@ -1,5 +1,6 @@
 """nous_v2.json: records, roots and paths of the existing protocol."""
 
+import json
 from typing import Any
 
 from vectors.generate.rules import curve, legacy
@@ -42,6 +43,12 @@ def check_set(case: Json) -> Json:
     return {}
 
 
+def check_summary(case: Json) -> Json:
+    """Verify a summary."""
+    legacy.verify_summary(case["summary"], case["signature"], KEY)
+    return {"signedBytes": legacy.summary_bytes(case["summary"]).decode()}
+
+
 def row(number: int = 1, **changes: Any) -> Json:
     """Return a record; leaf and signature follow the changes unless they are given."""
     fields = {
@@ -82,6 +89,7 @@ def build() -> Suite:
         "Root: `root` stands over `leaves`, of which there are `count`.",
         "Inclusion: a path to a peak, and the peaks to the root.",
         "Snapshot: rows, and a root and count that may be of an earlier or later moment.",
+        "Summary: `signature` is over `signedBytes`, the compact JSON of `summary`.",
         "Set: rows together; the code must be found for each of them.",
         "The P-256 key is a test key. Its signatures are deterministic, those of nous-v2 were not.",
     )
@@ -93,6 +101,7 @@ def build() -> Suite:
     roots(suite.group("Root", check_root))
     paths(suite.group("Inclusion", check_path))
     snapshots(suite.group("Snapshot", check_snapshot, key=key))
+    summaries(suite.group("Summary", check_summary, key=key))
     sets(suite.group("Set", check_set, key=key))
     return suite
 
@@ -100,6 +109,9 @@ def build() -> Suite:
 def flags(suite: Suite) -> None:
     """Explain the flags."""
     suite.flag("Valid", "BASIC", "Data in order.", "None.", "V2-3 V2-6 V2-8 V2-10")
+    suite.flag(
+        "Summary", "FORGERY", "A summary against its signature.", "Totals nobody signed.", "V2-13"
+    )
     for name, bug, description, effect, ids in (
         ("Format", "PARSING", "A member is missing or too long.", "Nothing to check.", "V2-1"),
         (
@@ -333,6 +345,33 @@ def paths(group: Group) -> None:
     add("another hash", "legacy-root", "Path", **{**base, "path": zeros})
     add("another peak", "legacy-root", "Path", **{**base, "peaks": [*peaks[:-1], "00" * 32]})
     add("another root", "legacy-root", "Path", **{**base, "root": "00" * 32})
+
+
+def summaries(group: Group) -> None:
+    """Signed summaries."""
+    use = [
+        {"provider": "openai", "model": "gpt-4o-mini", "tokens": 90, "calls": 3},
+        {"provider": "anthropic", "model": "modèle \u2028", "tokens": 12, "calls": 1},
+    ]
+    summary: Json = {"p": "nous", "v": 1, "type": "summary", "user": sha256(b"u")[:16].hex()}
+    summary |= {"total_tokens": 102, "total_calls": 4, "models": use, "ts": 1_775_000_000}
+    good = curve.sign_p256(SECRET, sha256(legacy.summary_bytes(summary))).hex()
+    group.valid("a summary", "Summary", summary=summary, signature=good)
+    other_order = dict(reversed(summary.items()))
+    group.valid("members in another order", "Summary", summary=other_order, signature=good)
+    add = group.invalid
+    add("no signature", "legacy-unsigned", "Summary", summary=summary, signature="")
+    changes = {"user": "00" * 16, "total_tokens": 103, "total_calls": 5, "models": use[:1], "ts": 1}
+    for name, value in changes.items():
+        changed = {**summary, name: value}
+        add(f"another {name}", "legacy-signature", "Summary", summary=changed, signature=good)
+    escaped = json.dumps(summary, separators=(",", ":")).encode()
+    for comment, signed in (
+        ("over escaped JSON", escaped),
+        ("over JSON with spaces", json.dumps(summary, ensure_ascii=False).encode()),
+    ):
+        signature_of = curve.sign_p256(SECRET, sha256(signed)).hex()
+        add(comment, "legacy-signature", "Summary", summary=summary, signature=signature_of)
 
 
 def sets(group: Group) -> None:

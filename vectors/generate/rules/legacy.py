@@ -1,5 +1,6 @@
 """nous-v2: the records of the existing protocol, checked as its code wrote them."""
 
+import json
 import re
 from typing import Any
 
@@ -74,6 +75,24 @@ def verify_row(row: Row, key: tuple[int, int], original: str | None = None) -> N
         flipped = P256.n - int(row["receipt_sig"][64:], 16)
         same = original == row["receipt_sig"][:64] + f"{flipped:064x}"
         require(not same, "legacy-malleated")
+
+
+def summary_bytes(summary: Row) -> bytes:
+    """Return what a summary's signature is over: compact JSON in this order of members."""
+    rows = [
+        {name: row[name] for name in ("provider", "model", "tokens", "calls")}
+        for row in summary["models"]
+    ]
+    members = {name: summary[name] for name in ("p", "v", "type", "user")}
+    members |= {name: summary[name] for name in ("total_tokens", "total_calls")}
+    members |= {"models": rows, "ts": summary["ts"]}
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def verify_summary(summary: Row, signature: str, key: tuple[int, int]) -> None:
+    """Refuse a summary that the key did not sign."""
+    require(signature, "legacy-unsigned")
+    verify_signature(summary_bytes(summary).decode(), signature, key)
 
 
 def verify_signature(leaf_hex: str, signature: str, key: tuple[int, int]) -> None:
