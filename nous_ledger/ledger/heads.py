@@ -5,7 +5,7 @@ the head before it, and is stored by the same transaction before anyone sees it:
 a compare-and-swap, whatever other processes do.
 
 Spec:
-    PROTOCOL.md HEAD-15, HEAD-16, HEAD-17.
+    PROTOCOL.md HEAD-8, HEAD-12, HEAD-15, HEAD-16.
 """
 
 from __future__ import annotations

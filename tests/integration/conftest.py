@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.ledger import Ledger
-from tests.integration.ledger_audit import ORIGIN, Clock
+from tests.integration.ledger_drafts import ORIGIN, Clock
 
 
 @pytest.fixture(autouse=True)

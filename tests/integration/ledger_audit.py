@@ -1,16 +1,14 @@
-"""What the tests of the ledger share: drafts, a clock, and an audit that trusts nothing.
+"""What the tests of the ledger share: an audit that trusts nothing, and what a stranger sees.
 
 The audit reads the database with plain SQL and computes tree, chains and hashes in
 its own naive way; only signatures are checked by the library.
 """
 
 import hashlib
-import random
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,6 @@ from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.head import decode_head_signature, verify_head_signature
 from nous_ledger.protocol.keyevent import KeyEvent
-from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
@@ -28,61 +25,6 @@ from nous_ledger.protocol.record import decode_record, verify_record
 from nous_ledger.protocol.report import Report
 from nous_ledger.protocol.types import LogId
 from nous_ledger.protocol.verify import verify_bundle
-
-START_MS = 1_790_000_000_000
-ORIGIN = "ledger.example.com/main"
-
-
-class Clock:
-    """A clock that moves when it is told to."""
-
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self.now_ms = now_ms
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-def uuid7(milliseconds: int, seed: random.Random) -> bytes:
-    value = bytearray(milliseconds.to_bytes(6, "big") + seed.randbytes(10))
-    value[6] = 0x70 | value[6] & 0x0F
-    value[8] = 0x80 | value[8] & 0x3F
-    return bytes(value)
-
-
-def make_draft(seed: random.Random, *, time_ms: int = START_MS, **changes: Any) -> Receipt:
-    """Return a draft of a metered call with random identifiers."""
-    values: dict[str, Any] = {
-        "salt": seed.randbytes(16),
-        "id": uuid7(time_ms, seed),
-        "time": time_ms,
-        "duration": 850,
-        "source": 1,
-        "subject": bytes([seed.randrange(5)]) * 32,
-        "provider": "openai",
-        "upstream": "api.openai.com",
-        "operation": "chat",
-        "api": 1,
-        "model_requested": "gpt-5",
-        "model_served": "gpt-5-2026-08-07",
-        "status": 0,
-        "http_status": 200,
-        "metering": 1,
-        "usage": (
-            Bucket(kind=1, reported=120, label=3),
-            Bucket(kind=16, reported=45, label=2, lower=1, upper=300, method="bytes/1"),
-        ),
-        "provider_total": 165,
-        "request_commitment": seed.randbytes(32),
-        "response_commitment": seed.randbytes(32),
-    }
-    return Receipt(**(values | changes))
-
-
-def make_intent(seed: random.Random, *, time_ms: int = START_MS) -> Receipt:
-    """Return the draft of a call of which nothing more was heard."""
-    nothing = {"usage": None, "provider_total": None, "response_commitment": None}
-    return make_draft(seed, time_ms=time_ms, status=7, http_status=None, metering=0, **nothing)
 
 
 def naive_root(leaves: Sequence[bytes]) -> bytes:

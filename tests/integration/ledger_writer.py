@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from nous_ledger.ledger import Ledger
-from tests.integration.ledger_audit import make_draft, make_intent
+from tests.integration.ledger_drafts import make_draft, make_intent
 
 
 def _say(*words: str) -> None:

@@ -11,16 +11,8 @@ from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.hashing import opening_hash, raw_usage_hash, sha256, subject_id
 from nous_ledger.protocol.record import decode_record
 from nous_ledger.protocol.report import Outcome
-from tests.integration.ledger_audit import (
-    START_MS,
-    Clock,
-    audit,
-    error_code,
-    head_time,
-    make_draft,
-    make_intent,
-    verified,
-)
+from tests.integration.ledger_audit import audit, error_code, head_time, verified
+from tests.integration.ledger_drafts import START_MS, Clock, make_draft, make_intent
 
 
 class TestAppending:
@@ -44,6 +36,7 @@ class TestAppending:
     def test_chains_are_gap_free_per_subject(
         self, ledger: Ledger, folder: Path, seed: random.Random
     ) -> None:
+        """SUBJ-3."""
         drafts = [make_draft(seed) for _ in range(40)]
         logged = [ledger.append_receipt(draft) for draft in drafts[:10]]
         logged += ledger.append_many(drafts[10:30])
@@ -145,6 +138,7 @@ class TestAppending:
     def test_subjects_are_pseudonyms_under_the_secret_of_the_log(
         self, ledger: Ledger, folder: Path
     ) -> None:
+        """SUBJ-1."""
         secret = json.loads((folder / "keys.json").read_bytes())["secrets"]["log_secret"]
         expected = subject_id(bytes.fromhex(secret), 2, b"sk-1")
         assert ledger.subject(2, b"sk-1") == expected

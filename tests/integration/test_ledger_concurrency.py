@@ -16,17 +16,8 @@ from nous_ledger.ledger.committer import GroupCommitter
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.types import LogId
 from tests.architecture.repository import ROOT
-from tests.integration.ledger_audit import (
-    ORIGIN,
-    Audit,
-    Clock,
-    audit,
-    check_head,
-    head_count,
-    head_time,
-    make_draft,
-    make_intent,
-)
+from tests.integration.ledger_audit import Audit, audit, check_head, head_count, head_time
+from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft, make_intent
 
 WRITER = Path(__file__).with_name("ledger_writer.py")
 

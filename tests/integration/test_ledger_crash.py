@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 from nous_ledger.ledger import Ledger
-from tests.integration.ledger_audit import ORIGIN, audit
+from tests.integration.ledger_audit import audit
+from tests.integration.ledger_drafts import ORIGIN
 from tests.integration.test_ledger_concurrency import check_promises, spoken, start_writer
 
-ROUNDS = 6
+ROUNDS = 5
 ROUNDS_FULL = 200
 
 
@@ -22,7 +23,7 @@ def test_what_was_acknowledged_survives_being_killed(folder: Path, full: bool) -
         writer = start_writer(folder, number, threads=4, calls=1_000_000)
         assert writer.stdout is not None
         first = writer.stdout.readline()
-        time.sleep(seed.uniform(0.0, 0.4))
+        time.sleep(seed.uniform(0.0, 0.3))
         writer.kill()
         output, errors = writer.communicate(timeout=30)
         assert errors == b""

@@ -16,14 +16,8 @@ from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash
 from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.report import Outcome
 from nous_ledger.protocol.signing import SigningKey
-from tests.integration.ledger_audit import (
-    ORIGIN,
-    Clock,
-    error_code,
-    head_count,
-    make_draft,
-    verified,
-)
+from tests.integration.ledger_audit import error_code, head_count, verified
+from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 
 
 class TestCreation:
@@ -61,6 +55,7 @@ class TestCreation:
         assert set(modes.values()) == {0o600}
 
     def test_a_log_that_cannot_rotate_says_so(self, ledger: Ledger) -> None:
+        """KEY-1."""
         genesis = decode_body(0, ledger.entry(0).body)
         assert isinstance(genesis, KeyEvent)
         assert genesis.next_hash == ZERO_HASH
@@ -99,6 +94,7 @@ class TestCreation:
 
     @pytest.mark.parametrize("place", ["ledger/next.json", "ledger/sub/../next.json"])
     def test_the_next_key_never_lies_in_the_folder(self, tmp_path: Path, place: str) -> None:
+        """KEY-1: who takes the folder must not get the next key with it."""
         create = lambda: Ledger.create(tmp_path / "ledger", next_key_out=tmp_path / place)  # noqa: E731
         assert error_code(create) == "input"
         assert not (tmp_path / "ledger").exists()

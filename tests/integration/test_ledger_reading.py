@@ -20,30 +20,34 @@ from nous_ledger.protocol.receipt import Context, Receipt
 from nous_ledger.protocol.types import Hash32, LeafCount
 from nous_ledger.protocol.vkey import parse_vkey
 from tests.integration.ledger_audit import (
-    ORIGIN,
-    START_MS,
-    Clock,
     audit,
     error_code,
     head_count,
     head_time,
-    make_draft,
-    make_intent,
     naive_root,
     verified,
 )
+from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft, make_intent
 
 
 class TestHeads:
     def test_a_head_covers_all_that_is_durable(
         self, ledger: Ledger, folder: Path, seed: random.Random
     ) -> None:
+        """HEAD-15."""
         for count in range(2, 12):
             ledger.append_receipt(make_draft(seed))
             note = ledger.head()
             assert head_count(note) == count
             root = parse_checkpoint(parse_note(note).text).root
             assert root == audit(folder).root(count)
+
+    def test_it_has_both_lines(self, ledger: Ledger) -> None:
+        """HEAD-16."""
+        lines = parse_note(ledger.head()).signatures
+        ids = [parse_vkey(text).key_id for text in ledger.vkeys()]
+        assert [(line.name, line.key_id) for line in lines] == [(ORIGIN, key) for key in ids]
+        assert [len(line.payload) for line in lines] == [64, 77]
 
     def test_without_growth_it_stays_until_half_of_the_heartbeat(
         self, folder: Path, clock: Clock
@@ -63,7 +67,7 @@ class TestHeads:
     def test_its_time_never_goes_back(
         self, ledger: Ledger, folder: Path, seed: random.Random, clock: Clock
     ) -> None:
-        """HEAD-17, and HEAD-8: not before a record that it covers."""
+        """HEAD-12, and HEAD-8: not before a record that it covers."""
         times = [head_time(ledger.head())]
         for step in (5_000, -9_000, 1, -50_000, 70_000, 0):
             clock.now_ms += step

@@ -18,7 +18,8 @@ from nous_ledger.ledger import Ledger
 from nous_ledger.ledger import database as database_module
 from nous_ledger.protocol.errors import LedgerError
 from tests.architecture.repository import ROOT
-from tests.integration.ledger_audit import Clock, audit, error_code, make_draft
+from tests.integration.ledger_audit import audit, error_code
+from tests.integration.ledger_drafts import Clock, make_draft
 
 
 @pytest.fixture
