@@ -80,19 +80,23 @@ class Gateway:
         return self._upstreams.get(path.split(b"/", 2)[1].decode("latin-1"))
 
     async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a call as a task of its own: it outlives a client that hangs up."""
+        """Run a call as a task of its own, which a cancellation does not cut short.
+
+        A server that shuts down cancels what it serves. The call is then told, and
+        still writes its receipt.
+        """
         service = self._service
         if service is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
-        client = Client(scope, receive, send)
-        task = asyncio.create_task(Call(service, upstream, scope, client).run())
+        call = Call(service, upstream, scope, Client(scope, receive, send))
+        task = asyncio.create_task(call.run())
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            client.lost()
-            raise
+            task.cancel()
+            await asyncio.wait([task])
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -101,13 +105,13 @@ class Gateway:
             self._service = Service(
                 journal=self._journal, session=session, limits=limits, drains=Drains(limits)
             )
-            heads = asyncio.create_task(self._journal.keep_heads())
+            keeper = asyncio.create_task(self._journal.keep_promises())
             try:
                 yield
             finally:
                 await self._end_calls()
-                heads.cancel()
-                await asyncio.gather(heads, return_exceptions=True)
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
                 self._service = None
         await self._journal.close()
 

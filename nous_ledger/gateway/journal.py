@@ -1,29 +1,30 @@
 """The ledger for a program that must not wait for a disk.
 
-Calls block threads, not the event loop; the ledger gathers what waits at the
-same time into one transaction. What was promised is durable when a call returns.
+Nothing here blocks the event loop; the ledger gathers what waits at the same
+time into one transaction. What was promised is durable when a call returns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 from uuid import UUID
 
-from nous_ledger.ledger import Ledger
-from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.ledger import Appended, Ledger
+from nous_ledger.protocol.errors import LedgerError, UnavailableError
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.types import Hash32
 
 T = TypeVar("T")
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
-_WRITERS: Final = 32
-"""Calls that can wait for the same commit; further ones wait for a thread."""
 _READERS: Final = 4
+_RETRY_S: Final = 1.0
+"""Seconds between two attempts to write what could not be written."""
 
 
 def close_open_calls(ledger: Ledger) -> int:
@@ -51,9 +52,9 @@ class Journal:
         """Start over an open ledger; `close` ends the threads, not the ledger."""
         self.ledger = ledger
         self.healthy = True
-        self._writers = ThreadPoolExecutor(_WRITERS, "nous-gateway-write")
         self._readers = ThreadPoolExecutor(_READERS, "nous-gateway-read")
         self._in_flight: dict[bytes, asyncio.Event] = {}
+        self._late: dict[bytes, Callable[[], Future[Appended]]] = {}
 
     async def begin(self, draft: Receipt, opening_hash: Hash32) -> None:
         """Make a call's intent durable; nothing may be forwarded before.
@@ -61,7 +62,7 @@ class Journal:
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        await self._write(lambda: self.ledger.begin_call(draft, opening_hash=opening_hash))
+        await self._durable(lambda: self.ledger.submit_call(draft, opening_hash=opening_hash))
         self._in_flight[draft.id] = asyncio.Event()
 
     async def settle(
@@ -69,29 +70,49 @@ class Journal:
     ) -> None:
         """Append a call's receipt; it is durable when this returns.
 
-        If it cannot be written, that is logged and the intent stays: the next
-        start makes a receipt of it. The call itself has happened.
+        If it cannot be written, that is logged and tried again until it can, for
+        as long as the gateway runs. Then the intent stays, and the next start makes
+        a receipt of it.
         """
-        try:
-            await self._write(
-                lambda: self.ledger.append_receipt(
-                    receipt, opening_hash=opening_hash, raw_usage=raw_usage
-                )
+
+        def submit() -> Future[Appended]:
+            return self.ledger.submit_receipt(
+                receipt, opening_hash=opening_hash, raw_usage=raw_usage
             )
+
+        try:
+            await self._durable(submit)
         except LedgerError as error:
-            _log.error("receipt %s was not written: %s", UUID(bytes=receipt.id), error.code)
+            _log.error("receipt %s is not written yet: %s", UUID(bytes=receipt.id), error.code)
+            if isinstance(error, UnavailableError):
+                self._late[receipt.id] = submit
         finally:
             if (event := self._in_flight.pop(receipt.id, None)) is not None:
                 event.set()
 
-    async def keep_heads(self) -> None:
-        """Sign heads as often as the log promised, until cancelled."""
+    async def keep_promises(self) -> None:
+        """Sign heads as often as the log promised and write what is late, until cancelled."""
+        interval = self.ledger.head_interval_s
+        next_head = 0.0
         while True:
+            await self._write_late()
+            if time.monotonic() >= next_head:
+                next_head = time.monotonic() + interval
+                try:
+                    await self.read(self.ledger.head)
+                except LedgerError as error:
+                    _log.error("no head could be signed: %s", error.code)
+            await asyncio.sleep(min(interval, _RETRY_S))
+
+    async def _write_late(self) -> None:
+        for receipt_id, submit in tuple(self._late.items()):
             try:
-                await self._write(self.ledger.head)
+                await self._durable(submit)
+            except UnavailableError:
+                return
             except LedgerError as error:
-                _log.error("no head could be signed: %s", error.code)
-            await asyncio.sleep(self.ledger.head_interval_s)
+                _log.error("receipt %s was not written: %s", UUID(bytes=receipt_id), error.code)
+            del self._late[receipt_id]
 
     async def settled(self, receipt_id: bytes, timeout_s: float) -> None:
         """Wait until a call in flight has its receipt, at most for the time given."""
@@ -108,15 +129,23 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     async def close(self) -> None:
-        """Let the threads finish what they were asked to do."""
-        await asyncio.to_thread(self._writers.shutdown)
+        """Write what is late if it can be written now, and end the threads."""
+        await self._write_late()
         await asyncio.to_thread(self._readers.shutdown)
 
-    async def _write(self, work: Callable[[], T]) -> T:
+    async def _durable(self, submit: Callable[[], Future[T]]) -> None:
+        """Hand work to the ledger and wait until it is durable.
+
+        Whoever waits may be cancelled; the work may not, so it is waited for.
+        """
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._writers, work)
+            work = asyncio.wrap_future(submit())
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await work
+                raise
         except LedgerError:
             self.healthy = False
             raise
         self.healthy = True
-        return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import ipaddress
+import logging
 import os
 import socket
 import threading
@@ -178,6 +179,11 @@ class GatewayThread(ServerThread):
         return self
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop what uvicorn says of a response that the gateway left without an end on purpose."""
+    return record.msg != "ASGI callable returned without completing response."
+
+
 class _Server(uvicorn.Server):
     """uvicorn with the settings of a gateway, which says when it is ready."""
 
@@ -190,12 +196,15 @@ class _Server(uvicorn.Server):
         loop: Literal["auto", "asyncio"] = "auto",
     ) -> None:
         self._ready = ready
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         super().__init__(
             uvicorn.Config(
                 app,
                 loop=loop,
                 lifespan="on",
-                access_log=False,  # a query may hold a key
+                # A query may hold a key: it stands in access lines and in traces.
+                access_log=False,
+                log_level="info",
                 log_config=None,
                 server_header=False,
                 date_header=False,
