@@ -7,6 +7,7 @@ from vectors.generate.rules.primitives import sha256
 
 ORIGIN = "ledger.example.com/main"
 SECRETS = [int.from_bytes(bytes([byte]) * 32, "big") for byte in (0x11, 0x22, 0x44, 0x55)]
+SECRETS += [int.from_bytes(sha256(f"key {n}".encode()), "big") for n in range(4, 66)]
 KEYS = [curve.compress(curve.public_point(curve.SECP256K1, secret)) for secret in SECRETS]
 NEXT_HASHES = [primitives.next_key_hash(key) for key in KEYS]
 SEED, OTHER_SEED = b"\x33" * 32, b"\x34" * 32

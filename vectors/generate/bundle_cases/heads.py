@@ -299,6 +299,14 @@ def witnessed(suite: Suite) -> None:
     bare = note.line(witness_name(1), identifier, raw)
     case = replace(proof(witnesses=witnesses(2, 3)), lines=lambda lines: [*lines, bare])
     add.report("a plain signature as cosignature", head_stops("malformed"), "WitnessLine", case)
+    ml_dsa = note.vkey("m.example", note.ML_DSA_COSIGNATURE, bytes(1_312))
+    with_m = f"{WITNESSED.split('group')[0]}witness M {ml_dsa}\ngroup G 2 W1 W2 W3 M\nquorum G\n"
+    junk = note.line("m.example", note.parse_vkey(ml_dsa).key_id, bytes(2_428))
+    third = Adder(suite, with_m)
+    case = replace(proof(witnesses=witnesses(1, 2)), lines=lambda lines: [*lines, junk])
+    third.report("a line of an ML-DSA witness is not looked at", SEEN, "MlDsa", case)
+    case = replace(proof(witnesses=witnesses(1)), lines=lambda lines: [*lines, junk])
+    third.report("a line of an ML-DSA witness does not count", log_view("quorum"), "MlDsa", case)
     listed_none = Adder(suite, f"{WITNESSED.split('group')[0]}quorum none\n")
     case = replace(base, lines=lambda lines: cut(lines, 4, 71))
     listed_none.report(

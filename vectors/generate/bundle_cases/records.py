@@ -55,6 +55,10 @@ def valid(add: Adder) -> None:
     add.report("the close", none, "Valid", proof(started().close(), 3))
     extended = actors.receipt(f64=[{1: b""}], f27={1: "s", 99: "x"}, f2000=7)
     extended[18] = [{**extended[18][0], 70: {}}, *extended[18][1:]]
+    often = started(1)
+    for _ in range(63):
+        often.rotate()
+    add.report("64 key events", GOOD, "Valid", proof(often, 1))
     add.report("extensions in every map", GOOD, "Extension", with_body(1, pack(extended)))
     add.report("a body withheld", accuracy("withheld"), "Withheld", proof(body=b""))
 
@@ -89,6 +93,10 @@ def histories(add: Adder) -> None:
     add.report("the genesis of another log", history_fails("log-id"), "History", proof(other, 1))
     named = ExampleLog().genesis(f2="ledger.example.com/other").receipts(1)
     add.report("a genesis of another name", history_fails("log-id"), "History", proof(named, 1))
+    no_point = ExampleLog().genesis(f3=b"\x02" + bytes(31) + b"\x05").receipts(1)
+    add.report(
+        "a genesis key that is no point", history_fails("bad-value"), "History", proof(no_point, 1)
+    )
     r, s, v = genesis.record[55:87], genesis.record[87:119], genesis.record[119]
     high = (ORDER - int.from_bytes(s, "big")).to_bytes(32, "big")
     for comment, code, signature in (

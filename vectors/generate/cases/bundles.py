@@ -238,6 +238,13 @@ ROWS = (
         "VER-24 POL-4 POL-5",
     ),
     (
+        "MlDsa",
+        "EQUIVOCATION",
+        "A listed witness of a kind that version 1 does not verify.",
+        "A line nobody checked counts towards a quorum.",
+        "COSIG-4",
+    ),
+    (
         "Extension",
         "BASIC",
         "Extension fields: they change no answer.",

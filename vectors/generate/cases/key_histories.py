@@ -153,6 +153,14 @@ def rotated() -> ExampleLog:
     return started().rotate().receipts(1)
 
 
+def often(rotations: int) -> ExampleLog:
+    """Return a log that has rotated many times."""
+    log = ExampleLog().genesis()
+    for _ in range(rotations):
+        log.rotate()
+    return log
+
+
 def valid(add: Adder) -> None:
     """Histories in order."""
     add.valid("genesis alone", ExampleLog().genesis())
@@ -167,6 +175,8 @@ def valid(add: Adder) -> None:
     add.valid("a close", started().close())
     add.valid("a close after a rotation", rotated().close())
     add.valid("a close, compromised", started().close(f8=2, f9=0), "Suspect")
+    add.valid("63 rotations", often(63), "Epoch")
+    add.valid("62 rotations and a close", often(62).close(), "Epoch")
     add.valid("a log that cannot rotate", frozen())
     add.valid("its close", frozen().freeze())
 
@@ -226,6 +236,8 @@ def rotations(add: Adder) -> None:
         add.invalid(f"a rotation in epoch {epoch}", "epoch", "Epoch", log)
     log = started().close({"epoch": 0, "secret": secret})
     add.invalid("a close in the epoch before", "epoch", "Epoch", log)
+    add.invalid("64 rotations", "epoch", "Epoch", often(64))
+    add.invalid("63 rotations and a close", "epoch", "Epoch", often(63).close())
     add.edited("a rotation left out", "epoch", "Epoch", rotated().rotate(), lambda e: [e[0], e[2]])
 
     def stolen(signer: int) -> ExampleLog:
