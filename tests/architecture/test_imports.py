@@ -1,5 +1,6 @@
 """What importing the packages loads, seen in a fresh interpreter."""
 
+import os
 import subprocess
 import sys
 
@@ -10,8 +11,11 @@ SHELLS = ("anchor", "cli", "gateway", "ledger", "reconcile")
 
 
 def _loaded_by(statement: str) -> frozenset[str]:
+    # Measuring coverage would load modules of its own.
+    environment = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     run = subprocess.run(
         [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"],
+        env=environment,
         capture_output=True,
         text=True,
         check=True,

@@ -43,6 +43,9 @@ from tests.property.sample_log import (
     sample_log,
 )
 
+# Tracing would double the time of very many short calls and show no further branch.
+pytestmark = pytest.mark.no_cover
+
 LOG = sample_log(rotated=True)
 LINES = cosignatures(LOG)
 NOTE = parse_note(LOG.head(*LINES))
