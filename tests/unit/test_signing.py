@@ -16,6 +16,7 @@ from nous_ledger.protocol.signing import (
     address_of,
     check_signature_shape,
     is_curve_point,
+    normalise_recovery_id,
     recover,
     verify_ed25519,
     verify_signature,
@@ -200,6 +201,19 @@ def test_the_high_twin_of_a_signature_is_refused_though_the_library_takes_it() -
     accepted = coincurve.PublicKey.from_signature_and_message(twin, DIGEST, hasher=None)
     assert accepted.format() == KEY.public_key
     assert code_of(recover, DIGEST, twin) == "high-s"
+
+
+def test_recovery_ids_of_wallets() -> None:
+    """27 and 28 become 0 and 1, all else stays and is judged as it is (KEY-5)."""
+    for v in range(256):
+        signature = altered(v=v)
+        expected = altered(v=v - 27) if v in (27, 28) else signature
+        assert normalise_recovery_id(signature) == expected
+    wallets = altered(v=27 + SIGNATURE[64])
+    assert code_of(recover, DIGEST, wallets) == "bad-recovery-id"
+    assert recover(DIGEST, normalise_recovery_id(wallets)) == KEY.public_key
+    for other in (b"", b"\x1b", altered(v=27)[:-1], altered(v=27) + b"\x1b"):
+        assert normalise_recovery_id(other) == other
 
 
 def test_recovery() -> None:
