@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,13 @@ class TestCreation:
         assert genesis.next_hash == ZERO_HASH
 
     def test_without_a_name_the_origin_is_random(self, tmp_path: Path) -> None:
+        """ID-4."""
         origins = set()
         for name in ("a", "b"):
             with Ledger.create(tmp_path / name, next_key_out=None) as ledger:
                 origins.add(ledger.origin)
         assert len(origins) == 2
-        assert all(origin.startswith("nous.invalid/") for origin in origins)
+        assert all(re.fullmatch(r"nous\.invalid/[0-9a-f]{32}", origin) for origin in origins)
 
     def test_an_empty_folder_becomes_private(self, folder: Path) -> None:
         folder.mkdir(mode=0o755)

@@ -221,6 +221,7 @@ class TestReading:
     def test_an_erased_body_is_counted_as_withheld(
         self, ledger: Ledger, folder: Path, seed: random.Random
     ) -> None:
+        """RED-3."""
         logged = ledger.append_many([make_draft(seed) for _ in range(3)])
         with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
             connection.execute("DELETE FROM bodies WHERE leaf = 2")
