@@ -28,6 +28,7 @@ NAMES = (
     "cosignatures",
     "policies",
     "labels",
+    "bytes1",
     "commitments",
     "tiles",
     "bundles",
