@@ -77,7 +77,8 @@ class Gateway:
 
     def _route(self, scope: Scope) -> Upstream | None:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
-        return self._upstreams.get(path.split(b"/", 2)[1].decode("latin-1"))
+        name, slash, _ = path[1:].decode("latin-1").partition("/")
+        return self._upstreams.get(name) if slash else None
 
     async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
         """Run a call as a task of its own, which a cancellation does not cut short.

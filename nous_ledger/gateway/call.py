@@ -34,7 +34,7 @@ from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.providers import Upstream
-from nous_ledger.gateway.relay import Relay
+from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
@@ -55,7 +55,6 @@ from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, METERING, STATUS
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
-_HTTP_ERROR: Final = 400
 
 
 class Drains:
@@ -215,7 +214,7 @@ class Call:
 
     def _status(self, relay: Relay, metered: Metered, broken: int | None) -> int:
         """Return the receipt status; what happened first comes first."""
-        if relay.http_status >= _HTTP_ERROR or metered.failed:
+        if relay.http_status >= HTTP_ERROR or metered.failed:
             return drafts.UPSTREAM_ERROR
         if not relay.shown:
             return drafts.CLIENT_ABORTED

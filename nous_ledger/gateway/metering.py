@@ -133,40 +133,30 @@ class Meter:
         self._blind = True
         self._body.clear()
 
-    def result(self, *, hidden_ruled_out: bool, shown: bool, cut: bool) -> Metered:
+    def result(self, *, hidden_ruled_out: bool, reached: bool, cut: bool) -> Metered:
         """Return what a receipt should say.
 
         Args:
             hidden_ruled_out: the request left no room for hidden thinking.
-            shown: the caller got all of the output that was sent.
+            reached: the caller got the whole response, and it was no error.
             cut: the body broke off before its transport said that it was over.
         """
         watch = self._watch
         if watch is None:
             return Metered()
-        visible = watch.visible.result()
         ended = watch.ended or (not cut and (watch.answered or self._parser is None))
         reading = watch.usage_reading()
-        anomalies = set(reading.anomalies)
-        if watch.final_usages > 1:
-            anomalies.add(_DUPLICATE)
-        if not visible.text_only:
-            anomalies.add(_NOT_TEXT)
-        if not watch.usages:
-            anomalies |= self._lost
         raw = tuple(wire for wire, _ in watch.usages)
-        if len(raw) > MAX_USAGE_VALUES or sum(map(len, raw)) > MAX_USAGE_BYTES:
-            anomalies.add(_TOO_LONG)
-            raw = ()
-        whole = shown and not self._blind
+        too_long = len(raw) > MAX_USAGE_VALUES or sum(map(len, raw)) > MAX_USAGE_BYTES
+        anomalies = self._anomalies(watch, reading.anomalies, too_long=too_long)
+        # LBL-10: what did not reach the caller in full cannot be counted again.
+        visible = self.visible_output() if reached and ended and not watch.failed else None
         return Metered(
             metering=self._metering(watch, anomalies, ended=ended),
-            usage=label_counts(
-                reading.counts, visible if whole else None, hidden_ruled_out=hidden_ruled_out
-            ),
+            usage=label_counts(reading.counts, visible, hidden_ruled_out=hidden_ruled_out),
             provider_total=reading.provider_total,
-            raw_usage=raw,
-            anomalies=frozenset(anomalies),
+            raw_usage=() if too_long else raw,
+            anomalies=anomalies,
             model=watch.model,
             service_tier=watch.service_tier,
             ended=ended,
@@ -176,10 +166,25 @@ class Meter:
 
     def visible_output(self) -> VisibleOutput | None:
         """Return what was visible in all that was fed, None if that is not known in full."""
-        return None if self._watch is None or self._blind else self._watch.visible.result()
+        visible = None if self._watch is None or self._blind else self._watch.visible.result()
+        return visible if visible is not None and visible.applicable else None
+
+    def _anomalies(
+        self, watch: Watch, of_usage: frozenset[int], *, too_long: bool
+    ) -> frozenset[int]:
+        found = set(of_usage)
+        if too_long:
+            found.add(_TOO_LONG)
+        if watch.final_usages > 1:
+            found.add(_DUPLICATE)
+        if not watch.visible.result().text_only:
+            found.add(_NOT_TEXT)
+        if not watch.usages:
+            found |= self._lost
+        return frozenset(found)
 
     @staticmethod
-    def _metering(watch: Watch, anomalies: set[int], *, ended: bool) -> int:
+    def _metering(watch: Watch, anomalies: frozenset[int], *, ended: bool) -> int:
         if not watch.usages:
             return METERING_NONE
         if _USAGE_MALFORMED in anomalies:

@@ -44,9 +44,11 @@ from nous_ledger.gateway.identity import KIND_NONE, find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.ledger import Entry
 from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, LedgerError, ProofError, UnavailableError
 from nous_ledger.protocol.hashing import opening_hash
 from nous_ledger.protocol.jsonform import body_to_json, record_to_json
+from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_KEY, decode_record
 from nous_ledger.protocol.tiles import (
@@ -160,7 +162,7 @@ class ReadApi:
         """Prove any record, with its body for who may read it."""
         text = request.path_params["index"]
         if not (text.isascii() and text.isdigit() and len(text) <= 16):
-            raise _HttpError(404, "not-found", "an index is a decimal number")
+            raise InputError("input", "an index is a decimal number")
         return await self._proof(request, await self._journal.read(partial(self._entry, int(text))))
 
     async def _proof(self, request: Request, entry: Entry) -> Response:
@@ -172,11 +174,12 @@ class ReadApi:
         try:
             receipt_id = UUID(request.path_params["id"]).bytes
         except ValueError:
-            raise _HttpError(404, "not-found", "a receipt id is a UUID") from None
+            raise InputError("input", "a receipt id is a UUID") from None
         await self._journal.settled(receipt_id, IN_FLIGHT_WAIT_S)
         entry = await self._journal.read(partial(self._ledger.find_receipt, receipt_id))
         if entry is None:
             raise _HttpError(404, "not-found", "the log has no receipt of this id")
+        await self._journal.read(self._ledger.head)  # SERV-5: a head covers what is served
         return entry
 
     def _entry(self, index: int) -> Entry:
@@ -218,14 +221,15 @@ class ReadApi:
         return digest in self._auditor_tokens  # a hash tells nothing by how long it takes
 
     def _tile_bytes(self, tile: Tile, *, all_bodies: bool) -> bytes:
-        """Return a tile that the log holds in this width.
+        """Return a tile that the newest head covers in this width (SERV-5).
 
         Raises:
-            _HttpError: 404, the log is not that large.
+            _HttpError: 404, the head does not cover it.
         """
         ledger = self._ledger
-        if tile.width > tile_width(tile.level, tile.index, ledger.leaf_count()):
-            raise _HttpError(404, "not-found", "the log does not reach that far yet")
+        head = parse_checkpoint(parse_note(ledger.latest_head()).text)
+        if tile.width > tile_width(tile.level, tile.index, head.leaf_count):
+            raise _HttpError(404, "not-found", "no head covers this tile in this width yet")
         if tile.kind == TileKind.HASHES:
             return encode_tile(ledger.read_nodes(tile_nodes(tile)))
         lo = tile.index * FULL_WIDTH
@@ -256,8 +260,10 @@ async def _answer(handler: _Handler, request: Request) -> Response:
         return await handler(request)
     except _HttpError as error:
         return _error(error.status, error.code, str(error), "")
-    except (InputError, ProofError) as error:  # the path names what is not there
-        return _error(404, error.code, error.message, error.hint)
+    except InputError as error:
+        return _error(400, error.code, error.message, error.hint)
+    except ProofError as error:  # no such leaf
+        return _error(404, "not-found", error.message, error.hint)
     except UnavailableError as error:
         return _error(503, error.code, error.message, error.hint)
     except LedgerError as error:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.request import read_request
 from nous_ledger.protocol.accuracy import Recount
-from nous_ledger.protocol.label import BOUNDED, METHOD_BYTES, OUTPUT_UNSPLIT, bytes_bound
+from nous_ledger.protocol.label import BOUNDED, METHOD_BYTES
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.reconcile.labels import label_counts
 
 
 def recount_bounds(
@@ -31,15 +32,18 @@ def recount_bounds(
     meter = Meter(receipt.api, streamed=receipt.streamed == 1)
     meter.feed(response)
     meter.close()
-    visible = meter.visible_output()
-    if visible is None:
-        return {}
-    hidden_ruled_out = read_request(receipt.api, request).hidden_ruled_out
-    lower, upper = bytes_bound(visible.utf8_bytes, visible.choices + visible.tool_calls)
-    return {
-        bucket.kind: Recount(lower=lower, upper=upper)
+    claimed = [
+        (bucket.kind, bucket.reported or 0)
         for bucket in receipt.usage or ()
-        if bucket.label == BOUNDED
-        and bucket.method == METHOD_BYTES
-        and (bucket.kind != OUTPUT_UNSPLIT or hidden_ruled_out)
+        if bucket.label == BOUNDED and bucket.method == METHOD_BYTES
+    ]
+    found = label_counts(
+        claimed,
+        meter.visible_output(),
+        hidden_ruled_out=read_request(receipt.api, request).hidden_ruled_out,
+    )
+    return {
+        bucket.kind: Recount(lower=bucket.lower, upper=bucket.upper)
+        for bucket in found
+        if bucket.lower is not None and bucket.upper is not None
     }

@@ -22,6 +22,7 @@ from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.types import Hash32
 
 _RESET: Final = STATUS["upstream_reset"]
+HTTP_ERROR: Final = 400
 _EVENT_STREAM: Final = "text/event-stream"
 
 
@@ -111,7 +112,8 @@ class Relay:
             hidden_ruled_out: the request left no room for hidden thinking.
             cut: the body broke off.
         """
-        return self._meter.result(hidden_ruled_out=hidden_ruled_out, shown=self.shown, cut=cut)
+        reached = self.shown and (self.end_shown or not cut) and self.http_status < HTTP_ERROR
+        return self._meter.result(hidden_ruled_out=hidden_ruled_out, reached=reached, cut=cut)
 
     @property
     def shown(self) -> bool:

@@ -196,7 +196,6 @@ class _Server(uvicorn.Server):
         loop: Literal["auto", "asyncio"] = "auto",
     ) -> None:
         self._ready = ready
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -211,6 +210,8 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=grace_s,
             )
         )
+        logging.getLogger("uvicorn.access").disabled = True
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""

@@ -34,17 +34,24 @@ def label_counts(
 
     Args:
         counts: (bucket kind, tokens) pairs, kinds ascending.
-        visible: what the caller got; None if that is not known in full.
+        visible: what the caller got; None if that is not known in full, or if the
+            whole response did not reach it.
         hidden_ruled_out: the request left no room for hidden thinking, so an
             unsplit output count is a count of visible tokens.
     """
-    boundable = {OUTPUT_VISIBLE, OUTPUT_UNSPLIT} if hidden_ruled_out else {OUTPUT_VISIBLE}
     return tuple(
         _bounded(kind, tokens, visible)
-        if visible is not None and kind in boundable
+        if visible is not None and _is_visible(kind, visible, hidden_ruled_out=hidden_ruled_out)
         else Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE)
         for kind, tokens in counts
     )
+
+
+def _is_visible(kind: int, visible: VisibleOutput, *, hidden_ruled_out: bool) -> bool:
+    """Return whether a bucket counts visible tokens and nothing else (LBL-9)."""
+    if kind == OUTPUT_UNSPLIT:
+        return hidden_ruled_out and not visible.thinking
+    return kind == OUTPUT_VISIBLE
 
 
 def _bounded(kind: int, tokens: int, visible: VisibleOutput) -> Bucket:

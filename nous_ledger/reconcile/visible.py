@@ -7,25 +7,26 @@ string count with the exact bytes of that value on the wire.
 
 Not counted is what the model did not write (results of tools that the provider
 ran) and what is billed as reasoning (thinking blocks, reasoning items and their
-summaries), because those tokens are no part of the visible output.
+summaries), because those tokens are no part of the visible output. That there
+was any is remembered: a count that may include it is not a count of visible
+tokens. A part of a kind that is not known here makes the whole not applicable.
 
 A reader takes either one whole body or the events of a stream in order. It
-never raises on a shape that it does not know: whatever is no string, object or
-list where one is expected is passed over and makes the output not text-only.
+never raises: members that are not of the form expected are passed over.
 
 Spec:
-    PROTOCOL.md, section "Labels", method `bytes/1`.
+    PROTOCOL.md, section "bytes/1".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from nous_ledger.reconcile.jsontext import Located
 
 MAX_PARTS: Final = 65_536
-"""Choices and tool calls told apart in one stream; what lies beyond counts as text."""
+"""Most choices, and most tool calls, that are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,17 @@ class VisibleOutput:
         utf8_bytes: length of the visible text in UTF-8 bytes.
         choices: alternatives that were returned; 1 for formats without alternatives.
         tool_calls: tool calls in all of them.
-        text_only: whether the output held nothing but text and refusals.
+        text_only: whether the output held nothing but text, refusals and thinking.
+        thinking: whether there was thinking, in whatever form.
+        applicable: whether this is all of the output, by what is known of the format.
     """
 
     utf8_bytes: int
     choices: int
     tool_calls: int
     text_only: bool
+    thinking: bool
+    applicable: bool
 
 
 class VisibleReader(Protocol):
@@ -68,131 +73,166 @@ def utf8_length(value: object) -> int:
     return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
 
 
-class _Reader:
-    """What the readers of all formats share."""
+class _Tally:
+    """What has been counted so far."""
 
     def __init__(self) -> None:
-        self._bytes = 0
-        self._choices: set[object] = set()
-        self._calls: set[object] = set()
-        self._text_only = True
+        self.text_bytes = 0
+        self.choices: set[object] = set()
+        self.calls: set[object] = set()
+        self.text_only = True
+        self.thinking = False
+        self.seen = False  # the format's holder of output was there
+        self.unknown = False  # there was output of an unknown kind
+
+    def text(self, value: object) -> None:
+        """Count a string; whatever else it is, is passed over."""
+        self.text_bytes += utf8_length(value)
+
+    def choice(self, key: object) -> None:
+        """Count a choice once."""
+        self.seen = True
+        if len(self.choices) < MAX_PARTS:
+            self.choices.add(key)
+
+    def call(self, key: object) -> None:
+        """Count a tool call once."""
+        self.text_only = False
+        if len(self.calls) < MAX_PARTS:
+            self.calls.add(key)
+
+    def next_call(self) -> None:
+        """Count one more tool call."""
+        self.call(len(self.calls))
+
+    def argument(self, holder: Located, key: str) -> None:
+        """Count a model-written member: a string's bytes, or a value's bytes on the wire."""
+        value = holder.value.get(key)
+        if isinstance(value, str):
+            self.text(value)
+        elif value is not None and (found := holder.member(key)) is not None:
+            self.text_bytes += len(found.wire)
+
+    def output(self) -> VisibleOutput:
+        """Return the result."""
+        return VisibleOutput(
+            utf8_bytes=self.text_bytes,
+            choices=len(self.choices),
+            tool_calls=len(self.calls),
+            text_only=self.text_only and not self.unknown,
+            thinking=self.thinking,
+            applicable=self.seen and not self.unknown,
+        )
+
+
+class ChatReader:
+    """Visible output of OpenAI's chat completions and formats modelled on them."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._tally = _Tally()
 
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
-        return VisibleOutput(
-            utf8_bytes=self._bytes,
-            choices=len(self._choices),
-            tool_calls=len(self._calls),
-            text_only=self._text_only,
-        )
-
-    def _choice(self, key: object) -> None:
-        if len(self._choices) < MAX_PARTS:
-            self._choices.add(key)
-
-    def _call(self, key: object) -> None:
-        self._text_only = False
-        if len(self._calls) < MAX_PARTS:
-            self._calls.add(key)
-
-    def _argument(self, holder: Located, key: str) -> None:
-        """Count one model-written field: a string's bytes, or a value's bytes on the wire."""
-        value = holder.value.get(key)
-        if isinstance(value, str):
-            self._bytes += utf8_length(value)
-        elif value is not None and (found := holder.member(key)) is not None:
-            self._bytes += len(found.wire)
-
-
-class ChatReader(_Reader):
-    """Visible output of OpenAI's chat completions and formats modelled on them."""
+        return self._tally.output()
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
-        self._take(body, "message")
+        self._take(body.value, "message")
 
     def add_event(self, event: Located) -> None:
         """Take the data of the next event of a stream."""
-        self._take(event, "delta")
+        self._take(event.value, "delta")
 
-    def _take(self, body: Located, part: str) -> None:
-        for position, choice in enumerate(_objects(body.value, "choices")):
-            index = choice.get("index", position)
-            key = index if type(index) is int else position
-            self._choice(key)
-            message = choice.get(part)
-            if isinstance(message, dict):
+    def _take(self, body: object, part: str) -> None:
+        choices = body.get("choices") if isinstance(body, dict) else None
+        self._tally.seen |= isinstance(choices, list)
+        for position, choice in _objects(choices):
+            key = _index(choice, position)
+            self._tally.choice(key)
+            if isinstance(message := choice.get(part), dict):
                 self._message(key, message)
 
     def _message(self, choice: int, message: dict[str, Any]) -> None:
+        tally = self._tally
         self._content(message.get("content"))
-        self._bytes += utf8_length(message.get("refusal"))
-        audio = message.get("audio")
-        if isinstance(audio, dict):
-            self._text_only = False
-            self._bytes += utf8_length(audio.get("transcript"))
+        tally.text(message.get("refusal"))
+        tally.thinking |= any(
+            isinstance(thought := message.get(name), str) and thought != ""
+            for name in ("reasoning_content", "reasoning")
+        )
+        if isinstance(audio := message.get("audio"), dict):
+            tally.text_only = False
+            tally.text(audio.get("transcript"))
         if isinstance(function := message.get("function_call"), dict):
-            self._call((choice, None))
+            tally.call((choice, None))
             self._function(function)
-        for position, call in enumerate(_objects(message, "tool_calls")):
-            index = call.get("index", position)
-            self._call((choice, index if type(index) is int else position))
+        for position, call in _objects(message.get("tool_calls")):
+            tally.call((choice, _index(call, position)))
             for name in ("function", "custom"):
                 if isinstance(function := call.get(name), dict):
                     self._function(function)
 
     def _content(self, content: object) -> None:
-        if isinstance(content, list):
-            for part in content:
-                text = part.get("text") if isinstance(part, dict) else part
-                self._text_only &= isinstance(text, str)
-                self._bytes += utf8_length(text)
-        elif content is not None:
-            self._text_only &= isinstance(content, str)
-            self._bytes += utf8_length(content)
+        parts = content if isinstance(content, list) else [content]
+        for part in parts:
+            text = part.get("text") if isinstance(part, dict) else part
+            self._tally.text_only &= isinstance(text, str) or part is None
+            self._tally.text(text)
 
     def _function(self, function: dict[str, Any]) -> None:
         for name in ("name", "arguments", "input"):
-            self._bytes += utf8_length(function.get(name))
+            self._tally.text(function.get(name))
 
 
-class MessagesReader(_Reader):
+class MessagesReader:
     """Visible output of Anthropic's messages."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._tally = _Tally()
+
+    def result(self) -> VisibleOutput:
+        """Return what was visible in everything taken so far."""
+        return self._tally.output()
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
         content = body.member("content")
-        if content is not None:
-            self._choice(0)
-            for position, block in enumerate(content.items()):
-                self._block(position, block)
+        if content is not None and isinstance(content.value, list):
+            self._tally.choice(0)
+            for block in content.items():
+                self._block(block)
 
     def add_event(self, event: Located) -> None:
         """Take the data of the next event of a stream."""
         value = event.value
         kind = value.get("type") if isinstance(value, dict) else None
         if kind == "message_start":
-            self._choice(0)
+            self._tally.choice(0)
         elif kind == "content_block_delta" and isinstance(delta := value.get("delta"), dict):
-            self._bytes += utf8_length(delta.get("text"))
-            self._bytes += utf8_length(delta.get("partial_json"))
-        elif kind == "content_block_start":
-            block = event.member("content_block")
-            if block is not None:
-                self._block(value.get("index"), block)
+            self._tally.text(delta.get("text"))
+            self._tally.text(delta.get("partial_json"))
+        elif kind == "content_block_start" and (block := event.member("content_block")):
+            self._block(block)
 
-    def _block(self, position: object, block: Located) -> None:
-        value = block.value
-        kind = value.get("type") if isinstance(value, dict) else None
+    def _block(self, block: Located) -> None:
+        if not isinstance(block.value, dict):
+            return
+        tally, kind = self._tally, block.value.get("type")
         if kind == "text":
-            self._bytes += utf8_length(value.get("text"))
+            tally.text(block.value.get("text"))
+        elif kind in ("thinking", "redacted_thinking"):
+            tally.thinking = True
         elif isinstance(kind, str) and kind.endswith("tool_use"):
-            self._call(position if type(position) is int else None)
-            self._bytes += utf8_length(value.get("name"))
-            if value.get("input"):  # a stream starts with an empty object and sends the rest
-                self._argument(block, "input")
-        elif kind not in ("thinking", "redacted_thinking"):
-            self._text_only = False
+            tally.next_call()
+            tally.text(block.value.get("name"))
+            if block.value.get("input") != {}:  # a stream begins with {} and sends the rest
+                tally.argument(block, "input")
+        elif isinstance(kind, str) and kind.endswith("tool_result"):
+            tally.text_only = False
+        else:
+            tally.unknown = True
 
 
 _WRITTEN_BY_MODEL: Final = (
@@ -206,68 +246,90 @@ _WRITTEN_BY_MODEL: Final = (
     "queries",
     "revised_prompt",
 )
-_REASONING_ITEMS: Final = frozenset({"reasoning", "compaction"})
-_FOREIGN_ITEMS: Final = frozenset({"mcp_list_tools", "additional_tools", "mcp_approval_response"})
+_FOREIGN_ITEMS: Final = ("mcp_list_tools", "additional_tools", "mcp_approval_response")
+_TERMINAL_EVENTS: Final = ("response.completed", "response.incomplete", "response.failed")
 
 
-class ResponsesReader(_Reader):
+class ResponsesReader:
     """Visible output of OpenAI's responses.
 
-    In a stream the terminal event repeats the whole output, so it is what
-    counts; without one (the stream broke off, or the event came without an
-    output) the finished items count.
+    In a stream the last terminal event repeats the whole output, so that is what
+    counts; where it has no output, the finished items count.
     """
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._items = _Tally()
+        self._whole: _Tally | None = None
+        self._array = False  # an output was there, if only an empty one
+        self._deltas = False  # a delta brought text
+
+    def result(self) -> VisibleOutput:
+        """Return what was visible in everything taken so far."""
+        tally = self._items if self._whole is None else self._whole
+        output = tally.output()
+        if tally.seen or not self._array or self._deltas:
+            return output
+        return replace(output, choices=1, applicable=True)  # an answer without items
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
+        self._whole = None
         output = body.member("output")
-        if output is None:
+        if output is None or not isinstance(output.value, list):
             return
-        self._choice(0)
-        if items := output.items():
-            self._restart()
-            for position, item in enumerate(items):
-                self._item(position, item)
+        self._array = True
+        if output.value:
+            self._whole = _Tally()
+            for item in output.items():
+                self._item(self._whole, item)
 
     def add_event(self, event: Located) -> None:
         """Take the data of the next event of a stream."""
         value = event.value
         kind = value.get("type") if isinstance(value, dict) else None
-        if kind in ("response.completed", "response.incomplete", "response.failed"):
-            response = event.member("response")
-            if response is not None:
+        if kind in _TERMINAL_EVENTS:
+            if (response := event.member("response")) is not None:
                 self.add_body(response)
         elif kind == "response.output_item.done":
-            item = event.member("item")
-            if item is not None:
-                self._choice(0)
-                self._item(value.get("output_index"), item)
+            if (item := event.member("item")) is not None:
+                self._item(self._items, item)
+        elif isinstance(kind, str) and kind.endswith(".delta"):
+            self._deltas |= isinstance(value.get("delta"), str) and value["delta"] != ""
 
-    def _restart(self) -> None:
-        self._bytes = 0
-        self._calls.clear()
-        self._text_only = True
-
-    def _item(self, position: object, item: Located) -> None:
-        value = item.value
-        kind = value.get("type") if isinstance(value, dict) else None
+    def _item(self, tally: _Tally, item: Located) -> None:
+        if not isinstance(item.value, dict):
+            return
+        tally.choice(0)
+        kind = item.value.get("type")
         if kind == "message":
-            self._message(value)
-        elif not isinstance(kind, str) or kind in _FOREIGN_ITEMS or kind.endswith("_output"):
-            self._text_only = False
-        elif kind not in _REASONING_ITEMS:
-            self._call(position if type(position) is int else None)
+            self._message(tally, item.value)
+        elif kind in ("reasoning", "compaction"):
+            tally.thinking = True
+        elif kind in _FOREIGN_ITEMS or (isinstance(kind, str) and kind.endswith("_output")):
+            tally.text_only = False
+        elif isinstance(kind, str) and kind.endswith("_call"):
+            tally.next_call()
             for key in _WRITTEN_BY_MODEL:
-                self._argument(item, key)
+                tally.argument(item, key)
+        else:
+            tally.unknown = True
 
-    def _message(self, message: dict[str, Any]) -> None:
-        for part in _objects(message, "content"):
+    @staticmethod
+    def _message(tally: _Tally, message: dict[str, Any]) -> None:
+        for _, part in _objects(message.get("content")):
             text = part.get("refusal") if part.get("type") == "refusal" else part.get("text")
-            self._text_only &= isinstance(text, str)
-            self._bytes += utf8_length(text)
-            self._bytes += utf8_length(part.get("transcript"))
+            tally.text_only &= isinstance(text, str)
+            tally.text(text)
+            tally.text(part.get("transcript"))
 
 
-def _objects(holder: object, key: str) -> list[dict[str, Any]]:
-    found = holder.get(key) if isinstance(holder, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+def _objects(value: object) -> list[tuple[int, dict[str, Any]]]:
+    """Return position and value of each object in an array; of anything else, nothing."""
+    found = value if isinstance(value, list) else ()
+    return [(position, item) for position, item in enumerate(found) if isinstance(item, dict)]
+
+
+def _index(holder: dict[str, Any], position: int) -> int:
+    index = holder.get("index")
+    return index if type(index) is int else position

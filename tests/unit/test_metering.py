@@ -28,14 +28,14 @@ def _meter(
     *pieces: bytes,
     streamed: bool = True,
     ruled_out: bool = False,
-    shown: bool = True,
+    reached: bool = True,
     cut: bool = False,
 ) -> Metered:
     meter = Meter(api, streamed=streamed)
     for piece in pieces:
         assert meter.feed(piece) == piece
     assert meter.close() == b""
-    return meter.result(hidden_ruled_out=ruled_out, shown=shown, cut=cut)
+    return meter.result(hidden_ruled_out=ruled_out, reached=reached, cut=cut)
 
 
 def _counts(metered: Metered) -> dict[str, int | None]:
@@ -100,7 +100,7 @@ def test_an_unsplit_output_is_bounded_only_if_nothing_hidden_can_be_in_it() -> N
 
 
 def test_what_was_not_shown_is_not_bounded() -> None:
-    metered = _meter(API_CHAT, *CHAT, ruled_out=True, shown=False)
+    metered = _meter(API_CHAT, *CHAT, ruled_out=True, reached=False)
     assert set(_labels(metered).values()) == {UNVERIFIABLE}
 
 
@@ -360,7 +360,7 @@ def test_an_event_beyond_the_bound_passes_unread_and_leaves_an_anomaly() -> None
     meter = Meter(API_RESPONSES, streamed=True, max_event_bytes=1000)
     terminal = _event({"type": "response.completed", "response": RESPONSE, "x": "x" * 2000})
     assert meter.feed(terminal) == terminal
-    metered = meter.result(hidden_ruled_out=False, shown=True, cut=False)
+    metered = meter.result(hidden_ruled_out=False, reached=True, cut=False)
     assert metered.metering == NONE
     assert metered.anomalies == {ANOMALY["usage_too_long"]}
 

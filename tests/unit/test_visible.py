@@ -1,6 +1,7 @@
 """What counts as model output that the caller got."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ MESSAGE_BODIES = [
     (_blocks({"type": "server_tool_use", "name": "s", "input": {"q": "é"}}), (1 + 11, 1, 1, False)),
     (_blocks({"type": "web_search_tool_result", "content": [{"title": "t"}]}), (0, 1, 0, False)),
     (_blocks(None, 5, {"type": 7}), (0, 1, 0, False)),
-    ({"content": "text"}, (0, 1, 0, True)),
+    ({"content": "text"}, (0, 0, 0, True)),
 ]
 
 
@@ -182,17 +183,92 @@ def test_a_response_without_output_leaves_what_was_seen() -> None:
     assert _events(ResponsesReader(), [done, end]) == (5, 1, 0, True)
 
 
+@pytest.mark.parametrize(
+    ("reader", "body", "applicable"),
+    [
+        (ChatReader, {}, False),
+        (ChatReader, {"choices": None}, False),
+        (ChatReader, {"choices": []}, True),
+        (MessagesReader, {}, False),
+        (MessagesReader, {"content": "text"}, False),
+        (MessagesReader, {"content": []}, True),
+        (MessagesReader, _blocks({"type": "web_search_tool_result"}), True),
+        (MessagesReader, _blocks({"type": "text", "text": "a"}, {"type": "hologram"}), False),
+        (ResponsesReader, {}, False),
+        (ResponsesReader, {"output": None}, False),
+        (ResponsesReader, {"output": []}, True),
+        (ResponsesReader, {"output": [MESSAGE, {"type": "hologram"}]}, False),
+        (ResponsesReader, {"output": [MESSAGE, {"no": "type"}]}, False),
+    ],
+)
+def test_the_method_applies_only_to_output_that_is_known_in_full(
+    reader: Callable[[], VisibleReader], body: dict[str, Any], applicable: bool
+) -> None:
+    made = reader()
+    _body(made, body)
+    assert made.result().applicable is applicable
+
+
+def test_a_response_that_broke_off_before_its_first_item_was_done_is_not_known_in_full() -> None:
+    reader = ResponsesReader()
+    _events(reader, [{"type": "response.output_text.delta", "delta": "Hel"}])
+    assert not reader.result().applicable
+    _events(reader, [{"type": "response.completed", "response": {"output": []}}])
+    assert not reader.result().applicable
+
+
+def test_of_several_terminal_events_the_last_one_counts() -> None:
+    reader = ResponsesReader()
+    terminal = [
+        {"type": "response.completed", "response": {"output": output}}
+        for output in ([MESSAGE, MESSAGE], [MESSAGE])
+    ]
+    assert _events(reader, terminal) == (5, 1, 0, True)
+
+
+THINKING: list[tuple[Callable[[], VisibleReader], dict[str, Any]]] = [
+    (ChatReader, _chat({"content": "a", "reasoning_content": "hm"})),
+    (ChatReader, _chat({"content": "a", "reasoning": "hm"})),
+    (MessagesReader, _blocks({"type": "thinking", "thinking": ""})),
+    (MessagesReader, _blocks({"type": "redacted_thinking", "data": "x"})),
+    (ResponsesReader, {"output": [{"type": "reasoning", "summary": []}]}),
+    (ResponsesReader, {"output": [{"type": "compaction"}]}),
+]
+
+
+@pytest.mark.parametrize(("reader", "body"), THINKING)
+def test_thinking_is_noticed(reader: Callable[[], VisibleReader], body: dict[str, Any]) -> None:
+    made = reader()
+    _body(made, body)
+    assert made.result().thinking
+    plain = ChatReader()
+    _body(plain, _chat({"content": "a", "reasoning_content": "", "reasoning": None}))
+    assert not plain.result().thinking
+
+
 def test_labels() -> None:
-    visible = VisibleOutput(utf8_bytes=100, choices=1, tool_calls=1, text_only=False)
+    visible = VisibleOutput(
+        utf8_bytes=100, choices=1, tool_calls=1, text_only=False, thinking=False, applicable=True
+    )
     counts = [(KIND["input_uncached"], 9), (KIND["output_visible"], 40), (KIND["reasoning"], 7)]
     labelled = label_counts(counts, visible, hidden_ruled_out=False)
     assert [bucket.label for bucket in labelled] == [UNVERIFIABLE, BOUNDED, UNVERIFIABLE]
     assert (labelled[1].lower, labelled[1].upper, labelled[1].method) == (1, 132, "bytes/1")
     unseen = label_counts(counts, None, hidden_ruled_out=True)
     assert {bucket.label for bucket in unseen} == {UNVERIFIABLE}
-    unsplit = [(KIND["output_unsplit"], 40)]
-    assert label_counts(unsplit, visible, hidden_ruled_out=False)[0].label == UNVERIFIABLE
-    assert label_counts(unsplit, visible, hidden_ruled_out=True)[0].label == BOUNDED
+
+
+@pytest.mark.parametrize("ruled_out", [True, False])
+@pytest.mark.parametrize("thinking", [True, False])
+def test_an_unsplit_output_is_bounded_only_without_thinking(
+    ruled_out: bool, thinking: bool
+) -> None:
+    """LBL-9: the request ruled it out and none came."""
+    visible = VisibleOutput(
+        utf8_bytes=9, choices=1, tool_calls=0, text_only=True, thinking=thinking, applicable=True
+    )
+    (bucket,) = label_counts([(KIND["output_unsplit"], 4)], visible, hidden_ruled_out=ruled_out)
+    assert bucket.label == (BOUNDED if ruled_out and not thinking else UNVERIFIABLE)
 
 
 _NAMES = st.sampled_from(

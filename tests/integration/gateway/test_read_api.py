@@ -106,34 +106,49 @@ def test_key_events_are_public(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "status", "code"),
     [
-        "/v1/receipts/nonsense",
-        "/v1/receipts/0199c0de-0000-7000-8000-000000000001",
-        "/v1/receipts/0199c0de-0000-7000-8000-000000000001/proof",
-        "/v1/records/2/proof",
-        "/v1/records/-1/proof",
-        "/v1/records/99999999999999999999/proof",
-        "/v1/records/٣/proof",
-        "/tile/0/000.p/3",
-        "/tile/0/000",
-        "/tile/1/000.p/1",
-        "/tile/0/0",
-        "/tile/64/000.p/1",
-        "/tile/0/x000/000.p/1",
-        "/tile/entries/001.p/1",
-        "/tile/../checkpoint",
-        "/v1/unknown",
-        "/gemini/v1beta/models",
+        ("/v1/receipts/nonsense", 400, "input"),
+        ("/v1/receipts/0199c0de-0000-7000-8000-000000000001", 404, "not-found"),
+        ("/v1/receipts/0199c0de-0000-7000-8000-000000000001/proof", 404, "not-found"),
+        ("/v1/records/2/proof", 404, "not-found"),
+        ("/v1/records/-1/proof", 400, "input"),
+        ("/v1/records/99999999999999999999/proof", 400, "input"),
+        ("/v1/records/%D9%A3/proof", 400, "input"),
+        ("/tile/0/000.p/3", 404, "not-found"),
+        ("/tile/0/000", 404, "not-found"),
+        ("/tile/1/000.p/1", 404, "not-found"),
+        ("/tile/entries/001.p/1", 404, "not-found"),
+        ("/tile/0/0", 400, "input"),
+        ("/tile/64/000.p/1", 400, "input"),
+        ("/tile/0/x000/000.p/1", 400, "input"),
+        ("/tile/../checkpoint", 400, "input"),
     ],
 )
-def test_what_is_not_there(called: tuple[Rig, Answer], path: str) -> None:
+def test_what_is_not_there(called: tuple[Rig, Answer], path: str, status: int, code: str) -> None:
     rig, _ = called
-    answer = rig.get(
-        path.encode().decode("latin-1") if path.isascii() else "/v1/records/%D9%A3/proof"
-    )
-    assert answer.status == 404
-    assert len(rig.receipts()) == 1  # nothing of this is a call
+    answer = rig.get(path)
+    assert (answer.status, _json(answer)["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/unknown", "/gemini/v1beta/models", "/openai", "/Openai/v1/x"]
+)
+def test_unknown_paths_are_no_calls(rig: Rig, path: str) -> None:
+    assert rig.get(path).status == 404
+    assert rig.receipts() == []
+
+
+def test_nothing_beyond_the_newest_head_is_served(called: tuple[Rig, Answer]) -> None:
+    """SERV-5: a record is served only once a head covers it."""
+    rig, got = called
+    assert rig.get("/tile/entries/000.p/2").status == 404
+    assert rig.get(_path(got), nous_opening=got.opening.hex()).status == 200  # signs a head
+    assert rig.get("/tile/entries/000.p/2").status == 200
+    rig.call(CHAT, REQUEST)
+    assert rig.get("/tile/0/000.p/3").status == 404
+    assert b"\n3\n" in rig.get("/checkpoint").body
+    assert rig.get("/tile/0/000.p/3").status == 200
 
 
 def test_a_receipt_can_be_asked_for_while_its_call_ends(rig: Rig) -> None:
@@ -205,6 +220,7 @@ def _naive_root(leaves: list[Any]) -> bytes:
 
 
 def test_bodies_bundles_withhold_all_but_key_events(grown: Rig) -> None:
+    grown.get("/checkpoint")
     public = decode_bodies(grown.get("/tile/bodies/000").body, 256)
     assert [index for index, body in enumerate(public) if body] == [0]
     path = "/tile/bodies/001.p/44"
