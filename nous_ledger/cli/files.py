@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
+from nous_ledger.cli.options import ledger_folder
 from nous_ledger.cli.terminal import tell, warn, write_result
 from nous_ledger.protocol.errors import FormatError, InputError, LedgerError, UnavailableError
 
@@ -225,14 +226,20 @@ def read_passphrase(path: Path | None, *, ask: bool, confirm: bool = False) -> s
     return passphrase
 
 
-def open_ledger(folder: Path, passphrase_file: Path | None = None) -> Ledger:
+def open_ledger(named: Path | None, passphrase_file: Path | None = None) -> Ledger:
     """Open a ledger for writing; asks for the passphrase if its keys are encrypted.
 
+    Args:
+        named: its folder; None for the default.
+        passphrase_file: file with the passphrase of its keys.
+
     Raises:
+        InputError: as `ledger_folder`.
         LedgerError: as `Ledger.open`.
     """
     from nous_ledger.ledger import Ledger
 
+    folder = ledger_folder(named)
     passphrase = read_passphrase(passphrase_file, ask=False)
     try:
         ledger = Ledger.open(folder, passphrase=passphrase)
@@ -245,8 +252,8 @@ def open_ledger(folder: Path, passphrase_file: Path | None = None) -> Ledger:
     return ledger
 
 
-def read_ledger(folder: Path) -> Ledger:
+def read_ledger(named: Path | None) -> Ledger:
     """Open a ledger for reading: no key is read and nothing is signed."""
     from nous_ledger.ledger import Ledger
 
-    return Ledger.open(folder, read_only=True)
+    return Ledger.open(ledger_folder(named), read_only=True)

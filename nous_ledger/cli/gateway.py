@@ -52,7 +52,7 @@ MIN_TOKEN_LENGTH = 16
 @json_option
 def command(
     *,
-    folder: Path,
+    named: Path | None,
     host: str,
     port: int,
     openai_upstream: str,
@@ -87,7 +87,7 @@ def command(
         ),
     )
     _log_to_stderr()
-    with open_ledger(folder, passphrase_file) as ledger:
+    with open_ledger(named, passphrase_file) as ledger:
         welcome = _to_json if as_json else _render
         run_gateway(ledger, config, ready=lambda url: say(welcome(ledger, url)))
         missing = len(ledger.open_intents())

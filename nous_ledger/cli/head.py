@@ -28,7 +28,7 @@ from nous_ledger.protocol.note import MAX_NOTE_BYTES, Note, parse_note
 @ledger_option
 @click.option("--url", metavar="GATEWAY", help="Read it from a running gateway instead.")
 @json_option
-def command(*, folder: Path, url: str | None, as_json: bool) -> None:
+def command(*, named: Path | None, url: str | None, as_json: bool) -> None:
     """Print the newest head: the signed note itself, or what it says with --json.
 
     Its signatures are not checked here: `verify` does that against a policy.
@@ -37,7 +37,7 @@ def command(*, folder: Path, url: str | None, as_json: bool) -> None:
         data = fetch(url, "/checkpoint", MAX_NOTE_BYTES)
         note, head = parse_answer(data, _parse, "a signed head")
     else:
-        with read_ledger(folder) as ledger:
+        with read_ledger(named) as ledger:
             data = ledger.latest_head()
             note, head = _parse(data)
             missing = ledger.leaf_count() - head.leaf_count

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from nous_ledger.cli.files import STDIN, read_passphrase
-from nous_ledger.cli.options import PATH, json_option, ledger_option
+from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
 from nous_ledger.cli.terminal import printable, say, warn
 from nous_ledger.protocol.errors import InputError
 
@@ -66,7 +66,7 @@ from nous_ledger.protocol.errors import InputError
 @json_option
 def command(
     *,
-    folder: Path,
+    named: Path | None,
     origin: str | None,
     next_key_out: Path | None,
     no_rotation: bool,
@@ -88,6 +88,7 @@ def command(
         raise click.UsageError("give either --next-key-out FILE or --no-rotation")
     if ask and passphrase_file is not None:
         raise click.UsageError("give either --passphrase or --passphrase-file FILE")
+    folder = ledger_folder(named)
     _check_next_key_place(next_key_out, folder)
     passphrase = read_passphrase(passphrase_file, ask=ask, confirm=True)
     with Ledger.create(

@@ -10,10 +10,12 @@ Spec:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Final
 
 import click
@@ -44,8 +46,28 @@ MAX_MESSAGE: Final = 600
 """Most characters of an error line: what it repeats may be of any length."""
 
 
+class _UnreadError(Exception):
+    """Nobody reads the output any more."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command only when it is used, so that every start is quick."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        """Parse; a pipe that broke meanwhile does not get click's exit code, which is 1."""
+        with _broken_pipes():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; broken pipes as above."""
+        with _broken_pipes():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -60,6 +82,14 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+@contextlib.contextmanager
+def _broken_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _UnreadError from error
 
 
 @click.group(
@@ -93,10 +123,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Return the exit code of one call of `nous-ledger`."""
     try:
         result = cli.main(args=arguments, prog_name="nous-ledger", standalone_mode=False)
-    except SystemExit as error:
-        # So click ends when nobody reads stdout any more, with the code of "wrong".
-        if not isinstance(error.__context__, OSError):
-            raise
+    except _UnreadError:
         silence_stdout()
         return EXIT_UNAVAILABLE
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line

@@ -64,25 +64,25 @@ PATH: Final = FilePath()
 
 
 def ledger_option(function: click.decorators.FC) -> click.decorators.FC:
-    """Add --ledger, the folder of the ledger."""
+    """Add --ledger, the folder of the ledger; None for the default, which is looked up late."""
     return click.option(
         "--ledger",
-        "folder",
+        "named",
         type=PATH,
         envvar="NOUS_LEDGER_DIR",
         show_envvar=True,
-        default=default_ledger,
-        show_default="$XDG_DATA_HOME/nous-ledger, ~/.local/share/nous-ledger",
-        help="Folder of the ledger.",
+        help="Folder of the ledger.  [default: nous-ledger in $XDG_DATA_HOME or ~/.local/share]",
     )(function)
 
 
-def default_ledger() -> Path:
-    """Return the folder of the ledger when none is named.
+def ledger_folder(named: Path | None) -> Path:
+    """Return the folder of the ledger: the one that was named, or the default.
 
     Raises:
-        InputError: the environment names no home.
+        InputError: none was named and the environment names no home.
     """
+    if named is not None:
+        return named
     for variable, below in (("XDG_DATA_HOME", ""), ("HOME", ".local/share")):
         base = Path(os.environ.get(variable, ""))
         if base.is_absolute():  # a relative one is to be ignored

@@ -51,10 +51,10 @@ def command() -> None:
 @click.argument("file", required=False, type=PATH)
 @ledger_option
 @json_option
-def show(*, file: Path | None, folder: Path, as_json: bool) -> None:
+def show(*, file: Path | None, named: Path | None, as_json: bool) -> None:
     """Show what FILE trusts, or the policy of the ledger on this machine."""
     policy = parse_policy(
-        _own(folder) if file is None else read_bounded(file, MAX_POLICY_BYTES, "policy-format")
+        _own(named) if file is None else read_bounded(file, MAX_POLICY_BYTES, "policy-format")
     )
     say(json.dumps(_policy_to_json(policy), indent=2) if as_json else _render(policy))
 
@@ -71,9 +71,9 @@ def show(*, file: Path | None, folder: Path, as_json: bool) -> None:
 @click.option("--c2sp", is_flag=True, help="Leave out the 0xff keys, which other tools refuse.")
 @output_option
 @force_option
-def export(*, folder: Path, c2sp: bool, output: Path | None, force: bool) -> None:
+def export(*, named: Path | None, c2sp: bool, output: Path | None, force: bool) -> None:
     """Write the trust policy of the ledger on this machine: both vkeys, no witnesses."""
-    data = format_policy(parse_policy(_own(folder)), c2sp=c2sp)
+    data = format_policy(parse_policy(_own(named)), c2sp=c2sp)
     write_output(output, data, force=force)
 
 
@@ -109,8 +109,8 @@ def fetch_command(*, url: str, output: Path | None, yes: bool, force: bool, as_j
     tell("\nNothing was written. Compare log id and vkeys with another source, then add --yes.")
 
 
-def _own(folder: Path) -> bytes:
-    with read_ledger(folder) as ledger:
+def _own(named: Path | None) -> bytes:
+    with read_ledger(named) as ledger:
         return ledger.policy_text()
 
 

@@ -55,7 +55,7 @@ from nous_ledger.protocol.record import decode_record
 def command(
     *,
     receipt: str,
-    folder: Path,
+    named: Path | None,
     url: str | None,
     opening: str | None,
     no_body: bool,
@@ -76,7 +76,7 @@ def command(
         given = None if opening is None else read_opening(opening)
         data = _from_gateway(url, target, given, with_body=not no_body)
     else:
-        data = _from_ledger(folder, target, passphrase_file, with_body=not no_body)
+        data = _from_ledger(named, target, passphrase_file, with_body=not no_body)
     write_output(output, data, force=force)
 
 
@@ -112,9 +112,9 @@ def _is_about(bundle: Bundle, target: int | UUID) -> bool:
 
 
 def _from_ledger(
-    folder: Path, target: int | UUID, passphrase_file: Path | None, *, with_body: bool
+    named: Path | None, target: int | UUID, passphrase_file: Path | None, *, with_body: bool
 ) -> bytes:
-    with read_ledger(folder) as ledger:
+    with read_ledger(named) as ledger:
         prove = partial(ledger.prove, find_entry(ledger, target).index, with_body=with_body)
         try:
             return prove()
@@ -122,5 +122,5 @@ def _from_ledger(
             if error.code != "not-covered":
                 raise
     # No head covers the receipt yet: sign one, which takes the keys.
-    with open_ledger(folder, passphrase_file) as ledger:
+    with open_ledger(named, passphrase_file) as ledger:
         return ledger.prove(find_entry(ledger, target).index, with_body=with_body)

@@ -63,7 +63,7 @@ def command() -> None:
 @json_option
 def list_command(
     *,
-    folder: Path,
+    named: Path | None,
     since: int | None,
     until: int | None,
     model: str | None,
@@ -80,7 +80,7 @@ def list_command(
     from nous_ledger.ledger import sum_receipts
 
     listing = _FORMS["csv" if as_csv else "json" if as_json else "text"]()
-    with read_ledger(folder) as ledger:
+    with read_ledger(named) as ledger:
         found = ledger.receipts(since=since, until=until, model=model)
         listing.end(sum_receipts(_passing(found, listing.row)))
 
@@ -105,10 +105,10 @@ def _passing(
 @receipt_argument
 @ledger_option
 @json_option
-def show(*, receipt: str, folder: Path, as_json: bool) -> None:
+def show(*, receipt: str, named: Path | None, as_json: bool) -> None:
     """Show one receipt, or any other record, named by its id or index."""
     target = parse_target(receipt)
-    with read_ledger(folder) as ledger:
+    with read_ledger(named) as ledger:
         entry = find_entry(ledger, target)
     record = decode_record(entry.record)
     body = None

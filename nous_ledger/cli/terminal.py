@@ -6,6 +6,7 @@ goes through `printable` before it is shown.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -38,8 +39,9 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line that is not a result."""
-    click.echo(text, err=True)
+    """Print a line that is not a result; where nobody can read it, go on without."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def warn(text: object) -> None:

@@ -1,0 +1,59 @@
+"""Every bundle of the vectors through `verify`: answers and exit codes (VER-22 to VER-24)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nous_ledger.gateway import recount
+from tests.cli.harness import Call
+from tests.conformance.test_vectors_bundles import QUESTIONS, file_of, recounter
+from tests.conformance.vector_files import Case, cases, unhex
+
+BODIES = ("request", "response", "forwarded")
+
+
+def arguments_of(case: Case, folder: Path) -> list[object]:
+    """Write the files of a case and return the arguments that check them."""
+    options: dict[str, Any] = case.get("options", {})
+    (folder / "bundle").write_bytes(file_of(case))
+    (folder / "policy").write_text(case["policy"], "utf-8")
+    arguments: list[object] = ["verify", folder / "bundle", "--policy", folder / "policy"]
+    for name in BODIES:
+        if name in options:
+            (folder / name).write_bytes(unhex(options[name]))
+            arguments += [f"--{name}", folder / name]
+    if "opening" in options:
+        arguments += ["--opening", options["opening"]]
+    if "maxAge" in options:
+        arguments += ["--max-age", options["maxAge"]]
+    if options.get("requireAccuracy"):
+        arguments.append("--require-accuracy")
+    if "recount" in options:
+        arguments.append("--recount")
+    return arguments
+
+
+@cases("bundles", "Bundle")
+def test_verify(case: Case, nous: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = case.get("options", {})
+    if "now" in options:
+        monkeypatch.setattr("time.time", lambda: float(options["now"]))
+    if "recount" in options:
+        monkeypatch.setattr(recount, "recount_bounds", recounter(options["recount"]))
+    found = nous(*arguments_of(case, tmp_path), "--json")
+    if "recount" in options and "response" not in options:
+        found.failed(2, "--recount needs --response")  # the command does not let it come that far
+        return
+    if case["answers"] is None:
+        found.failed(case["exitCode"])
+        assert f"[{case['error']}]" in found.err or case["error"] == "input"
+        return
+    assert found.code == case["exitCode"], case["comment"]
+    assert not found.err
+    shown = json.loads(found.out)
+    for name in QUESTIONS:
+        answer = {key: shown[name][key] for key in ("outcome", "code")}
+        assert answer == case["answers"][name], case["comment"]
+    assert shown["exit_code"] == case["exitCode"]
