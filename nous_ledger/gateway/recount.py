@@ -7,13 +7,17 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.request import read_request
 from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.label import BOUNDED, METHOD_BYTES
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.registries import STATUS
 from nous_ledger.reconcile.labels import label_counts
+
+_WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
 
 
 def recount_bounds(
@@ -29,6 +33,8 @@ def recount_bounds(
     Returns:
         Ranges by bucket kind; a kind is left out if it cannot be bounded here.
     """
+    if receipt.status not in _WHOLE:
+        return {}  # LBL-10: not all of the response reached the caller
     meter = Meter(receipt.api, streamed=receipt.streamed == 1)
     meter.feed(response)
     meter.close()

@@ -128,6 +128,7 @@ def test_a_model_that_is_no_text_is_none() -> None:
 def test_credential(
     headers: list[tuple[bytes, bytes]], query: bytes, expected: tuple[int, bytes]
 ) -> None:
+    """SUBJ-2: the first of these that is present."""
     credential = find_credential(headers, query)
     assert (credential.kind, credential.value) == expected
     if expected[1]:
@@ -171,6 +172,7 @@ def test_metered_paths(route: str, method: str, path: str, api: int) -> None:
 def test_only_its_own_host_is_recorded_under_a_providers_name(
     url: str, host: str, provider: str
 ) -> None:
+    """RCPT-6: and every recorded host has the form of the field."""
     upstream = make_upstream(ROUTES["openai"], url)
     assert (upstream.host, upstream.provider) == (host, provider)
 

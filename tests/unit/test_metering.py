@@ -100,6 +100,7 @@ def test_an_unsplit_output_is_bounded_only_if_nothing_hidden_can_be_in_it() -> N
 
 
 def test_what_was_not_shown_is_not_bounded() -> None:
+    """LBL-10."""
     metered = _meter(API_CHAT, *CHAT, ruled_out=True, reached=False)
     assert set(_labels(metered).values()) == {UNVERIFIABLE}
 
@@ -150,6 +151,7 @@ def test_an_error_within_a_stream() -> None:
 
 
 def test_of_repeated_cumulative_usage_the_first_and_the_last_are_kept() -> None:
+    """USAGE-1, USAGE-2."""
     usages = [b'{"prompt_tokens":9,"completion_tokens":%d}' % n for n in range(1, 40)]
     chunks = [
         b'data: {"choices":[{"index":0,"delta":{"content":"x"}}],"usage":' + usage + b"}\n\n"
@@ -170,6 +172,7 @@ def test_two_final_usages_are_marked() -> None:
 
 
 def test_a_malformed_number_costs_its_bucket_and_keeps_the_bytes() -> None:
+    """BKT-5."""
     usage = b'{"prompt_tokens":"9","completion_tokens":4,"total_tokens":13}'
     metered = _meter(API_CHAT, _chunk("a"), _usage_chunk(usage), DONE)
     assert metered.metering == MALFORMED
@@ -280,6 +283,7 @@ def test_messages_usage_that_grows_is_overlaid() -> None:
 
 
 def test_more_usage_values_than_a_receipt_commits_to_leave_an_anomaly() -> None:
+    """USAGE-3."""
     deltas = [
         _message("message_delta", delta={"stop_reason": None}, usage={"output_tokens": n})
         for n in range(30)

@@ -161,6 +161,7 @@ def test_openai_chat(usage: dict[str, Any], expected: dict[str, int], anomalies:
 
 @pytest.mark.parametrize("bad", ["5", 5.0, 1e3, -1, True, False, 2**53, [], {}])
 def test_a_number_that_is_none_has_no_bucket(bad: object) -> None:
+    """BKT-5: and the receipt says so."""
     reading = read_chat_usage([_chat(bad, 3, total_tokens=3)])
     assert _named(reading) == {"output_unsplit": 3}
     assert reading.anomalies == {MALFORMED}
@@ -307,7 +308,7 @@ def _openai(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 @given(_openai(_COUNTS))
 def test_buckets_add_up_to_what_the_provider_said(usage: dict[str, Any]) -> None:
-    """Disjoint: nothing counted twice, nothing lost, whatever the details say."""
+    """Disjoint: nothing counted twice, nothing lost, whatever the details say (RCPT-11)."""
     reading = read_chat_usage([usage])
     both = usage["prompt_tokens"] + usage["completion_tokens"]
     assert sum(count for _, count in reading.counts) == both

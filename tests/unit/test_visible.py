@@ -247,6 +247,7 @@ def test_thinking_is_noticed(reader: Callable[[], VisibleReader], body: dict[str
 
 
 def test_labels() -> None:
+    """LBL-8, LBL-11: exact bounds, else unverifiable."""
     visible = VisibleOutput(
         utf8_bytes=100, choices=1, tool_calls=1, text_only=False, thinking=False, applicable=True
     )

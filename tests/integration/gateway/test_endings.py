@@ -57,6 +57,7 @@ def _checked(rig: Rig, got: Answer, request: object) -> None:
 
 
 def test_a_whole_body(start: StartRig) -> None:
+    """RCPT-12, RCPT-13, COMM-1: one receipt, three headers, both bodies committed to."""
     rig, upstream = start(says(answer(BODY, headers=("X-Request-Id: req-7",))))
     got = rig.call(CHAT + "?a=%2F", {"model": "m"})
     assert (got.status, got.body, got.whole) == (200, BODY, True)
@@ -86,6 +87,7 @@ def test_a_stream_passes_byte_for_byte(start: StartRig) -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_usage_that_was_not_asked_for_is_metered_and_taken_out(start: StartRig, step: int) -> None:
+    """COMM-2: the receipt commits to both versions of the request."""
     whole = b"".join(ALL)
     pieces = [whole[i : i + step] for i in range(0, len(whole), step)]
     rig, upstream = start(says(stream(*pieces)))
@@ -445,6 +447,7 @@ def test_a_request_that_never_became_whole_is_no_call(start: StartRig) -> None:
 
 
 def test_names_that_no_receipt_can_hold_are_left_out(start: StartRig) -> None:
+    """ENC-25."""
     body = BODY.replace(b"m-1", b"m\\u0000")
     rig, _ = start(says(answer(body, headers=("x-request-id: " + "r" * 300,))))
     rig.call(CHAT, {"model": "x" * 257})

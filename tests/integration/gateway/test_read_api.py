@@ -55,6 +55,7 @@ NO_RIGHTS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("right", range(4))
 def test_who_has_the_right_reads_the_receipt(called: tuple[Rig, Answer], right: int) -> None:
+    """SERV-6, SERV-7."""
     rig, got = called
     headers = [*RIGHTS, {"nous_opening": got.opening.hex()}][right]
     answer = rig.get(_path(got), **headers)
@@ -71,6 +72,7 @@ def test_who_has_the_right_reads_the_receipt(called: tuple[Rig, Answer], right: 
 def test_who_has_not_gets_a_proof_without_the_body(
     called: tuple[Rig, Answer], headers: dict[str, str]
 ) -> None:
+    """SERV-6."""
     rig, got = called
     refused = rig.get(_path(got), **headers)
     assert (refused.status, _json(refused)["error"]["code"]) == (403, "no-read-right")

@@ -106,7 +106,7 @@ def test_unknown_routes_and_bad_upstreams_are_refused(log: Ledger) -> None:
 
 
 def test_a_killed_gateway_leaves_a_receipt_for_every_call(start: StartRig, folder: Path) -> None:
-    """SIGKILL in mid-call: the next start makes the receipt, once."""
+    """SIGKILL in mid-call: the next start makes the receipt, once (RCPT-12)."""
 
     async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(STREAM_HEAD + chunk(HELLO))
@@ -200,7 +200,7 @@ def test_a_receipt_that_cannot_be_written_yet_is_written_later(
 def test_no_credential_and_no_opening_is_written_anywhere(
     start: StartRig, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Search everything the gateway wrote, logged and said for the secrets that passed by."""
+    """COMM-3: search all that was written, logged and said for the secrets that passed by."""
     caplog.set_level(0)
     rig, upstream = start(says(answer(BODY)))
     secrets = [KEY, "sk-in-the-query-0123456789", "sk-in-a-header-0123456789"]
