@@ -195,7 +195,7 @@ def _advance(state: _State, record: Record, event: KeyEvent) -> None:
         raise KeyHistoryError("after-close", "a key event follows the close")
     if record.index <= state.last_index or event.kind == GENESIS:
         raise KeyHistoryError("key-event-order", "key events do not ascend from one genesis")
-    if state.next_hash == ZERO_HASH:
+    if event.kind == CLOSE and state.next_hash == ZERO_HASH:
         _close_uncounted(state, record, event)
     else:
         _rotate(state, record, event)
@@ -207,10 +207,10 @@ def _advance(state: _State, record: Record, event: KeyEvent) -> None:
 def _close_uncounted(state: _State, record: Record, event: KeyEvent) -> None:
     """Take the close of a log that committed to no next key: its key and epoch stay."""
     current = state.epochs[-1]
-    if event.kind != CLOSE or event.secp256k1 != current.secp256k1:
-        raise KeyHistoryError("reveal", "a log without a next key can only be closed, by its key")
     if record.epoch != len(state.epochs) - 1:
         raise KeyHistoryError("epoch", "this close does not begin an epoch")
+    if event.secp256k1 != current.secp256k1:
+        raise KeyHistoryError("reveal", "a log without a next key is closed by its current key")
     if event.rotation_sig is not None:
         raise KeyHistoryError("rotation-signature", "this close reveals no key")
     state.epochs[-1] = KeyEpoch(
