@@ -10,14 +10,14 @@ from tests.cli.sample import OPENING, REQUEST, RESPONSE, Sample, make_sample
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what the tests do away from whoever runs them."""
-    home = tmp_path / "home"
-    home.mkdir()
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for every test: nothing touches that of whoever runs them."""
+    home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "NOUS_LEDGER_DIR", "NOUS_LEDGER_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    return home
 
 
 @pytest.fixture
