@@ -119,10 +119,10 @@ def verify_bundle(
     run = _Run(parse_bundle(data), policy)
     oldest = None if max_age is None or now is None else UnixSeconds(now - max_age)
     try:
-        run.check_log_view(oldest)
-        run.check_inclusion()
-        run.check_attribution()
-        run.check_accuracy(content, recount, required=require_accuracy)
+        history = run.check_log_view(oldest)
+        run.check_inclusion(history)
+        run.check_attribution(history)
+        run.check_accuracy(history, content, recount, required=require_accuracy)
     except _StopError:
         pass
     return run.report(required=require_accuracy)
@@ -153,7 +153,7 @@ class _Run:
             name, Answer(outcome=outcome, code=error.code, detail=error.message)
         )
 
-    def check_log_view(self, oldest: UnixSeconds | None) -> None:
+    def check_log_view(self, oldest: UnixSeconds | None) -> KeyHistory:
         """Steps 1 to 11: policy, log lines, key history, head, witnesses, age."""
         if not self.keys:
             error = UnavailableError("unknown-log", f"the policy does not list {self.origin}")
@@ -163,18 +163,19 @@ class _Run:
         note = self.bundle.note
         try:
             verified = verify_listed_lines(note, self.keys)
-            self.history = self._read_history()
-            self.head = verify_head_line(note, self.bundle.head, self.history)
-            check_times(self.head.timestamp, (*self.history.records, self.record))
-            if is_policy_outdated(self.history, self.keys):
+            self.history = history = self._read_history()
+            self.head = head = verify_head_line(note, self.bundle.head, history)
+            check_times(head.timestamp, (*history.records, self.record))
+            if is_policy_outdated(history, self.keys):
                 self.decide("log_view", _OUTDATED)
             else:
-                verify_text_line(note, self.history, verified)
+                verify_text_line(note, history, verified)
             cosigned = verify_witnesses(note, self.policy)
         except LedgerError as error:
             self.decide("log_view", error)
             raise _StopError from error
-        self._check_quorum(cosigned, oldest)
+        self._check_quorum(cosigned, head.timestamp, oldest)
+        return history
 
     def _read_history(self) -> KeyHistory:
         events = ((event.record, event.body) for event in self.bundle.key_events)
@@ -189,28 +190,27 @@ class _Run:
             self.decide("attribution", error)
             raise _StopError from error
 
-    def _check_quorum(self, cosigned: dict[bytes, UnixSeconds], oldest: UnixSeconds | None) -> None:
+    def _check_quorum(
+        self,
+        cosigned: dict[bytes, UnixSeconds],
+        signed: UnixSeconds,
+        oldest: UnixSeconds | None,
+    ) -> None:
         try:
             self.witnessed = witnessed_time(self.policy, cosigned)
-            self._check_age(oldest)
+            seen = signed if self.witnessed is None else self.witnessed
+            if oldest is not None and seen < oldest:
+                raise UnavailableError("too-old", f"the head is from {seen}, before {oldest}")
         except LedgerError as error:
             self.decide("log_view", error)
         unwitnessed = self.policy.quorum == NO_QUORUM
         self.answers.setdefault("log_view", _UNWITNESSED if unwitnessed else _ESTABLISHED)
 
-    def _check_age(self, oldest: UnixSeconds | None) -> None:
-        if oldest is None or self.head is None:
-            return
-        seen = self.witnessed if self.witnessed is not None else self.head.timestamp
-        if seen < oldest:
-            raise UnavailableError("too-old", f"the head is from {seen}, before {oldest}")
-
-    def check_inclusion(self) -> None:
+    def check_inclusion(self, history: KeyHistory) -> None:
         """Steps 12 and 13: every key event, then the record, is in the tree."""
         head = self.bundle.head
-        records = self._established_history().records
         try:
-            for event, record in zip(self.bundle.key_events, records, strict=True):
+            for event, record in zip(self.bundle.key_events, history.records, strict=True):
                 leaf = leaf_hash(event.record)
                 verify_inclusion(leaf, record.index, head.leaf_count, event.path, head.root)
         except ProofError as error:
@@ -229,18 +229,13 @@ class _Run:
         if self.record.index != bundle.index:
             raise ProofError("record-index", f"the record names index {self.record.index}")
 
-    def check_attribution(self) -> None:
+    def check_attribution(self, history: KeyHistory) -> None:
         """Step 14: the key in force at the record's index signed exactly this record."""
         try:
-            self._check_signed(self._established_history())
+            self._check_signed(history)
         except LedgerError as error:
             self.decide("attribution", error)
         self.answers.setdefault("attribution", _ESTABLISHED)
-
-    def _established_history(self) -> KeyHistory:
-        if self.history is None:  # check_log_view stops before this can be
-            raise UnavailableError("undecided", "the key history was not established")
-        return self.history
 
     def _check_signed(self, history: KeyHistory) -> None:
         record, bundle = self.record, self.bundle
@@ -265,10 +260,14 @@ class _Run:
             raise UnavailableError("suspect", "the key in force there was reported as suspect")
 
     def check_accuracy(
-        self, content: Content, recount: Recounter | None, *, required: bool
+        self,
+        history: KeyHistory,
+        content: Content,
+        recount: Recounter | None,
+        *,
+        required: bool,
     ) -> None:
         """Step 15: body rules, labels, commitments, and the re-count if asked for."""
-        history = self._established_history()
         try:
             body = read_body(self.record, self.bundle.body, history.log_id)
             self.body = body
