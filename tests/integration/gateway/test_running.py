@@ -41,7 +41,7 @@ from tests.integration.gateway.rig import (
     says,
     status,
 )
-from tests.integration.gateway.test_endings import BODY, COUNTS, HELLO
+from tests.integration.gateway.wire import BODY, COUNTS, HELLO
 
 RUN = """
 import sys
