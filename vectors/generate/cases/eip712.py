@@ -87,7 +87,7 @@ def build() -> Suite:
             inputs |= {"nonce": str(number), "deadline": str(number)}
             bindings.valid(f"{name}, numbers {number}", "KnownAnswer", **inputs)
     addresses = suite.group("Address", address)
-    secrets = [1, 2, *actors.SECRETS, actors.WALLET_SECRET, curve.SECP256K1.n - 1]
+    secrets = [1, 2, *actors.SECRETS[:4], actors.WALLET_SECRET, curve.SECP256K1.n - 1]
     secrets += [int.from_bytes(sha256(bytes([n])), "big") for n in range(4)]
     for secret in secrets:
         addresses.valid(f"key {secret:064x}", "KnownAnswer", privateKey=f"{secret:064x}")
