@@ -111,7 +111,7 @@ class _Demo:
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 "unreachable",
-                f"the demo needs {error.name}, which is not installed",
+                f"the demo needs {str(error.name).partition('.')[0]}, which is not installed",
                 hint="pip install 'nous-ledger[demo]'",
             ) from error
 

@@ -73,7 +73,7 @@ def command(
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "unreachable",
-            f"the gateway needs {error.name}, which is not installed",
+            f"the gateway needs {str(error.name).partition('.')[0]}, which is not installed",
             hint="pip install 'nous-ledger[gateway]'",
         ) from error
 

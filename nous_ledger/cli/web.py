@@ -65,16 +65,18 @@ def fetch(base: str, path: str, limit: int, headers: dict[str, str] | None = Non
     try:
         with opener.open(request, timeout=IDLE_SECONDS) as answer:
             data: bytes = answer.read(limit + 1)
-            complete = len(data) > limit or not answer.length
+            status, missing = answer.status, answer.length
     except urllib.error.HTTPError as error:
         raise _unreachable(url, f"answered {error.code}: {_explanation(error)}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise _unreachable(url, f"could not be read: {reason}") from error
-    if not complete:
-        raise _unreachable(url, "ended its answer early")
+    if status != http.client.OK:
+        raise _unreachable(url, f"answered {status}")
     if len(data) > limit:
         raise _unreachable(url, f"answered with more than {limit} bytes")
+    if missing:
+        raise _unreachable(url, "ended its answer early")
     return data
 
 

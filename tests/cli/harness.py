@@ -29,6 +29,10 @@ class Outcome:
         """Check that the program ended with one error line, perhaps a hint, and no result."""
         assert self.code == code, self
         assert not self.out, self
+        return self.errors(*texts)
+
+    def errors(self, *texts: str) -> "Outcome":
+        """Check what stands on stderr after a failure."""
         lines = self.err.splitlines()
         assert lines, self
         assert lines[-1].startswith(("nous-ledger: error: ", "hint: ")), self
