@@ -28,6 +28,7 @@ from nous_ledger.cli.exits import (
     EXIT_USAGE,
     exit_code_of,
 )
+from nous_ledger.cli.options import show_help_of_group
 from nous_ledger.cli.terminal import colour, prepare_streams, printable, silence_stdout, tell
 from nous_ledger.protocol.errors import LedgerError
 
@@ -94,6 +95,8 @@ def _broken_pipes() -> Iterator[None]:
 
 @click.group(
     cls=_LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "\b\nExamples:\n"
@@ -111,6 +114,7 @@ def _broken_pipes() -> Iterator[None]:
 def cli(context: click.Context) -> None:
     """Signed receipts for LLM calls, in a log that anyone can verify offline."""
     context.color = colour()
+    show_help_of_group(context)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -136,9 +140,6 @@ def _report(error: Exception) -> int:
     match error:
         case click.exceptions.Abort():
             return _fail("interrupted", "", EXIT_INTERRUPTED)
-        case click.ClickException() if type(error).__name__ == "NoArgsIsHelpError":
-            tell(error.format_message())  # the whole help; click 8.1 prints it by itself
-            return EXIT_USAGE
         case click.ClickException():
             return _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
         case LedgerError():

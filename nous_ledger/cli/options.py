@@ -9,6 +9,8 @@ from typing import Final
 
 import click
 
+from nous_ledger.cli.exits import EXIT_USAGE
+from nous_ledger.cli.terminal import tell
 from nous_ledger.protocol.errors import InputError
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -90,6 +92,13 @@ def ledger_folder(named: Path | None) -> Path:
     raise InputError(
         "input", "neither HOME nor XDG_DATA_HOME is set", hint="name the folder with --ledger"
     )
+
+
+def show_help_of_group(context: click.Context) -> None:
+    """End a call that names a group and none of its commands: its help, on stderr, as an error."""
+    if context.invoked_subcommand is None:
+        tell(context.get_help())
+        context.exit(EXIT_USAGE)
 
 
 json_option: Final = click.option(

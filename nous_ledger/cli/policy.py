@@ -18,6 +18,7 @@ from nous_ledger.cli.options import (
     json_option,
     ledger_option,
     output_option,
+    show_help_of_group,
 )
 from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.cli.web import fetch, parse_answer
@@ -29,6 +30,8 @@ KIND_NAMES = {KIND_ED25519: "Ed25519", KIND_HEAD: "log id (0xff)"}
 
 @click.group(
     "policy",
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     epilog=(
         "\b\nExamples:\n"
         "  nous-ledger policy export -o trust.policy\n"
@@ -36,8 +39,10 @@ KIND_NAMES = {KIND_ED25519: "Ed25519", KIND_HEAD: "log id (0xff)"}
         "  nous-ledger policy fetch http://127.0.0.1:8787\n"
     ),
 )
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Show, export or fetch trust policies."""
+    show_help_of_group(context)
 
 
 @command.command(

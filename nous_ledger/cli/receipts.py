@@ -12,7 +12,7 @@ import click
 from nous_ledger.cli.files import read_ledger
 from nous_ledger.cli.listing import CsvListing, JsonListing, Listing, TextListing
 from nous_ledger.cli.lookup import find_entry, parse_target, receipt_argument
-from nous_ledger.cli.options import Moment, json_option, ledger_option
+from nous_ledger.cli.options import Moment, json_option, ledger_option, show_help_of_group
 from nous_ledger.cli.render import render_body, render_record
 from nous_ledger.cli.terminal import say
 from nous_ledger.protocol.bodies import check_body_hash, decode_body
@@ -33,6 +33,8 @@ _FORMS: Final[dict[str, Callable[[], Listing]]] = {
 
 @click.group(
     "receipts",
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     epilog=(
         "\b\nExamples:\n"
         "  nous-ledger receipts list --since 7d\n"
@@ -40,8 +42,10 @@ _FORMS: Final[dict[str, Callable[[], Listing]]] = {
         "  nous-ledger receipts show 17 --json\n"
     ),
 )
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """List and show receipts."""
+    show_help_of_group(context)
 
 
 @command.command(

@@ -53,10 +53,11 @@ def test_exit_codes_of_errors(error: InputError, code: int) -> None:
     assert exit_code_of(error) == code
 
 
-def test_no_command_shows_the_help(nous: Call) -> None:
-    found = nous()
-    assert found.code == 2
-    assert "Usage: nous-ledger" in found.out + found.err
+@pytest.mark.parametrize("group", [[], ["receipts"], ["policy"]], ids=["", "receipts", "policy"])
+def test_no_command_shows_the_help(nous: Call, group: list[str]) -> None:
+    found = nous(*group)
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith(f"{' '.join(['Usage: nous-ledger', *group])} [OPTIONS] COMMAND")
 
 
 @pytest.mark.parametrize(
