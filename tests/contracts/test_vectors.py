@@ -1,4 +1,4 @@
-"""The project's JSON vectors on the EVM (ANCH-1): the same files, cases and error codes as everywhere."""
+"""The JSON vectors on the EVM (ANCH-1): the same files, cases and error codes as everywhere."""
 
 from __future__ import annotations
 
