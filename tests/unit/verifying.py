@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from nous_ledger.protocol.bodies import Body
 from nous_ledger.protocol.bundle import Bundle, format_bundle
 from nous_ledger.protocol.cosignature import cosign
 from nous_ledger.protocol.note import (
@@ -149,3 +150,17 @@ def log_view_stops(code: str, outcome: str = "wrong") -> tuple[str, ...]:
 def log_view_is(answer: str) -> tuple[str, ...]:
     """Return the answers when only the log view is another (steps 6, 9, 10, 11)."""
     return (ESTABLISHED, ESTABLISHED, answer, CLAIMED)
+
+
+def report_on(body: Body | bytes, *, type: int = 1, **options: Any) -> Report:
+    """Return the report on a body that the log took in behind the rotation."""
+    log = rotated()
+    at = log.put(*log.make(body, type=type))
+    return verify(bundle(log, at), **options)
+
+
+def accuracy(body: Body | bytes, *, type: int = 1, **options: Any) -> str:
+    """Return the answer about accuracy; the other three are established."""
+    *others, answer = answers_of(report_on(body, type=type, **options))
+    assert others == [ESTABLISHED] * 3
+    return answer
