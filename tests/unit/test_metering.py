@@ -207,7 +207,8 @@ def test_stripping_and_metering_do_not_depend_on_the_pieces(cuts: list[int], end
 
 def test_an_event_beyond_the_bound_passes_unread_and_leaves_an_anomaly() -> None:
     meter = Meter(API_RESPONSES, streamed=True, max_event_bytes=1000)
-    terminal = event({"type": "response.completed", "response": {"usage": {"input_tokens": 1}}, "x": "x" * 2000})
+    response = {"usage": {"input_tokens": 1}}
+    terminal = event({"type": "response.completed", "response": response, "x": "x" * 2000})
     assert meter.feed(terminal) == terminal
     metered = meter.result(hidden_ruled_out=False, reached=True, cut=False)
     assert metered.metering == NONE

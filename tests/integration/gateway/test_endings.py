@@ -1,6 +1,7 @@
 """Every way a call can end, on the wire: always exactly one receipt, with the right story."""
 
 import asyncio
+import gzip
 import http.client
 import json
 import socket
@@ -38,6 +39,7 @@ from tests.integration.gateway.wire import (
     NONE,
     PARTIAL,
     STOP,
+    UNASKED,
     checked,
 )
 
@@ -308,3 +310,24 @@ def test_a_request_that_never_became_whole_is_no_call(start: StartRig) -> None:
 
 def test_limits_suit_models_that_think_for_minutes() -> None:
     assert Limits().silence_s >= 600
+
+
+def test_a_damaged_stream_whose_usage_must_be_taken_out_breaks_off(start: StartRig) -> None:
+    head = STREAM_HEAD[:-2] + b"Content-Encoding: gzip\r\n\r\n"
+    rig, _ = start(says(head + chunk(gzip.compress(HELLO)) + chunk(b"not gzip") + b"0\r\n\r\n"))
+    got = rig.call(CHAT, UNASKED)
+    assert (got.body, got.whole) == (HELLO, False)
+    receipt = rig.only_receipt()
+    assert (status(receipt), receipt.response_commitment) == ("upstream_reset", None)
+
+
+def test_a_body_beyond_the_bound_passes_unread(
+    start: StartRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nous_ledger.gateway.metering.MAX_BODY_BYTES", 100)
+    rig, _ = start(says(answer(BODY)))
+    got = rig.call(CHAT, {"model": "m"})
+    assert got.body == BODY
+    checked(rig, got, {"model": "m"})
+    receipt = rig.only_receipt()
+    assert (receipt.metering, receipt.anomalies) == (NONE, (ANOMALY["usage_too_long"],))

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -230,3 +232,15 @@ def test_bodies_bundles_withhold_all_but_key_events(grown: Rig) -> None:
     audited = grown.get(path, authorization=f"Bearer {AUDITOR}")
     assert all(decode_bodies(audited.body, 44))
     assert audited.headers["cache-control"] == "no-store"
+
+
+def test_a_damaged_body_is_no_secret_and_no_crash(called: tuple[Rig, Answer]) -> None:
+    rig, got = called
+    with closing(sqlite3.connect(rig.ledger.folder / "ledger.db")) as database, database:
+        database.execute("UPDATE bodies SET body = x'ff' WHERE leaf = 1")
+    assert rig.get(_path(got), authorization=f"Bearer {KEY}").status == 403
+    answer = rig.get(_path(got), nous_opening=got.opening.hex())
+    assert (answer.status, _json(answer)["error"]["code"]) == (500, "forbidden-type")
+    proof = rig.get(_path(got) + "/proof", nous_opening=got.opening.hex())
+    report = verify_bundle(proof.body, parse_policy(rig.get("/v1/policy").body))
+    assert (report.attribution.outcome, report.attribution.code) == ("wrong", "body-hash")

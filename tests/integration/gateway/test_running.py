@@ -243,3 +243,29 @@ def test_what_is_started_is_answered_quickly(start: StartRig) -> None:
     for _ in range(20):
         rig.call(CHAT, {"model": "m"})
     assert time.monotonic() - started < 4
+
+
+def test_a_call_that_has_no_response_head_yet_is_answered_at_shutdown(start: StartRig) -> None:
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    rig, upstream = start(script)
+    with closing(rig.send(CHAT, {"model": "m"})) as connection:
+        while not upstream.seen:
+            time.sleep(0.01)
+        rig.stop()
+        response = connection.getresponse()
+        assert response.status == 503
+        assert json.loads(response.read())["error"]["code"] == "gateway_shutting_down"
+    receipt = rig.only_receipt()
+    assert status(receipt) == "gateway_interrupted"
+    assert receipt.id.hex() == response.headers["nous-receipt-id"].replace("-", "")
+
+
+def test_a_realtime_session_is_refused(start: StartRig) -> None:
+    rig, upstream = start(says(answer(BODY)))
+    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    headers = {**upgrade, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    assert rig.call("/openai/v1/realtime", method="GET", headers=headers).status == 403
+    assert upstream.seen == []
+    assert rig.receipts() == []

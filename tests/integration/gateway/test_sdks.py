@@ -145,6 +145,17 @@ def test_errors_reach_the_client_as_the_provider_gave_them(
     assert len(rig.receipts()) == 2
 
 
+def test_an_error_event_within_a_stream_reaches_the_client(
+    rig: Rig, gpt: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    with pytest.raises(openai.APIError):
+        list(gpt.chat.completions.create(model="x-error", messages=MESSAGES, stream=True))
+    with pytest.raises(anthropic.APIError):
+        list(claude.messages.create(model="x-error", messages=MESSAGES, max_tokens=5, stream=True))
+    rig.stop()
+    assert [(status(r), r.http_status) for r in rig.receipts()] == [("upstream_error", 200)] * 2
+
+
 def test_an_unmetered_call_has_a_receipt_too(rig: Rig, gpt: openai.OpenAI) -> None:
     assert [model.id for model in gpt.models.list()] == ["gpt-demo"]
     receipt = rig.only_receipt()
