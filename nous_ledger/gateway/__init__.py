@@ -4,7 +4,7 @@ providers, identity   which paths are metered, where providers live, whose call 
 request, headers      what a request asks for; the include_usage rule; fields that pass
 codings, sse          content codings and event streams, taken apart within bounds
 watch, usage          what each wire format says; its usage as disjoint buckets
-metering              one call's usage, output and ending, from its response bytes
+metering, recount     one call's usage, output and ending; its bounds found again
 client, upstream      the two ends of a call
 relay, call, drafts   one call from its first byte to its receipt
 answers               the gateway's own answers in the providers' shapes

@@ -10,6 +10,9 @@ waits a moment for a call that is still in flight.)
 
 When the client hangs up, the upstream is read to its end all the same, for as
 long as the gateway allows: what it bills is known only then.
+
+Spec:
+    PROTOCOL.md RCPT-12, RCPT-13, COMM-1 to COMM-3.
 """
 
 from __future__ import annotations

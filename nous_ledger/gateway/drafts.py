@@ -5,7 +5,7 @@ would stand if the gateway died right then (status gateway_interrupted). At the
 end of the call it is completed; after a crash it is what remains.
 
 Spec:
-    PROTOCOL.md, section "The receipt".
+    PROTOCOL.md RCPT-12, ENC-25.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The gateway never stores, logs or compares a credential; it only passes it on to
 the upstream and to the ledger, which makes the pseudonym from it.
 
 Spec:
-    PROTOCOL.md, section "Subjects".
+    PROTOCOL.md SUBJ-2.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ on what an upstream sends: what cannot be read is not counted.
 but not the final one; `malformed` a number was not usable; `final` otherwise.
 
 Spec:
-    PROTOCOL.md, section "Usage".
+    PROTOCOL.md USAGE-1 to USAGE-4, BKT-5, LBL-10.
 """
 
 from __future__ import annotations

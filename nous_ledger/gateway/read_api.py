@@ -23,7 +23,7 @@ a bodies bundle (where only an auditor token counts) with length 0 in its place.
 Errors are `{"error": {"code", "message", "hint"}}`.
 
 Spec:
-    PROTOCOL.md, section "Serving".
+    PROTOCOL.md SERV-1, SERV-4 to SERV-7; sections "Read API" and "Read rights".
 """
 
 from __future__ import annotations

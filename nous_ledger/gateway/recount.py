@@ -1,7 +1,7 @@
 """Counting again: the bounds of a receipt from its response, for `verify --recount`.
 
 Spec:
-    PROTOCOL.md, sections "bytes/1" and "Accuracy".
+    PROTOCOL.md LBL-8 to LBL-10, VER-19, VER-20.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ A chat completion stream tells its usage only on request. When the client did
 not ask, the gateway adds `stream_options.include_usage` and later takes the
 extra usage chunk out of what the client gets. Nothing else of the body changes,
 not even its white space; the receipt commits to both versions.
+
+Spec:
+    PROTOCOL.md COMM-2, LBL-9.
 """
 
 from __future__ import annotations

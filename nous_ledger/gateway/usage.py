@@ -17,7 +17,7 @@ an anomaly, and so do details that add up to more than their total; what they
 were part of is then given without a split. Nothing here raises.
 
 Spec:
-    PROTOCOL.md, sections "Usage" and "Registries".
+    PROTOCOL.md BKT-5, RCPT-10, RCPT-11; section "Registries".
 """
 
 from __future__ import annotations

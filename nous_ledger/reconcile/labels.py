@@ -5,7 +5,7 @@ else (input, which the provider tokenises with parts nobody sees, and hidden
 output) has nothing to be held against and is UNVERIFIABLE.
 
 Spec:
-    PROTOCOL.md, section "Labels".
+    PROTOCOL.md LBL-8 to LBL-11.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ A reader takes either one whole body or the events of a stream in order. It
 never raises: members that are not of the form expected are passed over.
 
 Spec:
-    PROTOCOL.md, section "bytes/1".
+    PROTOCOL.md LBL-8; section "bytes/1".
 """
 
 from __future__ import annotations
