@@ -27,7 +27,7 @@ CSV_COLUMNS: Final = (
 )
 WITHHELD: Final = "withheld"
 AT_A_TIME: Final = 500
-"""Rows that are aligned with each other before they are printed."""
+"""Rows that are printed together, as text aligned with each other."""
 
 _RIGHT: Final = "rllllllrr"
 _LABEL_MARKS: Final = {EXACT: "E", BOUNDED: "B", UNVERIFIABLE: "U"}
@@ -103,19 +103,26 @@ class JsonListing:
 
     def __init__(self) -> None:
         """Start the object."""
-        self._before = '{"receipts": [\n'
+        self._waiting = ['{"receipts": [']
+        self._rows = 0
 
     def row(self, row: ReceiptRow) -> None:
-        """Print a receipt."""
+        """Keep a receipt until enough are there to be printed."""
         body = body_to_json(row.receipt) if row.receipt else None
         shown = {"index": row.index, "logged_at": row.logged_at, "body": body}
-        click.echo(self._before + json.dumps(shown), nl=False)
-        self._before = ",\n"
+        self._waiting.append(f"{',' if self._rows else ''}{json.dumps(shown)}")
+        self._rows += 1
+        if len(self._waiting) >= AT_A_TIME:
+            self._print()
 
     def end(self, totals: Totals) -> None:
-        """Print the totals and end the object."""
-        start = self._before if self._before.startswith("{") else ""
-        say(f'{start}\n],\n"totals": {json.dumps(_totals(totals))}\n}}')
+        """Print the rest and the totals, and end the object."""
+        self._waiting += ["],", f'"totals": {json.dumps(_totals(totals))}', "}"]
+        self._print()
+
+    def _print(self) -> None:
+        say("\n".join(self._waiting))
+        self._waiting = []
 
 
 def _cells(row: ReceiptRow) -> tuple[str, ...]:
