@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def test_a_new_ledger(nous: Call, tmp_path: Path) -> None:
     for secret in (*secrets_of(folder / "keys.json"), *secrets_of(next_key)):
         assert len(secret) == 64
         assert secret not in printed
+    assert re.search(r"^origin    nous\.invalid/[0-9a-f]{32}$", found.out, re.MULTILINE)  # ID-4
     assert "not encrypted" in found.out
     assert f"nous-ledger gateway --ledger {folder}" in found.out
 

@@ -54,6 +54,7 @@ def test_tokens_with_their_labels(nous: Call, sample: Sample) -> None:
 
 
 def test_withheld_bodies_are_counted(nous: Call, erased: Path, sample: Sample) -> None:
+    """RED-3: totals say how much of what they speak of is gone."""
     out = nous("receipts", "list", "--ledger", erased).good().out
     assert "12 calls, 4 unmetered, 1 withheld" in out
     (line,) = (line for line in out.splitlines() if " withheld " in line and "calls" not in line)
