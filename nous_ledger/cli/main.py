@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "prove": "Write a receipt's proof into one file.",
     "verify": "Check a proof offline: four answers.",
     "head": "Show the newest signed head.",
+    "fsck": "Check a whole ledger: compute everything again.",
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }

@@ -72,6 +72,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (StoreError, "store-io", "reading from or writing to the disk failed", "check the disk; whether the last write took place is known after reopening"),
     (StoreError, "store-newer", "the database has a newer schema", "update nous-ledger"),
     (StoreError, "overloaded", "more work waits for the disk than the ledger accepts", "try again later, or with fewer calls at once"),
+    (StoreError, "check-cut-short", "a process that shared the check ended before it was done", "run it again; the machine may be short of memory"),
     (StoreError, "not-covered", "no signed head covers the record yet", "open the ledger with its keys, or wait for the next head"),
     (KeyFileError, "key-missing", "the key file is not there", "restore keys.json of this ledger from its backup"),
     (KeyFileError, "key-permissions", "others than its owner can reach a key", "take the permission from group and others"),
@@ -81,6 +82,11 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (KeyFileError, "key-in-use", "the key is in use by another log of this machine", "make the log with keys of its own"),
     (StoreContentError, "store-foreign", "the file is not a database of nous-ledger", "name the folder of a ledger"),
     (StoreContentError, "store-corrupt", "the database contradicts itself or its log", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "row-missing", "a row that belongs to the log is missing", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "row-leftover", "a row belongs to nothing in the log", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "row-mismatch", "a row says something else than the log", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "subject-chain", "a receipt is not at its place in its subject's chain", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "usage-hash", "stored usage values are not those that their receipt names", "keep a copy as it is, then restore the last backup"),
 )  # fmt: skip
 
 LEDGER_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(

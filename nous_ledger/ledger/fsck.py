@@ -1,0 +1,291 @@
+"""Check a whole ledger: everything that can be computed again is, and compared.
+
+One pass over the leaves, in bounded memory and in one snapshot of the database, so
+that a gateway may go on writing meanwhile. The signatures and bodies are checked by
+other threads or processes; tree, heads and chains follow the leaves in their order.
+
+Spec:
+    PROTOCOL.md KEY-17 to KEY-28, REC-1 to REC-12, BODY-1 to BODY-10, MMR-1 to MMR-7,
+    HEAD-1 to HEAD-15, SUBJ-3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.creation import DATABASE_NAME
+from nous_ledger.ledger.database import open_connection, sqlite_errors
+from nous_ledger.ledger.errors import StoreContentError, StoreError
+from nous_ledger.ledger.fsck_chains import ChainEnds, ReceiptChecks
+from nous_ledger.ledger.fsck_leaves import (
+    Fault,
+    LeafFacts,
+    LeafFindings,
+    LeafJob,
+    LeafRow,
+    check_leaves,
+)
+from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
+from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import TYPE_RECEIPT
+from nous_ledger.protocol.types import LeafCount
+
+MAX_LISTED: Final = 1_000
+"""Faults that a report lists; more are only counted."""
+WORTH_PROCESSES: Final = 20_000
+"""Leaves from which on starting further processes costs less than it saves."""
+
+_AT_A_TIME: Final = 256
+_THREADS: Final = 2
+_WAITING: Final = 3
+"""Jobs per worker that may be read ahead."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many leaves of how many were checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FsckReport:
+    """What a check found.
+
+    Attributes:
+        origin: name of the log; empty if the database names none.
+        log_id: its identity, 32 bytes; empty likewise.
+        leaf_count: leaves that were looked at.
+        heads: stored heads that were looked at.
+        erased: leaves whose body was erased.
+        fault_count: how many faults there are.
+        faults: the first of them, at most `MAX_LISTED`.
+    """
+
+    origin: str
+    log_id: bytes
+    leaf_count: int
+    heads: int
+    erased: int
+    fault_count: int
+    faults: tuple[Fault, ...]
+
+
+def fsck(folder: Path | str, *, processes: int = 0, progress: Progress | None = None) -> FsckReport:
+    """Return what is wrong with a ledger; nothing is changed.
+
+    Args:
+        folder: the ledger's.
+        processes: how many to share the work of a long log with; 0 for threads of
+            this process. They are started afresh, so the caller's main module must
+            be one that can be imported.
+        progress: called now and then.
+
+    Raises:
+        LedgerUseError: not-a-ledger.
+        StoreContentError: store-foreign.
+        StoreError: store-newer, store-locked, store-unwritable, store-io, store-full;
+            check-cut-short.
+    """
+    path = Path(folder) / DATABASE_NAME
+    check = _Check(processes, progress or (lambda _done, _total: None))
+    try:
+        with contextlib.closing(open_connection(path, read_only=True)) as connection:
+            _run(check, path, connection)
+    except StoreContentError as error:
+        if error.code != "store-corrupt":
+            raise
+        # What is so damaged that it cannot be read is a fault, and hides what lies behind.
+        message = f"{error.message}; the rest could not be read"
+        check.report(Fault(code=error.code, table="database", index=None, message=message))
+    return check.result()
+
+
+def _run(check: _Check, path: Path, connection: sqlite3.Connection) -> None:
+    with sqlite_errors(path):
+        try:
+            connection.execute("BEGIN")
+            check.run(connection)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # no such table or column
+                raise StoreContentError("store-corrupt", f"{path}: {error}") from error
+            raise
+
+
+class _Check:
+    """One check under way."""
+
+    def __init__(self, processes: int, progress: Progress) -> None:
+        self._processes = processes
+        self._progress = progress
+        self._faults: list[Fault] = []
+        self._fault_count = 0
+        self._origin, self._log_id = "", b""
+        self._leaf_count = 0
+        self._logged_at = 0
+        self._erased = 0
+        self._heads = 0
+
+    def report(self, fault: Fault) -> None:
+        self._fault_count += 1
+        if len(self._faults) < MAX_LISTED:
+            self._faults.append(fault)
+
+    def result(self) -> FsckReport:
+        return FsckReport(
+            origin=self._origin,
+            log_id=self._log_id,
+            leaf_count=self._leaf_count,
+            heads=self._heads,
+            erased=self._erased,
+            fault_count=self._fault_count,
+            faults=tuple(self._faults),
+        )
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        for (message,) in connection.execute("PRAGMA integrity_check(100)"):
+            if message != "ok":
+                self._fault("store-corrupt", "database", None, message)
+        row = connection.execute("SELECT log_id, origin FROM log").fetchone()
+        if row is None:
+            raise StoreContentError("store-corrupt", "the database names no log")
+        self._log_id, self._origin = row
+        total = _plausible_leaf_count(connection)
+        keys = read_keys(connection, LeafCount(total), self.report)
+        with ChainEnds() as ends:
+            self._check_leaves(connection, keys, total, ends)
+        self._check_leftovers(connection)
+        self._check_intents(connection)
+
+    def _check_leaves(
+        self, connection: sqlite3.Connection, keys: Keys, total: int, ends: ChainEnds
+    ) -> None:
+        tree = TreeChecks(connection, self.report)
+        heads = HeadChecks(connection, keys, self.report)
+        receipts = ReceiptChecks(connection, ends, self.report)
+        for findings in self._findings(connection, keys, total):
+            for fault in findings.faults:
+                self.report(fault)
+            for leaf in findings.leaves:
+                if self._reach(leaf, total, tree):
+                    tree.take(leaf.leaf_hash)
+                    heads.take(self._leaf_count, leaf.logged_at, tree.root)
+                    receipts.take(leaf)
+            self._progress(self._leaf_count, total)
+        self._heads = heads.checked
+        tree.finish()
+        heads.finish(self._leaf_count)
+        receipts.finish()
+
+    def _reach(self, leaf: LeafFacts, total: int, tree: TreeChecks) -> bool:
+        """Count a leaf in, after those that are missing before it."""
+        if not self._leaf_count <= leaf.leaf < total:
+            self._fault("row-leftover", "records", leaf.leaf, "the log does not reach this leaf")
+            return False
+        if leaf.leaf > self._leaf_count:
+            text = f"records {self._leaf_count} to {leaf.leaf - 1} are missing"
+            self._fault("row-missing", "records", self._leaf_count, text)
+            for _ in range(self._leaf_count, leaf.leaf):
+                tree.take(None)
+        self._leaf_count = leaf.leaf + 1
+        self._erased += leaf.stored_hash is None
+        if 0 <= leaf.logged_at < self._logged_at:
+            text = f"logged at {leaf.logged_at}, before the record ahead of it"
+            self._fault("head-time", "records", leaf.leaf, text)
+        self._logged_at = max(self._logged_at, leaf.logged_at)
+        return True
+
+    def _findings(
+        self, connection: sqlite3.Connection, keys: Keys, total: int
+    ) -> Iterator[LeafFindings]:
+        """Yield what was found, in the order of the leaves; a few jobs are read ahead."""
+        rows = connection.execute(
+            "SELECT records.leaf, record, body, usage FROM records"
+            " LEFT JOIN bodies USING (leaf) LEFT JOIN raw_usage USING (leaf)"
+            " ORDER BY records.leaf"
+        )
+        eras = keys.eras()
+        waiting: deque[Future[LeafFindings]] = deque()
+        with _workers(self._processes if total >= WORTH_PROCESSES else 0) as (executor, number):
+            while batch := rows.fetchmany(_AT_A_TIME):
+                leaves = tuple(LeafRow(*row) for row in batch)
+                job = LeafJob(log_id=keys.log_id, eras=eras, rows=leaves)
+                waiting.append(executor.submit(check_leaves, job))
+                if len(waiting) >= number * _WAITING:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _check_leftovers(self, connection: sqlite3.Connection) -> None:
+        for table in ("bodies", "raw_usage"):
+            first, count = connection.execute(
+                f"SELECT min(leaf), count(*) FROM {table}"  # noqa: S608 - our own names
+                " WHERE leaf NOT IN (SELECT leaf FROM records)"
+            ).fetchone()
+            if count:
+                text = f"{count} rows belong to no record"
+                self._fault("row-leftover", table, first, text)
+
+    def _check_intents(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(
+            "SELECT intents.id, draft, intents.opening_hash, leaf FROM intents"
+            " LEFT JOIN receipts USING (id)"
+        )
+        for call_id, draft, opening_hash, leaf in rows:
+            place = call_id.hex()
+            if leaf is not None:
+                text = f"the call has its receipt, leaf {leaf}"
+                self._fault("row-leftover", "intents", place, text)
+            try:
+                receipt = decode_body(TYPE_RECEIPT, draft)
+            except LedgerError as error:
+                self._fault(error.code, "intents", place, error.message)
+                continue
+            wrong_id = not isinstance(receipt, Receipt) or receipt.id != call_id
+            if wrong_id or len(opening_hash or bytes(32)) != 32:
+                self._fault("row-mismatch", "intents", place, "the draft is of another call")
+
+    def _fault(self, code: str, table: str, index: int | str | None, message: str) -> None:
+        self.report(Fault(code=code, table=table, index=index, message=message))
+
+
+def _plausible_leaf_count(connection: sqlite3.Connection) -> int:
+    """Return the end of the leaves, records far beyond the rest left out."""
+    records, nodes = connection.execute(
+        "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM nodes)"
+    ).fetchone()
+    last = connection.execute("SELECT max(leaf) FROM records").fetchone()[0]
+    # n leaves have at least 2n - 53 nodes, so that many nodes belong to no more leaves.
+    within: int = max(records, (nodes + 53) // 2)
+    return 0 if last is None else min(within, last + 1)
+
+
+@contextlib.contextmanager
+def _workers(processes: int) -> Iterator[tuple[Executor, int]]:
+    """Give what runs the jobs, and how many it runs at once."""
+    executor: Executor
+    if processes:
+        executor = ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), _ignore_interrupts
+        )
+    else:
+        executor = ThreadPoolExecutor(_THREADS)
+    try:
+        yield executor, processes or _THREADS
+    except BrokenProcessPool as error:
+        raise StoreError("check-cut-short", f"a process of the check ended: {error}") from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:  # pragma: no cover - runs in processes that are not traced
+    """Leave Ctrl-C to the process that was called."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

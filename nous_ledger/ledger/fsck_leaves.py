@@ -1,0 +1,208 @@
+"""What can be checked of one leaf by itself: its record, its body, its usage values.
+
+Pure functions of bytes, so that several processes can share the work.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.hashing import sha256
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import (
+    RECORD_LENGTH,
+    SIGNED_LENGTH,
+    TYPE_KEY,
+    TYPE_RECEIPT,
+    Record,
+    decode_record,
+    leaf_hash,
+    record_digest,
+)
+from nous_ledger.protocol.signing import verify_signature
+from nous_ledger.protocol.types import LogId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong, and where.
+
+    Attributes:
+        code: stable code, of the protocol or of `LEDGER_ERROR_CODES`.
+        table: table of the database.
+        index: its row: leaf index, node position or leaf count as a number,
+            receipt id or pseudonym as hex; None for the table as a whole.
+        message: a sentence.
+    """
+
+    code: str
+    table: str
+    index: int | str | None
+    message: str
+
+
+class KeyEra(NamedTuple):
+    """The key that signs records from one index on."""
+
+    first_index: int
+    epoch: int
+    public_key: bytes
+
+
+class LeafRow(NamedTuple):
+    """One leaf as it stands in the tables."""
+
+    leaf: int
+    record: bytes
+    body: bytes | None
+    usage: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafJob:
+    """Some leaves to check.
+
+    Attributes:
+        log_id: 32 bytes.
+        eras: keys by first index; none if the key history gave no key.
+        rows: the leaves.
+    """
+
+    log_id: LogId
+    eras: tuple[KeyEra, ...]
+    rows: tuple[LeafRow, ...]
+
+
+class ReceiptFacts(NamedTuple):
+    """What ties a receipt to others; only of a body that its record vouches for."""
+
+    id: bytes
+    subject: bytes
+    subject_seq: int
+    subject_prev: bytes | None
+
+
+class LeafFacts(NamedTuple):
+    """What the checks of the whole log need of one leaf.
+
+    Of a record that cannot be read, logged_at is -1, body_hash None, and type what
+    stands at its place. stored_hash is that of the body as it is stored.
+    """
+
+    leaf: int
+    type: int
+    logged_at: int
+    leaf_hash: bytes | None
+    body_hash: bytes | None
+    stored_hash: bytes | None
+    receipt: ReceiptFacts | None
+
+
+class LeafFindings(NamedTuple):
+    """What became of a job."""
+
+    leaves: list[LeafFacts]
+    faults: list[Fault]
+
+
+def check_leaves(job: LeafJob) -> LeafFindings:
+    """Check some leaves, each by itself."""
+    found = LeafFindings([], [])
+    firsts = [era.first_index for era in job.eras]
+    for row in job.rows:
+        era = job.eras[bisect_right(firsts, row.leaf) - 1] if job.eras else None
+        try:
+            record = decode_record(row.record)
+        except LedgerError as error:
+            found.faults.append(_fault(error, "records", row.leaf))
+            found.leaves.append(_unreadable(row))
+            continue
+        found.faults.extend(_record_faults(row, record, era, job.log_id))
+        receipt = _check_body(row, record, found.faults)
+        if receipt is None and row.usage is not None and record.type != TYPE_RECEIPT:
+            text = "usage values stand beside a record that is no receipt"
+            found.faults.append(
+                Fault(code="row-leftover", table="raw_usage", index=row.leaf, message=text)
+            )
+        found.leaves.append(_facts(row, record, receipt))
+    return found
+
+
+def _record_faults(
+    row: LeafRow, record: Record, era: KeyEra | None, log_id: LogId
+) -> Iterator[Fault]:
+    if record.index != row.leaf:
+        text = f"the record at {row.leaf} says that it is {record.index}"
+        yield Fault(code="record-index", table="records", index=row.leaf, message=text)
+    if era is None:
+        return
+    if record.epoch != era.epoch:
+        text = f"the record is of epoch {record.epoch} where {era.epoch} is in force"
+        yield Fault(code="epoch", table="records", index=row.leaf, message=text)
+    try:
+        digest = record_digest(log_id, row.record[:SIGNED_LENGTH])
+        verify_signature(digest, record.signature, era.public_key)
+    except LedgerError as error:
+        yield _fault(error, "records", row.leaf)
+
+
+def _check_body(row: LeafRow, record: Record, faults: list[Fault]) -> Receipt | None:
+    """Return the receipt of a leaf, if its record vouches for it."""
+    if row.body is None:
+        if record.type == TYPE_KEY:
+            text = "the body of a key event is never erased"
+            faults.append(Fault(code="row-missing", table="bodies", index=row.leaf, message=text))
+        return None
+    try:
+        body = decode_body(record.type, check_body_hash(record, row.body))
+        check_body_in_record(body, record)
+    except LedgerError as error:
+        faults.append(_fault(error, "bodies", row.leaf))
+        return None
+    if not isinstance(body, Receipt):
+        return None
+    if row.usage is not None and sha256(row.usage) != body.raw_usage_hash:
+        text = "the usage values are not those that the receipt names"
+        faults.append(Fault(code="usage-hash", table="raw_usage", index=row.leaf, message=text))
+    return body
+
+
+def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
+    return LeafFacts(
+        leaf=row.leaf,
+        type=record.type,
+        logged_at=record.logged_at,
+        leaf_hash=leaf_hash(row.record),
+        body_hash=record.body_hash,
+        stored_hash=_stored_hash(row, record, receipt),
+        receipt=None
+        if receipt is None
+        else ReceiptFacts(receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev),
+    )
+
+
+def _stored_hash(row: LeafRow, record: Record, receipt: Receipt | None) -> bytes | None:
+    if row.body is None:
+        return None
+    return record.body_hash if receipt is not None else sha256(row.body)
+
+
+def _unreadable(row: LeafRow) -> LeafFacts:
+    return LeafFacts(
+        leaf=row.leaf,
+        type=int.from_bytes(row.record[1:3], "big"),
+        logged_at=-1,
+        leaf_hash=leaf_hash(row.record) if len(row.record) == RECORD_LENGTH else None,
+        body_hash=None,
+        stored_hash=None if row.body is None else sha256(row.body),
+        receipt=None,
+    )
+
+
+def _fault(error: LedgerError, table: str, index: int) -> Fault:
+    return Fault(code=error.code, table=table, index=index, message=error.message)

@@ -1,0 +1,98 @@
+"""`nous-ledger fsck`: exit codes, output, and when there is a progress bar."""
+
+import json
+import os
+import pty
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import PROGRAM, ROOT, Call
+from tests.cli.sample import Sample
+
+
+@pytest.fixture
+def damaged(sample: Sample, tmp_path: Path) -> Path:
+    """A copy of the sample with one body that is not its hash."""
+    folder = Path(shutil.copytree(sample.folder, tmp_path / "damaged"))
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE bodies SET body = x'80' WHERE leaf = 1")
+    return folder
+
+
+def test_a_good_ledger(nous: Call, sample: Sample) -> None:
+    shown = nous("fsck", "--ledger", sample.folder).good()
+    assert shown.out.splitlines()[-1] == "no fault"
+    assert not shown.err
+    data = nous("fsck", "--ledger", sample.folder, "--json").good().json
+    assert (data["fault_count"], data["faults"]) == (0, [])
+    assert data["leaf_count"] > 1
+    assert len(bytes.fromhex(data["log_id"])) == 32
+
+
+def test_a_damaged_ledger(nous: Call, damaged: Path) -> None:
+    shown = nous("fsck", "--ledger", damaged)
+    assert shown.code == 1
+    assert "body-hash  bodies 1: " in shown.out
+    assert shown.out.splitlines()[-1] == "1 fault"
+    found = nous("fsck", "--ledger", damaged, "--json")
+    assert found.code == 1
+    (fault,) = found.json["faults"]
+    assert fault.keys() == {"code", "table", "index", "message"}
+    assert (fault["code"], fault["table"], fault["index"]) == ("body-hash", "bodies", 1)
+
+
+def test_what_cannot_be_checked(nous: Call, damaged: Path, tmp_path: Path) -> None:
+    nous("fsck", "--ledger", tmp_path / "absent").failed(2, "not-a-ledger")
+    with closing(sqlite3.connect(damaged / "ledger.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    nous("fsck", "--ledger", damaged, "--json").failed(3, "store-newer")
+
+
+def test_many_faults_are_summed_up(
+    nous: Call, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nous_ledger.ledger.fsck.MAX_LISTED", 0)
+    shown = nous("fsck", "--ledger", damaged)
+    assert shown.out.splitlines()[-2:] == ["… and 1 more", "1 fault"]
+
+
+def test_progress_on_a_terminal_for_a_long_log(sample: Sample) -> None:
+    """Rate, place and time left; nothing of it where the log is short."""
+    program = (
+        "import sys; from nous_ledger.cli import fsck, main\n"
+        "fsck.LONG_LOG = int(sys.argv.pop(1)); main.main()"
+    )
+    for length, expected in (("1", True), ("1000000", False)):
+        controller, terminal = pty.openpty()
+        command = [sys.executable, "-c", program, length, "fsck", "--ledger", str(sample.folder)]
+        done = subprocess.run(
+            command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, timeout=60
+        )
+        os.close(terminal)
+        printed = b""
+        try:
+            while piece := os.read(controller, 4096):
+                printed += piece
+        except OSError:  # so Linux says that the last writer is gone
+            pass
+        os.close(controller)
+        assert done.stdout.splitlines()[-1] == b"no fault"
+        assert (b"records/s" in printed) == (b"checking" in printed) == expected
+
+
+def test_no_progress_where_nobody_watches(sample: Sample) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "fsck", "--ledger", str(sample.folder), "--json"],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+    )
+    assert not done.stderr
+    assert json.loads(done.stdout)["fault_count"] == 0

@@ -1,0 +1,496 @@
+"""The check of a whole ledger: an honest one is clean, and every alteration is found."""
+
+# ruff: noqa: S608 - the tests name tables and rows in the SQL that damages them.
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nous_ledger.ledger import LEDGER_ERROR_CODES, Ledger
+from nous_ledger.ledger import fsck as fsck_module
+from nous_ledger.ledger.creation import KEYS_NAME
+from nous_ledger.ledger.fsck import FsckReport, fsck
+from nous_ledger.ledger.fsck_chains import ChainEnds
+from nous_ledger.ledger.keys import read_log_keys
+from nous_ledger.protocol.bodies import decode_body, encode_body
+from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
+from nous_ledger.protocol.errors import ERROR_CODES
+from nous_ledger.protocol.hashing import raw_usage_hash, sha256
+from nous_ledger.protocol.head import sign_head
+from nous_ledger.protocol.note import parse_note
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import decode_record, sign_record
+from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, LogId, UnixSeconds
+from tests.integration.ledger_audit import error_code
+from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft, make_intent
+
+LEAVES = 14
+USAGE = (b'{"input_tokens":120}', b'{"output_tokens":45}')
+Edit = Callable[[sqlite3.Connection], object]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with receipts of five subjects, raw usage, heads and an open intent."""
+    base = tmp_path_factory.mktemp("made")
+    clock, seed = Clock(), random.Random(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(base / "state"))
+        ledger = Ledger.create(base / "ledger", next_key_out=None, origin=ORIGIN, clock=clock)
+    with ledger:
+        with_usage = make_draft(seed, raw_usage_hash=raw_usage_hash(USAGE))
+        ledger.append_receipt(with_usage, raw_usage=USAGE)
+        for number in range(LEAVES - 2):
+            clock.now_ms += 1000
+            ledger.append_receipt(make_draft(seed), opening_hash=bytes([number]) * 32)
+            if number % 3 == 0:
+                ledger.head()
+        ledger.begin_call(make_intent(seed))
+        ledger.head()
+    return base / "ledger"
+
+
+@pytest.fixture
+def closed(made: Path, tmp_path: Path) -> Path:
+    """A copy of it that nobody has open."""
+    return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+def alter(folder: Path, edit: Edit | str) -> None:
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
+        if isinstance(edit, str):
+            assert connection.execute(edit).rowcount != 0, "nothing was altered"
+        else:
+            edit(connection)
+
+
+def read(folder: Path, sql: str) -> list[Any]:
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def flip(table: str, key: str, column: str, at: int, row: object = None) -> Edit:
+    """Return an edit that flips one bit of one value."""
+
+    def edit(connection: sqlite3.Connection) -> None:
+        where = f"WHERE {key} = ?" if row is not None else ""
+        (found,) = connection.execute(
+            f"SELECT {key}, {column} FROM {table} {where} LIMIT 1",
+            () if row is None else (row,),
+        )
+        value = bytearray(found[1])
+        value[at] ^= 1
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (bytes(value), found[0])
+        )
+
+    return edit
+
+
+def codes(report: FsckReport) -> set[tuple[str, str]]:
+    assert len(report.faults) == report.fault_count
+    for fault in report.faults:
+        assert fault.code in ERROR_CODES.keys() | LEDGER_ERROR_CODES.keys()
+        assert fault.message
+    return {(fault.code, fault.table) for fault in report.faults}
+
+
+def test_an_honest_ledger_is_clean(closed: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    report = fsck(closed, progress=lambda done, total: seen.append((done, total)))
+    assert report.faults == ()
+    assert (report.origin, report.leaf_count, report.erased) == (ORIGIN, LEAVES, 0)
+    assert report.heads == len(read(closed, "SELECT * FROM heads")) > 3
+    assert seen == [(LEAVES, LEAVES)]
+
+
+def test_a_ledger_in_use_is_clean(folder: Path, clock: Clock, seed: random.Random) -> None:
+    with Ledger.create(folder, next_key_out=None, clock=clock) as ledger:
+        assert fsck(folder).fault_count == 0
+        ledger.append_many([make_draft(seed) for _ in range(3)])
+        assert fsck(folder).fault_count == 0  # not yet covered by a head
+
+
+def test_processes_find_what_threads_find(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsck_module, "WORTH_PROCESSES", 1)
+    monkeypatch.setattr(fsck_module, "_AT_A_TIME", 4)
+    assert fsck(closed, processes=2).fault_count == 0
+    alter(closed, flip("records", "leaf", "record", 60, row=7))
+    assert fsck(closed, processes=2) == fsck(closed)
+
+
+CASES: dict[str, tuple[Edit | str, set[tuple[str, str]]]] = {
+    "record's signature": (
+        flip("records", "leaf", "record", 60, row=5),
+        {("mismatch", "records"), ("root-mismatch", "nodes")},
+    ),
+    "record's version": (
+        flip("records", "leaf", "record", 0, row=5),
+        {("record-version", "records"), ("root-mismatch", "nodes")},
+    ),
+    "record's epoch": (
+        flip("records", "leaf", "record", 6, row=5),
+        {("epoch", "records"), ("mismatch", "records"), ("root-mismatch", "nodes")},
+    ),
+    "record's body hash": (
+        flip("records", "leaf", "record", 30, row=13),
+        {("body-hash", "bodies"), ("mismatch", "records"), ("root-mismatch", "nodes")},
+    ),
+    "record's length": (
+        "UPDATE records SET record = substr(record, 1, 119) WHERE leaf = 5",
+        {("record-length", "records")},
+    ),
+    "body": (flip("bodies", "leaf", "body", 40, row=4), {("body-hash", "bodies")}),
+    "body of the genesis": (
+        flip("bodies", "leaf", "body", 20, row=0),
+        {("body-hash", "bodies"), ("body-hash", "records")},
+    ),
+    "leaf node": (
+        flip("nodes", "position", "hash", 3, row=4),
+        {("root-mismatch", "nodes")},
+    ),
+    "peak": (
+        flip("nodes", "position", "hash", 3, row=14),
+        {("root-mismatch", "nodes"), ("fork", "heads")},
+    ),
+    "subject's head": (
+        flip("subjects", "subject", "last_body_hash", 3),
+        {("row-mismatch", "subjects")},
+    ),
+    "subject's count": (
+        (
+            "UPDATE subjects SET next_seq = next_seq - 1"
+            " WHERE subject = (SELECT min(subject) FROM subjects)"
+        ),
+        {("row-mismatch", "subjects")},
+    ),
+    "subject's count, too high": (
+        (
+            "UPDATE subjects SET next_seq = next_seq + 1"
+            " WHERE subject = (SELECT min(subject) FROM subjects)"
+        ),
+        {("row-mismatch", "subjects"), ("subject-chain", "subjects")},
+    ),
+    "raw usage": (
+        flip("raw_usage", "leaf", "usage", 9),
+        {("usage-hash", "raw_usage")},
+    ),
+    "draft of an intent": (flip("intents", "id", "draft", 0), {("limit", "intents")}),
+    "head's time": (
+        "UPDATE heads SET timestamp = timestamp + 1 WHERE leaf_count = 14",
+        {("row-mismatch", "heads")},
+    ),
+    "log id": (flip("log", "id", "log_id", 0), {("log-id", "log")}),
+    "origin": ("UPDATE log SET origin = 'else.example.com'", {("log-id", "log")}),
+    "no record": (
+        "DELETE FROM records WHERE leaf = 6",
+        {
+            *(("row-missing", "records"), ("row-leftover", "bodies")),
+            *(("row-leftover", "receipts"), ("subject-chain", "bodies")),
+            ("row-mismatch", "subjects"),
+        },
+    ),
+    "no node": ("DELETE FROM nodes WHERE position = 9", {("row-missing", "nodes")}),
+    "no receipt id": (
+        "DELETE FROM receipts WHERE leaf = 6",
+        {("row-missing", "receipts")},
+    ),
+    "no subject": (
+        "DELETE FROM subjects WHERE subject = (SELECT max(subject) FROM subjects)",
+        {("row-missing", "subjects")},
+    ),
+    "no key event": ("DELETE FROM key_events", {("row-missing", "key_events")}),
+    "no head": ("DELETE FROM heads", {("row-missing", "heads")}),
+    "no body of a key event": (
+        "DELETE FROM bodies WHERE leaf = 0",
+        {("row-missing", "bodies"), ("body-hash", "records")},
+    ),
+    "no log": ("DELETE FROM log", {("store-corrupt", "database")}),
+    "no table": ("DROP TABLE receipts", {("store-corrupt", "database")}),
+    "truncated nodes": (
+        "DELETE FROM nodes WHERE position >= 20",
+        {("row-missing", "nodes")},
+    ),
+    "truncated heads": ("DELETE FROM heads WHERE leaf_count > 3", set()),
+    "a record of another index": (
+        "UPDATE records SET leaf = 99 WHERE leaf = 13",
+        {
+            *(("record-index", "records"), ("row-leftover", "records"), ("rollback", "heads")),
+            *(("row-leftover", "nodes"), ("row-leftover", "bodies")),
+            *(("row-leftover", "receipts"), ("row-mismatch", "subjects")),
+        },
+    ),
+    "a receipt id of another index": (
+        "UPDATE receipts SET leaf = leaf + 1 WHERE leaf = 5",
+        {("row-mismatch", "receipts"), ("row-leftover", "receipts")},
+    ),
+    "a receipt id too many": (
+        "INSERT INTO receipts VALUES (x'00', 0, NULL)",
+        {("row-leftover", "receipts")},
+    ),
+    "an opening hash cut short": (
+        "UPDATE receipts SET opening_hash = x'0011' WHERE leaf = 5",
+        {("row-mismatch", "receipts")},
+    ),
+    "a subject too many": (
+        "INSERT INTO subjects VALUES (zeroblob(31), 1, zeroblob(32))",
+        {("subject-chain", "subjects"), ("row-mismatch", "subjects")},
+    ),
+    "a key event too many": ("INSERT INTO key_events VALUES (3)", {("row-leftover", "key_events")}),
+    "a body too many": (
+        "INSERT INTO bodies VALUES (1000, x'80')",
+        {("row-leftover", "bodies")},
+    ),
+    "usage beside the genesis": (
+        "INSERT INTO raw_usage VALUES (0, x'80')",
+        {("row-leftover", "raw_usage")},
+    ),
+    "a node too many": (
+        "INSERT INTO nodes VALUES (100, zeroblob(32))",
+        {("row-leftover", "nodes")},
+    ),
+    "an intent of a logged call": (
+        (
+            "INSERT INTO intents SELECT id, body, NULL FROM receipts JOIN bodies USING (leaf)"
+            " WHERE leaf = 6"
+        ),
+        {("row-leftover", "intents")},
+    ),
+    "an intent of another id": (
+        "UPDATE intents SET id = zeroblob(16)",
+        {("row-mismatch", "intents")},
+    ),
+}
+NOT_SHOWN = {"truncated heads"}
+"""Older heads may be thrown away: nothing then is wrong."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_alteration_is_found(closed: Path, name: str) -> None:
+    edit, expected = CASES[name]
+    alter(closed, edit)
+    assert codes(fsck(closed)) == expected
+    assert bool(expected) or name in NOT_SHOWN
+
+
+def test_a_fault_is_reported_at_its_place(closed: Path) -> None:
+    alter(closed, flip("records", "leaf", "record", 60, row=5))
+    places = {(fault.table, fault.index) for fault in fsck(closed).faults}
+    assert places == {("records", 5), ("nodes", 8)}
+    alter(closed, flip("nodes", "position", "hash", 0, row=9))  # parent of 7 and 8
+    more = {(fault.table, fault.index) for fault in fsck(closed).faults}
+    assert more == {*places, ("nodes", 9), ("nodes", 13), ("heads", 6)}
+
+
+def test_swapped_records(closed: Path) -> None:
+    def swap(connection: sqlite3.Connection) -> None:
+        rows = dict(connection.execute("SELECT leaf, record FROM records WHERE leaf IN (5, 6)"))
+        connection.execute("UPDATE records SET record = ? WHERE leaf = 5", (rows[6],))
+        connection.execute("UPDATE records SET record = ? WHERE leaf = 6", (rows[5],))
+
+    alter(closed, swap)
+    report = fsck(closed)
+    assert {("record-index", "records"), ("body-hash", "bodies")} <= codes(report)
+    assert {f.index for f in report.faults if f.code == "record-index"} == {5, 6}
+    assert {f.index for f in report.faults if f.code == "head-time"} == {6}
+
+
+def test_a_rolled_back_database(closed: Path) -> None:
+    """Everything above nine leaves is gone but the heads: the log must not go on from there."""
+
+    def roll_back(connection: sqlite3.Connection) -> None:
+        for table in ("records", "bodies", "receipts", "raw_usage"):
+            connection.execute(f"DELETE FROM {table} WHERE leaf >= 9")
+        connection.execute("DELETE FROM nodes WHERE position >= 16")
+
+    alter(closed, roll_back)
+    report = fsck(closed)
+    assert report.leaf_count == 9
+    assert ("rollback", "heads") in codes(report)
+    assert [f.index for f in report.faults if f.code == "rollback"] == [12, 14]
+
+
+def _forged_head(folder: Path, root: bytes, count: int, timestamp: int) -> bytes:
+    """Return a head that the log's own keys signed."""
+    keys = read_log_keys(folder / KEYS_NAME, None)
+    ((log_id,),) = read(folder, "SELECT log_id FROM log")
+    return sign_head(
+        Checkpoint(origin=ORIGIN, leaf_count=LeafCount(count), root=Hash32(root)),
+        log_id=LogId(log_id),
+        epoch=Epoch(0),
+        timestamp=UnixSeconds(timestamp),
+        key=keys.signing_key(),
+        ed25519=keys.ed25519_key(),
+    )
+
+
+def _put_head(folder: Path, note: bytes, count: int, timestamp: int) -> None:
+    alter(
+        folder,
+        lambda connection: connection.execute(
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", (count, timestamp, note)
+        ),
+    )
+
+
+def test_two_heads_that_disagree(closed: Path) -> None:
+    """HEAD-15."""
+    timestamp = START_MS // 1000 + 6
+    _put_head(closed, _forged_head(closed, bytes(32), 7, timestamp), 7, timestamp)
+    (fault,) = fsck(closed).faults
+    assert (fault.code, fault.table, fault.index) == ("fork", "heads", 7)
+
+
+def test_a_head_that_another_key_signed(closed: Path) -> None:
+    ((note, count, timestamp),) = read(
+        closed, "SELECT note, leaf_count, timestamp FROM heads ORDER BY 2 DESC LIMIT 1"
+    )
+    _put_head(closed, note.replace(b"\n14\n", b"\n13\n"), 13, timestamp)
+    assert codes(fsck(closed)) == {("mismatch", "heads")}
+    _put_head(closed, note[:-1], count, timestamp)
+    assert ("note-format", "heads") in codes(fsck(closed))
+
+
+@pytest.mark.parametrize(("shift", "code"), [(-100_000, "head-time"), (100_000, "late")])
+def test_heads_out_of_time(closed: Path, shift: int, code: str) -> None:
+    """HEAD-8, HEAD-13."""
+    ((note, timestamp),) = read(closed, "SELECT note, timestamp FROM heads WHERE leaf_count = 6")
+    root = _root_of(note)
+    moved = timestamp + shift
+    _put_head(closed, _forged_head(closed, root, 6, moved), 6, moved)
+    found = fsck(closed)
+    assert code in {fault.code for fault in found.faults}
+    assert {fault.code for fault in found.faults} <= {"head-time", "late"}
+
+
+def _root_of(note: bytes) -> bytes:
+    return parse_checkpoint(parse_note(note).text).root
+
+
+def _logged_again(folder: Path, leaf: int, **changes: Any) -> None:
+    """Replace a receipt by another that the log signs, as a dishonest log could."""
+    keys = read_log_keys(folder / KEYS_NAME, None)
+    ((record, body, log_id),) = read(
+        folder,
+        "SELECT record, body, log_id FROM records JOIN bodies USING (leaf), log"
+        f" WHERE leaf = {leaf}",
+    )
+    receipt = decode_body(1, body)
+    assert isinstance(receipt, Receipt)
+    old = decode_record(record)
+    altered = encode_body(replace(receipt, **changes))
+    signed = sign_record(
+        keys.signing_key(),
+        LogId(log_id),
+        type=1,
+        epoch=old.epoch,
+        index=old.index,
+        logged_at=old.logged_at,
+        body_hash=sha256(altered),
+    )
+
+    def edit(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE bodies SET body = ? WHERE leaf = ?", (altered, leaf))
+        connection.execute("UPDATE records SET record = ? WHERE leaf = ?", (signed, leaf))
+
+    alter(folder, edit)
+
+
+@pytest.mark.parametrize("changes", [{"subject_seq": 90}, {"subject_prev": bytes(32)}])
+def test_a_wrong_subject_chain(closed: Path, changes: dict[str, Any]) -> None:
+    """SUBJ-3."""
+    last = LEAVES - 1
+    alter(closed, lambda c: c.execute("DELETE FROM heads WHERE leaf_count > 12"))
+    body = decode_body(1, read(closed, f"SELECT body FROM bodies WHERE leaf = {last}")[0][0])
+    assert isinstance(body, Receipt)
+    assert body.subject_seq
+    _logged_again(closed, last, **changes)
+    assert ("subject-chain", "bodies") in codes(fsck(closed))
+
+
+def test_a_body_that_breaks_a_rule(closed: Path) -> None:
+    """BODY-10."""
+    _logged_again(closed, 5, time=START_MS + 10**9)
+    assert ("time-order", "bodies") in codes(fsck(closed))
+
+
+def test_erased_bodies_are_no_fault(closed: Path) -> None:
+    for leaves in ((3,), (4, 5, 6), (12, 13)):
+        for leaf in leaves:
+            alter(closed, f"DELETE FROM bodies WHERE leaf = {leaf}")
+        assert fsck(closed).faults == ()
+    assert fsck(closed).erased == 6
+    alter(closed, "DELETE FROM bodies WHERE leaf > 0")
+    assert fsck(closed).faults == ()
+
+
+def test_a_wrong_key_history(closed: Path, folder: Path) -> None:
+    """KEY-25: a record of type 0 that is no key event."""
+    alter(
+        closed,
+        "UPDATE records SET record ="
+        " CAST(substr(record, 1, 1) || x'0000' || substr(record, 4) AS BLOB)"
+        " WHERE leaf = 9",
+    )
+    found = codes(fsck(closed))
+    assert ("row-missing", "key_events") in found
+    assert {table for code, table in found if code == "mismatch"} == {"records"}
+    assert any(f.message.startswith("key event: ") and f.index == 9 for f in fsck(closed).faults)
+
+
+def test_random_bits_of_the_file(closed: Path, seed: random.Random) -> None:
+    """A flipped bit in any value that stands in the file is found, or nothing can be read."""
+    data = (closed / "ledger.db").read_bytes()
+    values = [row[0] for row in read(closed, "SELECT record FROM records")]
+    values += [row[0] for row in read(closed, "SELECT body FROM bodies")]
+    values += [row[0] for row in read(closed, "SELECT hash FROM nodes")]
+    for value in seed.sample(values, 12):
+        altered = bytearray(data)
+        altered[data.index(value) + seed.randrange(len(value))] ^= 1 << seed.randrange(8)
+        (closed / "ledger.db").write_bytes(altered)
+        assert fsck(closed).fault_count
+    (closed / "ledger.db").write_bytes(data)
+    assert fsck(closed).fault_count == 0
+
+
+def test_damaged_pages(closed: Path) -> None:
+    data = (closed / "ledger.db").read_bytes()
+    found: set[str] = set()
+    for page in range(1, len(data) // 4096):
+        altered = bytearray(data)
+        altered[page * 4096 : page * 4096 + 8] = b"\xff" * 8
+        (closed / "ledger.db").write_bytes(altered)
+        found.update(fault.code for fault in fsck(closed).faults)
+        assert fsck(closed).fault_count
+    assert "store-corrupt" in found
+
+
+def test_what_cannot_be_checked(tmp_path: Path, closed: Path) -> None:
+    assert error_code(lambda: fsck(tmp_path / "absent")) == "not-a-ledger"
+    alter(closed, "PRAGMA user_version = 99")
+    assert error_code(lambda: fsck(closed)) == "store-newer"
+    (closed / "ledger.db").write_bytes(b"no database" * 300)
+    assert error_code(lambda: fsck(closed)) == "store-foreign"
+
+
+def test_many_faults_are_counted(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsck_module, "MAX_LISTED", 5)
+    alter(closed, "UPDATE bodies SET body = x'80' WHERE leaf > 0")
+    report = fsck(closed)
+    assert (len(report.faults), report.fault_count) == (5, LEAVES - 1)
+
+
+def test_chains_of_more_subjects_than_memory_holds() -> None:
+    with ChainEnds(max_in_memory=3) as ends:
+        for number in range(20):
+            ends.put(bytes([number % 10]), (number, bytes(32)))
+            assert ends.get(bytes([number % 10])) == (number, bytes(32))
+        assert ends.get(b"\xff") is None
+        assert [row[:2] for row in ends.all()] == [(bytes([n]), n + 10) for n in range(10)]
