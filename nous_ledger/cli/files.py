@@ -237,6 +237,13 @@ def open_ledger(named: Path | None, passphrase_file: Path | None = None) -> Ledg
         InputError: as `ledger_folder`.
         LedgerError: as `Ledger.open`.
     """
+    return open_with_passphrase(named, passphrase_file)[0]
+
+
+def open_with_passphrase(
+    named: Path | None, passphrase_file: Path | None
+) -> tuple[Ledger, str | None]:
+    """Open a ledger as `open_ledger` does; return the passphrase too, to seal what follows."""
     from nous_ledger.ledger import Ledger
 
     folder = ledger_folder(named)
@@ -246,10 +253,11 @@ def open_ledger(named: Path | None, passphrase_file: Path | None = None) -> Ledg
     except UnavailableError as error:
         if error.code != "key-passphrase" or passphrase is not None or not sys.stdin.isatty():
             raise
-        ledger = Ledger.open(folder, passphrase=read_passphrase(None, ask=True))
+        passphrase = read_passphrase(None, ask=True)
+        ledger = Ledger.open(folder, passphrase=passphrase)
     for notice in ledger.notices:
         warn(notice)
-    return ledger
+    return ledger, passphrase
 
 
 def read_ledger(named: Path | None) -> Ledger:

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "Check a proof offline: four answers.",
     "head": "Show the newest signed head.",
     "fsck": "Check a whole ledger: compute everything again.",
+    "key": "Show, rotate or revoke the log's key.",
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }

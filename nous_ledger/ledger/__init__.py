@@ -3,6 +3,9 @@
 ledger, reader   what callers use: append, heads, proofs, lists
 committer        many callers, one durable transaction
 sequencer        index, time, chain and signature of each record
+lifecycle        rotation and close, as a ledger offers them
+rotation         from the next key to the one after it; keychange: its one transaction
+keyfiles         which key file is in force; single: one record that is no receipt
 heads            when a head is signed
 store, database  the SQLite file
 creation         a new log, all or nothing
@@ -12,6 +15,7 @@ proofs, listing  bundles and policies; lists of receipts and their sums
 files, errors    private files; what can go wrong
 """
 
+from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import (
     LEDGER_ERROR_CODES,
     KeyFileError,
@@ -22,19 +26,23 @@ from nous_ledger.ledger.errors import (
 from nous_ledger.ledger.keys import LogKeys
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.listing import KindTotal, ReceiptRow, Totals, sum_receipts
-from nous_ledger.ledger.model import Appended, Clock, Entry, Intent
+from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged
+from nous_ledger.ledger.rotation import NextKey
 
 __all__ = [
+    "KEYS_NAME",
     "LEDGER_ERROR_CODES",
     "Appended",
     "Clock",
     "Entry",
     "Intent",
     "KeyFileError",
+    "KeysChanged",
     "KindTotal",
     "Ledger",
     "LedgerUseError",
     "LogKeys",
+    "NextKey",
     "ReceiptRow",
     "StoreContentError",
     "StoreError",

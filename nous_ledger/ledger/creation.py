@@ -115,10 +115,19 @@ def _check_request(new: NewLog) -> None:
     for name in ("max_merge_delay_s", "heartbeat_s"):
         if not 1 <= getattr(new, name) <= MAX_UINT // 1000:
             raise InputError("input", f"{name} is a number of seconds, at least 1")
-    place = new.next_key_out
-    if place is None:
-        return
-    if place.resolve().is_relative_to(new.folder.resolve()):
+    if new.next_key_out is not None:
+        check_next_key_place(new.next_key_out, new.folder)
+
+
+def check_next_key_place(place: Path, folder: Path) -> None:
+    """Refuse a place for the next key where something stands, or within the ledger.
+
+    Raises:
+        InputError: it lies in the ledger folder.
+        LedgerUseError: already-exists.
+        StoreError: store-unwritable, if its folder may not be looked into.
+    """
+    if place.resolve().is_relative_to(folder.resolve()):
         raise InputError(
             "input",
             f"the next key must lie outside the ledger folder, not at {place}",

@@ -66,6 +66,10 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LedgerUseError, "closed", "the ledger was closed", "open it again"),
     (LedgerUseError, "other-process", "the ledger was opened by another process, of which this one is a fork", "open the ledger after the fork, once in each process"),
     (LedgerUseError, "read-only", "the ledger was opened for reading only", "open it with its keys"),
+    (LedgerUseError, "log-closed", "the log is closed: no record can follow its close", "make a successor: `nous-ledger init --predecessor`"),
+    (LedgerUseError, "log-open-calls", "calls of the log wait for their receipts", "stop the gateway of this ledger, then try again"),
+    (LedgerUseError, "cannot-rotate", "the log committed to no next key", "close it, and make a successor: `nous-ledger init --predecessor`"),
+    (LedgerUseError, "last-epoch", "the log has used up its 63 epochs", "make a successor: `nous-ledger init --predecessor`"),
     (StoreError, "store-locked", "another process holds the database for too long", "end the process that holds it, then try again"),
     (StoreError, "store-full", "there is no room for the database to grow", "free some space, then try again; nothing was half-written"),
     (StoreError, "store-unwritable", "the folder or database cannot be opened or written", "check owner and permissions of the folder and its files"),
@@ -87,6 +91,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (StoreContentError, "row-mismatch", "a row says something else than the log", "keep a copy as it is, then restore the last backup"),
     (StoreContentError, "subject-chain", "a receipt is not at its place in its subject's chain", "keep a copy as it is, then restore the last backup"),
     (StoreContentError, "usage-hash", "stored usage values are not those that their receipt names", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "publish-conflict", "a published file has other content than the log", "keep the folder as evidence and find out who wrote it; publish to another folder"),
 )  # fmt: skip
 
 LEDGER_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(

@@ -9,7 +9,7 @@ from nous_ledger.ledger.errors import KeyFileError, StoreContentError
 from nous_ledger.ledger.keys import LogKeys
 from nous_ledger.ledger.store import View
 from nous_ledger.protocol.errors import LedgerError
-from nous_ledger.protocol.keyhistory import verify_key_history
+from nous_ledger.protocol.keyhistory import KeyHistory, verify_key_history
 from nous_ledger.protocol.signing import Ed25519Key, SigningKey
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId
 
@@ -24,9 +24,11 @@ class Identity:
         max_merge_delay_s: seconds within which a head covers every record.
         heartbeat_s: most seconds between two heads.
         epoch: the key epoch in force.
-        key_event: the leaf that began it.
+        key_event: the newest key event.
         secp256k1: public key of the epoch, 33 bytes.
         ed25519: public key of the epoch, 32 bytes.
+        next_hash: commitment to the key of the next epoch; zeros = none.
+        closed: whether the log has ended.
     """
 
     log_id: LogId
@@ -37,6 +39,8 @@ class Identity:
     key_event: LeafIndex
     secp256k1: bytes
     ed25519: bytes
+    next_hash: bytes
+    closed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +79,17 @@ class Signer:
         return signer
 
 
-def read_identity(view: View) -> Identity:
-    """Return who the log in a database is, after verifying its key events.
+def read_history(view: View) -> KeyHistory:
+    """Return the key history of the log in a database, verified.
 
     Raises:
-        StoreContentError: store-corrupt, if they are not the key history of the log
-            that the database names.
+        StoreContentError: store-corrupt, if the key events are not the key history of
+            the log that the database names.
     """
     log_id, origin = view.log()
-    leaves = view.key_events()
     try:
-        history = verify_key_history(
-            [(view.record(leaf), view.body(leaf)) for leaf in leaves],
+        return verify_key_history(
+            [(view.record(leaf), view.body(leaf)) for leaf in view.key_events()],
             leaf_count=view.leaf_count(),
             origin=origin,
             pinned=frozenset({LogId(log_id)}),
@@ -95,14 +98,25 @@ def read_identity(view: View) -> Identity:
         raise StoreContentError(
             "store-corrupt", f"the key events are damaged: {error.message}", inner=error.code
         ) from error
+
+
+def read_identity(view: View) -> Identity:
+    """Return who the log in a database is, after verifying its key events.
+
+    Raises:
+        StoreContentError: store-corrupt, as `read_history`.
+    """
+    history = read_history(view)
     keys = history.epochs[history.epoch]
     return Identity(
         log_id=history.log_id,
-        origin=origin,
+        origin=history.genesis.origin or "",
         max_merge_delay_s=history.genesis.max_merge_delay_s or 0,
         heartbeat_s=history.genesis.heartbeat_s or 0,
         epoch=history.epoch,
-        key_event=leaves[-1],
+        key_event=history.records[-1].index,
         secp256k1=keys.secp256k1,
         ed25519=keys.ed25519,
+        next_hash=history.next_hash,
+        closed=history.closed_at is not None,
     )

@@ -151,6 +151,29 @@ def read_log_keys(path: Path, passphrase: str | None) -> LogKeys:
     return keys
 
 
+def read_public_keys(path: Path) -> tuple[bytes, bytes]:
+    """Return the public keys, secp256k1 and Ed25519, that the key file of a log names.
+
+    A sealed file needs no passphrase for this; they are checked when it is opened.
+
+    Raises:
+        KeyFileError: key-missing, key-permissions, key-format.
+        StoreError: store-unwritable.
+    """
+    document = _document(path, "log-keys")
+    return _hex(path, document, "secp256k1", 33), _hex(path, document, "ed25519", 32)
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a key file is sealed under a passphrase.
+
+    Raises:
+        KeyFileError: key-missing, key-permissions, key-format.
+        StoreError: store-unwritable.
+    """
+    return "sealed" in _parse(path, read_private_file(path, MAX_KEY_FILE_BYTES))
+
+
 def write_next_key(path: Path, secret: bytes, owner: KeyOwner, passphrase: str | None) -> None:
     """Write the file of the key that a rotation will reveal, with mode 600.
 
@@ -202,9 +225,7 @@ def _write(
 def _read(
     path: Path, kind: str, names: tuple[str, ...], passphrase: str | None
 ) -> tuple[dict[str, object], dict[str, bytes]]:
-    document = _parse(path, read_private_file(path, MAX_KEY_FILE_BYTES))
-    if document.get("version") != VERSION or document.get("kind") != kind:
-        raise _damaged(path, f"it is not a {kind} file of version {VERSION}")
+    document = _document(path, kind)
     sealed, plain = document.pop("sealed", None), document.pop("secrets", None)
     if isinstance(sealed, dict) and plain is None:
         if passphrase is None:
@@ -216,6 +237,13 @@ def _read(
     if not isinstance(plain, dict) or sealed is not None or set(plain) != set(names):
         raise _damaged(path, "it does not hold exactly its secrets")
     return document, {name: _hex(path, plain, name, 32) for name in names}
+
+
+def _document(path: Path, kind: str) -> dict[str, object]:
+    document = _parse(path, read_private_file(path, MAX_KEY_FILE_BYTES))
+    if document.get("version") != VERSION or document.get("kind") != kind:
+        raise _damaged(path, f"it is not a {kind} file of version {VERSION}")
+    return document
 
 
 def _parse(path: Path, data: bytes) -> dict[str, object]:

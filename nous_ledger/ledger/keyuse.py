@@ -71,13 +71,17 @@ def default_path(environment: Mapping[str, str]) -> Path:
     )
 
 
-def claim_keys(path: Path, public_keys: Sequence[bytes], use: KeyUse) -> None:
+def claim_keys(
+    path: Path, public_keys: Sequence[bytes], use: KeyUse, *, again: bool = False
+) -> None:
     """Write down that some keys belong to a log.
 
     Args:
         path: the file; made if it is not there.
         public_keys: the log's secp256k1 and Ed25519 keys.
         use: the log.
+        again: whether keys may be the log's own already, as after a rotation that was
+            cut short.
 
     Raises:
         KeyFileError: key-in-use, key-permissions, key-format.
@@ -87,7 +91,7 @@ def claim_keys(path: Path, public_keys: Sequence[bytes], use: KeyUse) -> None:
         uses = _read(path)
         for key in public_keys:
             taken = uses.get(key.hex())
-            if taken is not None:
+            if taken is not None and not (again and taken.log_id == use.log_id):
                 raise KeyFileError(
                     "key-in-use",
                     f"the key {key.hex()} is in use by the log {taken.origin} in {taken.folder}",

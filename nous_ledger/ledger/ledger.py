@@ -10,6 +10,7 @@ number of processes may open the same folder: they extend one log.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,22 +19,22 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from nous_ledger.ledger.committer import GroupCommitter
-from nous_ledger.ledger.creation import DATABASE_NAME, KEYS_NAME, NewLog, create_log
+from nous_ledger.ledger.creation import DATABASE_NAME, NewLog, create_log
 from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.files import check_private_folder
 from nous_ledger.ledger.heads import check_store, is_due
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
-from nous_ledger.ledger.keys import LogKeys, generate_keys, read_log_keys
-from nous_ledger.ledger.model import Appended, Clock, Draft, Intent
-from nous_ledger.ledger.reader import LedgerReader
+from nous_ledger.ledger.keyfiles import load_keys
+from nous_ledger.ledger.keys import LogKeys, generate_keys
+from nous_ledger.ledger.lifecycle import LedgerLife
+from nous_ledger.ledger.model import Appended, Clock, Draft, Intent, KeysChanged
+from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
 from nous_ledger.ledger.sequencer import (
     AppendWork,
     HeadWork,
     IntentWork,
-    Outcome,
     ReceiptWork,
-    Sequencer,
     Work,
     check_draft,
 )
@@ -54,27 +55,15 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Ledger(LedgerReader):
-    """One log in one folder, open in this process.
-
-    Attributes:
-        read_only: whether nothing can be signed or written.
-        notices: what the owner should be told after `create`.
-    """
+class Ledger(LedgerLife):
+    """One log in one folder, open in this process."""
 
     def __init__(
         self, folder: Path, store: Store, identity: Identity, signer: Signer | None, clock: Clock
     ) -> None:
         """Put a ledger together; `create` and `open` do."""
-        super().__init__(folder, store, identity)
-        self.read_only: bool = signer is None
-        self.notices: tuple[str, ...] = ()
-        self._clock = clock
-        self._signer = signer
-        self._committer: GroupCommitter | None = None
-        if signer is not None:
-            self._sequencer = Sequencer(identity, signer, clock)
-            self._committer = GroupCommitter(self._run)
+        super().__init__(folder, store, identity, signer, clock)
+        self._committer = None if signer is None else GroupCommitter(self._run)
 
     @classmethod
     def create(
@@ -123,7 +112,7 @@ class Ledger(LedgerReader):
             now=clock(),
         )
         notices = create_log(new)
-        ledger = cls._opened(Path(folder), new.keys, clock)
+        ledger = cls.open(folder, passphrase=passphrase, clock=clock)
         ledger.notices = notices
         return ledger
 
@@ -153,23 +142,64 @@ class Ledger(LedgerReader):
         """
         folder = Path(folder)
         check_database_file(folder / DATABASE_NAME)
-        if read_only:
-            return cls._opened(folder, None, clock)
-        check_private_folder(folder)
-        return cls._opened(folder, read_log_keys(folder / KEYS_NAME, passphrase), clock)
-
-    @classmethod
-    def _opened(cls, folder: Path, keys: LogKeys | None, clock: Clock) -> Self:
-        store = Store(folder / DATABASE_NAME, read_only=keys is None)
+        if not read_only:
+            check_private_folder(folder)
+        store = Store(folder / DATABASE_NAME, read_only=read_only)
         try:
+            signer = None
+            if read_only:
+                with store.read() as view:
+                    identity = read_identity(view)
+            else:
+                identity, signer = load_keys(store, folder, passphrase)
             with store.read() as view:
-                identity = read_identity(view)
                 check_store(view, identity.origin)
-            signer = None if keys is None else Signer.of(keys, identity)
         except BaseException:
             store.close()
             raise
         return cls(folder, store, identity, signer, clock)
+
+    @classmethod
+    def recover(
+        cls,
+        folder: Path | str,
+        next_key: NextKey,
+        *,
+        next_key_out: Path | str,
+        passphrase: str | None = None,
+        next_key_passphrase: str | None = None,
+        clock: Clock = system_clock,
+    ) -> tuple[Self, KeysChanged]:
+        """Rotate a log whose key file is lost, by its next key; return its ledger too.
+
+        The Ed25519 key and the log secret are made anew: policies that list the old
+        Ed25519 key are outdated, and every caller gets another pseudonym.
+
+        Args:
+            folder: the folder; no keys.json may lie in it.
+            next_key: as in `rotate`.
+            next_key_out: as in `rotate`.
+            passphrase: seals the new keys.json.
+            next_key_passphrase: of the next-key file; None = the same.
+            clock: the time in milliseconds.
+
+        Raises:
+            LedgerError: as `rotate` and `open`; already-exists, if keys.json is there.
+        """
+        folder = Path(folder)
+        check_database_file(folder / DATABASE_NAME)
+        check_private_folder(folder)
+        rotation = Rotation(
+            next_key=next_key,
+            next_key_out=Path(next_key_out),
+            reason="lost",
+            lost=True,
+            passphrase=passphrase,
+            next_key_passphrase=next_key_passphrase,
+        )
+        with contextlib.closing(Store(folder / DATABASE_NAME, read_only=False)) as store:
+            _, _, changed = rotate_log(store, folder, rotation, clock())
+        return cls.open(folder, passphrase=passphrase, clock=clock), changed
 
     def close(self) -> None:
         """Finish what was submitted, then close; a second call does nothing."""
@@ -308,15 +338,6 @@ class Ledger(LedgerReader):
         if self._committer is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")
         return self._committer.submit(work)
-
-    def _run(self, works: Sequence[Work]) -> list[Outcome]:
-        with self._store.write() as transaction:
-            return self._sequencer.run(transaction, works)
-
-    def _signing(self) -> Signer:
-        if self._signer is None:
-            raise LedgerUseError("read-only", "the ledger was opened without its keys")
-        return self._signer
 
 
 def _kept(opening_hash: bytes | None) -> Hash32 | None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis, UnixSeconds
+from nous_ledger.protocol.types import (
+    Epoch,
+    Hash32,
+    LeafCount,
+    LeafIndex,
+    UnixMillis,
+    UnixSeconds,
+)
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time in milliseconds since 1970-01-01T00:00:00Z."""
@@ -73,6 +80,25 @@ class Entry:
     record: bytes
     body: bytes
     opening_hash: Hash32 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysChanged:
+    """A rotation or close that is durably in the log.
+
+    Attributes:
+        index: leaf of the key event.
+        epoch: the key epoch from it on.
+        secp256k1: public key that signs from it on, 33 bytes.
+        ed25519: public key that signs heads for other tools from it on, 32 bytes.
+        notices: what the owner should be told.
+    """
+
+    index: LeafIndex
+    epoch: Epoch
+    secp256k1: bytes
+    ed25519: bytes
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from nous_ledger.ledger.errors import StoreContentError, StoreError
-from nous_ledger.ledger.identity import Identity
+from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
 from nous_ledger.ledger.model import Entry, Intent
 from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
@@ -16,6 +16,7 @@ from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, ProofError
+from nous_ledger.protocol.keyhistory import KeyHistory
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.proof import prove_consistency
 from nous_ledger.protocol.receipt import Receipt
@@ -108,12 +109,21 @@ class LedgerReader:
 
     def vkeys(self) -> tuple[str, str]:
         """Return the log's verifier keys as text: Ed25519, then the one with the log id."""
-        ed25519, head = log_vkeys(self._identity)
+        ed25519, head = log_vkeys(self._identity_now())
         return format_vkey(ed25519), format_vkey(head)
 
     def policy_text(self) -> bytes:
         """Return a trust policy for this log alone, without witnesses."""
-        return policy_text(self._identity)
+        return policy_text(self._identity_now())
+
+    def key_history(self) -> KeyHistory:
+        """Return the log's keys by epoch, what was reported suspect, and whether it ended.
+
+        Raises:
+            StoreContentError: store-corrupt.
+        """
+        with self._store.read() as view:
+            return read_history(view)
 
     def find_receipt(self, receipt_id: bytes) -> Entry | None:
         """Return the entry of a receipt, or None if the log has no such id.
@@ -209,6 +219,13 @@ class LedgerReader:
             for draft, opening_hash in rows
             if isinstance(receipt := decode_body(TYPE_RECEIPT, draft), Receipt)
         )
+
+    def _identity_now(self) -> Identity:
+        """Return the log with the keys in force, which any process may have changed."""
+        with self._store.read() as view:
+            if view.key_events()[-1] == self._identity.key_event:
+                return self._identity
+            return read_identity(view)
 
     def _read_range(self, lo: int, hi: int) -> tuple[Entry, ...]:
         with self._store.read() as view:

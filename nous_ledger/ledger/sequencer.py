@@ -97,7 +97,8 @@ class Sequencer:
         now = self._clock()  # after the lock was taken: nobody logs in between
         earliest = earliest_time(tip, transaction.last_head())
         batch = _Batch(transaction, tip, now, earliest)
-        outcomes: list[Outcome] = [_take(batch, work) for work in works]
+        closed = self._identity.closed
+        outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
         for number, work in enumerate(works):
             if isinstance(work, HeadWork):
@@ -282,8 +283,10 @@ def check_draft(draft: Draft) -> Draft:
     return draft
 
 
-def _take(batch: _Batch, work: Work) -> int | range | LedgerError | None:
+def _take(batch: _Batch, work: Work, *, closed: bool) -> int | range | LedgerError | None:
     """Put work into a batch; what cannot be logged is returned as its error."""
+    if closed and not isinstance(work, HeadWork):
+        return LedgerUseError("log-closed", "the log was closed: nothing can be appended to it")
     try:
         if isinstance(work, ReceiptWork):
             return batch.add((work.draft,)).start

@@ -1,0 +1,135 @@
+"""What changes a log itself rather than adding to it.
+
+Spec:
+    PROTOCOL.md, sections "Keys" and "Key history".
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from nous_ledger.ledger.creation import KEYS_NAME
+from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
+from nous_ledger.ledger.identity import Identity, Signer, read_identity
+from nous_ledger.ledger.keyfiles import settle_files
+from nous_ledger.ledger.keys import read_log_keys
+from nous_ledger.ledger.model import Clock, KeysChanged
+from nous_ledger.ledger.reader import LedgerReader
+from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
+from nous_ledger.ledger.sequencer import Outcome, Sequencer, Work
+from nous_ledger.ledger.store import Store, WriteTransaction
+
+
+class LedgerLife(LedgerReader):
+    """A ledger whose keys can be replaced, by this process or another.
+
+    Attributes:
+        read_only: whether nothing can be signed or written.
+        notices: what the owner should be told after `create` or `recover`.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, identity: Identity, signer: Signer | None, clock: Clock
+    ) -> None:
+        """Take over an open store; without a signer it is only read."""
+        super().__init__(folder, store, identity)
+        self.read_only: bool = signer is None
+        self.notices: tuple[str, ...] = ()
+        self._clock = clock
+        self._signer = signer
+        self._turn = threading.Lock()  # held by whoever uses the keys or replaces them
+        if signer is not None:
+            self._adopt(identity, signer)
+
+    def rotate(
+        self,
+        next_key: NextKey,
+        *,
+        next_key_out: Path | str,
+        reason: str = "scheduled",
+        suspect_from: int | None = None,
+        new_ed25519: bool = False,
+        passphrase: str | None = None,
+        next_key_passphrase: str | None = None,
+    ) -> KeysChanged:
+        """Replace the log's key by the one it committed to, and commit to another.
+
+        Each new file is sealed as the one it follows was. The old next-key file stays:
+        the key in it signs from now on, so it is to be destroyed or kept as a backup.
+
+        Spec:
+            PROTOCOL.md KEY-19 to KEY-21.
+
+        Args:
+            next_key: file that `create` or the last rotation wrote, or the key itself.
+            next_key_out: file for the private key that the rotation after this one will
+                reveal, outside the folder; nothing may stand there.
+            reason: scheduled, suspected, compromised or lost.
+            suspect_from: first leaf that somebody else may have signed; exactly with
+                suspected and compromised.
+            new_ed25519: whether the Ed25519 key is replaced too; then policies that list
+                it are outdated.
+            passphrase: needed if keys.json is sealed.
+            next_key_passphrase: of the next-key file; None = the same.
+
+        Raises:
+            InputError: the reason, suspect_from or next_key_out do not fit.
+            LedgerUseError: read-only, log-closed, cannot-rotate, last-epoch,
+                already-exists.
+            KeyFileError: key-mismatch, if the key is not the one committed to; and those
+                of reading the files.
+            BodyError: index-order, if suspect_from lies beyond the log.
+            StoreError, StoreContentError: the database or a file could not be used.
+        """
+        return self._rotate(
+            Rotation(
+                next_key=next_key,
+                next_key_out=Path(next_key_out),
+                reason=reason,
+                suspect_from=suspect_from,
+                new_ed25519=new_ed25519,
+                passphrase=passphrase,
+                next_key_passphrase=next_key_passphrase,
+            )
+        )
+
+    def _rotate(self, rotation: Rotation) -> KeysChanged:
+        self._signing()
+        with self._turn:
+            now = self._clock()
+            identity, signer, changed = rotate_log(self._store, self.folder, rotation, now)
+            self._adopt(identity, signer)
+        return changed
+
+    def _adopt(self, identity: Identity, signer: Signer) -> None:
+        self._identity = identity
+        self._signer = signer
+        self._sequencer = Sequencer(identity, signer, self._clock)
+
+    def _run(self, works: Sequence[Work]) -> list[Outcome]:
+        with self._turn, self._store.write() as transaction:
+            self._follow_keys(transaction)
+            return self._sequencer.run(transaction, works)
+
+    def _follow_keys(self, transaction: WriteTransaction) -> None:
+        """Take over the keys that another process changed; never sign in a dead epoch."""
+        if transaction.key_events()[-1] == self._identity.key_event:
+            return
+        identity = read_identity(transaction)
+        try:
+            settle_files(self.folder, identity)
+            signer = Signer.of(read_log_keys(self.folder / KEYS_NAME, None), identity)
+        except KeyFileError as error:
+            raise KeyFileError(
+                "key-mismatch",
+                f"another process changed the keys of the log: {error.message}",
+                hint="open the ledger again",
+            ) from error
+        self._adopt(identity, signer)
+
+    def _signing(self) -> Signer:
+        if self._signer is None:
+            raise LedgerUseError("read-only", "the ledger was opened without its keys")
+        return self._signer

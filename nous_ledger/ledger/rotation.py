@@ -1,0 +1,184 @@
+"""Rotation and close as their owner asks for them: from key files to key files.
+
+    1  read the next key and compare it with what the log committed to
+    2  write the key after it          outside the folder, taken back after a failure
+    3  log the key event               `change_keys`
+    4  note the new keys as in use on this machine, and put them in their place
+
+Spec:
+    PROTOCOL.md KEY-1, KEY-2, KEY-19 to KEY-21.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from nous_ledger.ledger.creation import KEYS_NAME, check_next_key_place
+from nous_ledger.ledger.errors import KeyFileError, StoreError
+from nous_ledger.ledger.identity import Identity, Signer, read_identity
+from nous_ledger.ledger.keychange import KeyChange, change_keys, check_change, reason_of
+from nous_ledger.ledger.keyfiles import PENDING_NAME, complete_change
+from nous_ledger.ledger.keys import (
+    KeyOwner,
+    generate_secp256k1,
+    is_sealed,
+    read_next_key,
+    write_next_key,
+)
+from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path
+from nous_ledger.ledger.model import KeysChanged
+from nous_ledger.ledger.store import Store
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash
+from nous_ledger.protocol.keyevent import CLOSE, ROTATE
+from nous_ledger.protocol.keyhistory import MAX_EPOCH
+from nous_ledger.protocol.signing import SigningKey
+
+WARN_FROM_EPOCH: Final = 56
+NextKey: TypeAlias = Path | str | bytes
+"""A next-key file, or the private key itself: 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """A rotation, or a close, as it is asked for.
+
+    Attributes:
+        next_key: the key that the log committed to.
+        next_key_out: where the private key after it goes; None closes the log.
+        reason: its name.
+        suspect_from: first leaf that somebody else may have signed.
+        new_ed25519: whether the Ed25519 key is replaced too.
+        lost: whether keys.json is gone.
+        passphrase: of keys.json.
+        next_key_passphrase: of the next-key file; None = the same.
+    """
+
+    next_key: NextKey = field(repr=False)
+    next_key_out: Path | None
+    reason: str
+    suspect_from: int | None = None
+    new_ed25519: bool = False
+    lost: bool = False
+    passphrase: str | None = field(repr=False)
+    next_key_passphrase: str | None = field(default=None, repr=False)
+
+
+def rotate_log(
+    store: Store, folder: Path, rotation: Rotation, now: int
+) -> tuple[Identity, Signer, KeysChanged]:
+    """Change the keys of a log; return the log, its keys, and what to tell.
+
+    Raises:
+        InputError: the reason, suspect_from or next_key_out do not fit.
+        LedgerUseError: log-closed, cannot-rotate, last-epoch, already-exists,
+            log-open-calls.
+        KeyFileError: key-mismatch, if the key is not the one committed to; and those of
+            reading the files.
+        BodyError: index-order, if suspect_from lies beyond the log.
+        StoreError, StoreContentError: the database or a file could not be used.
+    """
+    reason = reason_of(rotation.reason, rotation.suspect_from)
+    revealed, seal = _read_next(folder, rotation)
+    following = None if rotation.next_key_out is None else generate_secp256k1()
+    change = KeyChange(
+        kind=CLOSE if following is None else ROTATE,
+        reason=reason,
+        suspect_from=rotation.suspect_from,
+        revealed=revealed,
+        next_hash=ZERO_HASH if following is None else _commitment(following),
+        new_ed25519=rotation.new_ed25519,
+        lost=rotation.lost,
+        passphrase=rotation.passphrase,
+    )
+    with store.read() as view:
+        before = read_identity(view)
+    check_change(before, change)  # before anything is written
+    with contextlib.ExitStack() as made:
+        if rotation.next_key_out is not None and following is not None:
+            check_next_key_place(rotation.next_key_out, folder)
+            owner = KeyOwner(origin=before.origin, log_id=before.log_id)
+            write_next_key(rotation.next_key_out, following, owner, seal)
+            made.enter_context(_removed_unless_committed(store, rotation.next_key_out, change))
+        identity, signer = change_keys(store, folder, change, now)
+    notices = (
+        *_note_use(folder, before, identity),
+        *_put_in_place(store, folder),
+        *_epoch_notices(identity),
+    )
+    changed = KeysChanged(
+        index=identity.key_event,
+        epoch=identity.epoch,
+        secp256k1=identity.secp256k1,
+        ed25519=identity.ed25519,
+        notices=notices,
+    )
+    return identity, signer, changed
+
+
+def _read_next(folder: Path, rotation: Rotation) -> tuple[bytes, str | None]:
+    """Return the key to reveal, and what seals the one after it: as it was itself."""
+    if isinstance(rotation.next_key, bytes):
+        keys = folder / KEYS_NAME
+        sealed = rotation.lost or is_sealed(keys)
+        return rotation.next_key, rotation.passphrase if sealed else None
+    path = Path(rotation.next_key)
+    passphrase = rotation.next_key_passphrase or rotation.passphrase
+    secret = read_next_key(path, passphrase)
+    return secret, passphrase if is_sealed(path) else None
+
+
+def _commitment(secret: bytes) -> bytes:
+    return next_key_hash(SigningKey(secret).public_key)
+
+
+@contextlib.contextmanager
+def _removed_unless_committed(store: Store, path: Path, change: KeyChange) -> Iterator[None]:
+    """Take a next key back after a failure, unless the log committed to it after all."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(LedgerError), store.read() as view:
+            if read_identity(view).next_hash != change.next_hash:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _note_use(folder: Path, before: Identity, after: Identity) -> Iterator[str]:
+    """Note the new keys as in use; a rotation does not fail because that cannot be done."""
+    use = KeyUse(log_id=after.log_id.hex(), origin=after.origin, folder=str(folder.resolve()))
+    new = [after.secp256k1]
+    if after.ed25519 != before.ed25519:
+        new.append(after.ed25519)
+    try:
+        claim_keys(default_path(os.environ), new, use, again=True)
+    except (KeyFileError, StoreError) as error:
+        yield f"the new keys were not noted as in use on this machine: {error.message}"
+
+
+def _put_in_place(store: Store, folder: Path) -> Iterator[str]:
+    try:
+        complete_change(store, folder)
+    except LedgerError as error:
+        yield (
+            f"the keys are changed, but {PENDING_NAME} could not be put in the place of"
+            f" {KEYS_NAME}: {error.message}; opening the ledger will try it again"
+        )
+
+
+def _epoch_notices(identity: Identity) -> Iterator[str]:
+    if identity.epoch < WARN_FROM_EPOCH or identity.closed:
+        return
+    left = MAX_EPOCH - identity.epoch
+    if not left:
+        yield "this is the last epoch: the log can be neither rotated nor closed any more"
+        return
+    yield (
+        f"epoch {identity.epoch} of {MAX_EPOCH}: {left} key event{'' if left == 1 else 's'} left,"
+        " the close included; close the log while there is one, and make a successor"
+    )
