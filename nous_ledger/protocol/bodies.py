@@ -143,18 +143,25 @@ def decode_body(record_type: int, data: bytes) -> Body:
     shape = BODY_CLASSES.get(record_type)
     if shape is None:
         raise UnavailableError("unknown-type", f"bodies of type {record_type} are opaque here")
-    try:
-        # What a lenient reader finds, if it makes a body whose encoding is these very
-        # bytes, is what the strict reader would find: a body has one encoding.
-        if len(data) <= MAX_BODY_BYTES:
-            body = shape.from_wire(read_leniently(data))
-            if encode_body(body) == data:
-                return body
-    except Exception:  # noqa: BLE001, S110 - the strict reader names the fault
-        pass
-    body = shape.from_wire(decode(data))
+    body = _read_quickly(shape, data)
+    if body is None:
+        body = shape.from_wire(decode(data))
     _check_extension_bytes(body, data)
     return body
+
+
+def _read_quickly(shape: type[Body], data: bytes) -> Body | None:
+    """Return the body that a lenient reader finds, if its encoding is these very bytes.
+
+    A body has one encoding, so the strict reader would find no other.
+    """
+    if len(data) > MAX_BODY_BYTES:
+        return None
+    try:
+        body = shape.from_wire(read_leniently(data))
+        return body if pack_checked(body.to_wire()) == data else None
+    except Exception:  # noqa: BLE001 - the strict reader names the fault
+        return None
 
 
 def _check_extension_bytes(body: Body, data: bytes) -> None:

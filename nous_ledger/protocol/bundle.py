@@ -155,18 +155,17 @@ def parse_bundle(data: bytes) -> Bundle:
 def format_bundle(bundle: Bundle) -> bytes:
     """Return the file form of a bundle.
 
+    With `extra`, path and note within their limits the whole is below 1 MiB.
+
     Raises:
-        FormatError: not-a-bundle, if the result is over a limit.
+        FormatError: not-a-bundle, if `extra` is over its limit.
     """
     events = tuple((event.record, event.body, event.path) for event in bundle.key_events)
     try:
         value = (_EXTRA_VERSION, bundle.record, bundle.body, events)
-        data = _render(bundle, encode(value, max_bytes=MAX_EXTRA_BYTES))
+        return _render(bundle, encode(value, max_bytes=MAX_EXTRA_BYTES))
     except EncodingError as error:
         raise _wrong(error.message, error.code) from error
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise _wrong(f"{len(data)} bytes are more than {MAX_BUNDLE_BYTES}")
-    return data
 
 
 def _render(bundle: Bundle, extra: bytes) -> bytes:
