@@ -12,14 +12,14 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
 
 from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode, pack_checked
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.kinds import Kind
 from nous_ledger.protocol.strict import Value
-from nous_ledger.protocol.values import define, lay_out_init
+from nous_ledger.protocol.values import Frozen, define, init_at_first_use, lay_out_init
 
 FIRST_EXTENSION_KEY: Final = 64
 MAX_EXTENSION_BYTES: Final = 4_096
@@ -72,7 +72,7 @@ def _lay_out_wire(fields: tuple[Field, ...]) -> Callable[[Any], dict[int, Any]]:
     return define("to_wire", [*lines, "    return wire"], scope)
 
 
-class Shape:
+class Shape(Frozen):
     """Base of everything that has a field table.
 
     A subclass is a frozen dataclass whose attributes are the table's names.
@@ -91,32 +91,6 @@ class Shape:
 
     def check_rules(self) -> None:
         """Raise BodyError if fields contradict each other."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Refuse every change: what was checked stays as it was."""
-        raise FrozenInstanceError(f"cannot assign to {name}")
-
-    def __delattr__(self, name: str) -> None:
-        """Refuse every change."""
-        raise FrozenInstanceError(f"cannot delete {name}")
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether the other object is of this class and has equal fields."""
-        return type(other) is type(self) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        """Return a hash over all fields."""
-        return hash((type(self), self._values()))
-
-    def __repr__(self) -> str:
-        """Show the fields that are present."""
-        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
-        pairs = zip(names, self._values(), strict=True)
-        shown = ", ".join(f"{name}={value!r}" for name, value in pairs if value not in (None, ()))
-        return f"{type(self).__name__}({shown})"
-
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, slot.name) for slot in fields(self))  # type: ignore[arg-type]
 
 
 class MapShape(Shape):
@@ -138,7 +112,7 @@ class MapShape(Shape):
         cls.NAMES = {field.key: field.name for field in cls.FIELDS}
         cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
         cls.REQUIRED = frozenset(field.name for field in cls.FIELDS if field.required)
-        cls._to_wire = _lay_out_wire(cls.FIELDS)
+        cls._to_wire = _wire_at_first_use(cls)
 
     def to_wire(self) -> dict[int, Any]:
         """Return the map with ascending keys, absent fields left out."""
@@ -172,6 +146,14 @@ class MapShape(Shape):
         return cls(**known)
 
 
+def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
+    def to_wire(shape: MapShape) -> dict[int, Any]:
+        cls._to_wire = _lay_out_wire(cls.FIELDS)
+        return cls._to_wire(shape)
+
+    return to_wire
+
+
 class RowShape(Shape):
     """An array of fixed length: the table's order is the array's."""
 
@@ -201,8 +183,7 @@ class RowShape(Shape):
 def table_class(cls: type[S]) -> type[S]:
     """Turn a Shape into a frozen, slotted, keyword-only dataclass that checks itself."""
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    made.__init__ = _lay_out_init(made)  # type: ignore[method-assign]
-    return made
+    return init_at_first_use(made, lambda: _lay_out_init(made))
 
 
 def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:

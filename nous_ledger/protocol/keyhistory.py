@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
@@ -156,6 +157,7 @@ def verify_key_history(
     )
 
 
+@lru_cache(maxsize=128)  # the key events of a log come with every one of its bundles
 def _read_event(data: bytes, body: bytes) -> tuple[Record, KeyEvent]:
     record = decode_record(data)
     if record.type != TYPE_KEY:

@@ -197,12 +197,15 @@ class ListOf:
         self.plain = item.plain
 
     def guard(self, v: str, known: str) -> str:
-        """Return a guard that no value passes: arrays always go to `check`."""
-        return "False"
+        """Return a check that tuples of plain nested values pass; others go to `check`."""
+        if self.ascending or not isinstance(self.item, Nested):
+            return "False"
+        sized = f"{self.low} <= len({v}) <= {self.high}"
+        return f"type({v}) is tuple and {sized} and {known}.issuperset(map(type, {v}))"
 
     def known(self) -> Any:
-        """Return nothing: the guard needs no help."""
-        return None
+        """Return the set of the nested class."""
+        return frozenset({self.item.shape}) if isinstance(self.item, Nested) else None
 
     def check(self, value: Any) -> None:
         """Raise unless the value is a tuple of good items in the demanded order."""

@@ -241,7 +241,12 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bytes
     if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= ED25519_ORDER:
         raise SignatureError("malformed", "S is not below the group order")
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        _ed25519_key(public_key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:
         raise SignatureError("mismatch", "the Ed25519 signature does not verify") from error
     return public_key
+
+
+@lru_cache(maxsize=256)
+def _ed25519_key(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)

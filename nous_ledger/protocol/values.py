@@ -1,28 +1,77 @@
-"""Frozen value classes that are quick to make.
+"""Frozen value classes that are quick to define and quick to make.
 
-`dataclass(frozen=True)` sets every attribute through a name look-up. Values of
-this package are made by the dozen for each verification, so `value` lays out an
-`__init__` that fills the slots directly. In all else these are dataclasses.
+`dataclass(frozen=True)` sets every attribute through a name look-up and compiles
+five methods per class when the module is imported. Values of this package are
+made by the dozen for each verification, so their `__init__` fills the slots
+directly; it is compiled when the first value is made, and the other methods are
+shared. In all else these are dataclasses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
+from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 
+class Frozen:
+    """What all value classes share: no change after `__init__`, equality by fields."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, new: object) -> None:
+        """Refuse every change: what was checked stays as it was."""
+        raise FrozenInstanceError(f"cannot assign to {name}")
+
+    def __delattr__(self, name: str) -> None:
+        """Refuse every change."""
+        raise FrozenInstanceError(f"cannot delete {name}")
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other object is of this class and has equal fields."""
+        read = _reader_of(type(self))
+        return type(other) is type(self) and bool(read(self) == read(other))
+
+    def __hash__(self) -> int:
+        """Return a hash over all fields."""
+        return hash((type(self), _reader_of(type(self))(self)))
+
+    def __repr__(self) -> str:
+        """Show the fields that are present."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self) if f.repr)  # type: ignore[arg-type]
+        shown = ", ".join(f"{name}={value!r}" for name, value in pairs if value not in (None, ()))
+        return f"{type(self).__name__}({shown})"
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def value(cls: type[T]) -> type[T]:
     """Turn a class into a frozen, slotted, keyword-only dataclass with a quick `__init__`."""
-    made = dataclass(frozen=True, slots=True, kw_only=True, init=False)(cls)
-    lines = [f"    set_{slot.name}(self, {slot.name})" for slot in fields(made)]  # type: ignore[arg-type]
-    if hasattr(made, "__post_init__"):
-        lines.append("    self.__post_init__()")
-    made.__init__ = lay_out_init(made, lines, {})  # type: ignore[method-assign]
-    return made
+    for name in ("__setattr__", "__delattr__", "__eq__", "__hash__", "__repr__"):
+        setattr(cls, name, getattr(Frozen, name))
+    made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
+
+    def lay_out() -> Callable[..., None]:
+        lines = [f"    set_{slot.name}(self, {slot.name})" for slot in fields(made)]  # type: ignore[arg-type]
+        if hasattr(made, "__post_init__"):
+            lines.append("    self.__post_init__()")
+        return lay_out_init(made, lines, {})
+
+    return init_at_first_use(made, lay_out)
+
+
+def init_at_first_use(cls: type[T], lay_out: Callable[[], Callable[..., None]]) -> type[T]:
+    """Give a class an `__init__` that is laid out when the first value is made."""
+
+    def __init__(self: object, **values: object) -> None:  # noqa: N807 - it becomes that method
+        init = lay_out()
+        cls.__init__ = init  # type: ignore[method-assign]
+        init(self, **values)
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
 
 
 def lay_out_init(cls: type[Any], lines: list[str], scope: dict[str, Any]) -> Callable[..., None]:
@@ -50,3 +99,15 @@ def define(name: str, lines: list[str], scope: dict[str, Any]) -> Callable[..., 
     exec("\n".join(lines), scope)  # noqa: S102 - nothing from outside is in the lines
     function: Callable[..., Any] = scope[name]
     return function
+
+
+_READERS: dict[type[Any], Callable[[Any], Any]] = {}
+
+
+def _reader_of(cls: type[Any]) -> Callable[[Any], Any]:
+    """Return what gives all fields of a value at once; made once per class."""
+    reader = _READERS.get(cls)
+    if reader is None:
+        names = [slot.name for slot in fields(cls) if slot.compare]
+        reader = _READERS[cls] = attrgetter(*names) if names else type
+    return reader
