@@ -81,11 +81,13 @@ class CsvListing:
         self._buffer = io.StringIO(newline="")
         self._writer = csv.writer(self._buffer, lineterminator="\n")
         self._writer.writerow(CSV_COLUMNS)
+        self._waiting = 0
 
     def row(self, row: ReceiptRow) -> None:
-        """Print the lines of a receipt."""
+        """Keep the lines of a receipt until enough are there to be printed."""
         self._writer.writerows(_csv_lines(row))
-        if self._buffer.tell() > 64 * 1024:
+        self._waiting += 1
+        if self._waiting >= AT_A_TIME:
             self._print()
 
     def end(self, totals: Totals) -> None:  # noqa: ARG002 - every line stands for itself
@@ -96,6 +98,7 @@ class CsvListing:
         click.echo(self._buffer.getvalue().encode("utf-8"), nl=False)
         self._buffer.seek(0)
         self._buffer.truncate()
+        self._waiting = 0
 
 
 class JsonListing:

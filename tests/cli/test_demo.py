@@ -8,6 +8,7 @@ import stat
 import sys
 import types
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,44 @@ def test_a_folder_that_is_there_is_not_touched(nous: Call, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@dataclass(frozen=True)
+class OtherContent:
+    """What a caller keeps who mixes up its calls."""
+
+    receipt_id: str
+
+    def write(self, folder: Path) -> None:
+        (folder / "opening.hex").write_text("00" * 32, "ascii")
+        (folder / "request.json").write_bytes(b"{}")
+        (folder / "response.json").write_bytes(b"{}")
+
+
+def replace_calls(patch: pytest.MonkeyPatch, make_calls: object) -> None:
+    """Let the demo make other calls than its own, without the SDKs."""
+    calls = types.ModuleType("nous_ledger.cli.demo_calls")
+    patch.setattr(calls, "make_calls", make_calls, raising=False)
+    patch.setitem(sys.modules, calls.__name__, calls)
+    patch.setattr("nous_ledger.cli.demo_calls", calls, raising=False)
+
+
+def test_a_demo_that_goes_wrong_says_so(nous: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exit code rests on what `verify` found, not on having come to the end."""
+
+    def make_calls(gateway: str, *, say: object) -> OtherContent:
+        body = b'{"model": "gpt-demo", "messages": []}'
+        headers = {"authorization": "Bearer x", "content-type": "application/json"}
+        url = f"{gateway}/openai/v1/chat/completions"
+        request = urllib.request.Request(url, body, headers)  # noqa: S310 - ours
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - ours
+            return OtherContent(answer.headers["nous-receipt-id"])
+
+    replace_calls(monkeypatch, make_calls)
+    found = nous("demo")
+    assert found.code == 1
+    assert "Unexpected: exit codes 1 and 1." in found.out
+    assert "commitment-mismatch" in found.out
+
+
 def test_nothing_stays_of_a_demo_that_was_interrupted(
     nous: Call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,10 +217,7 @@ def test_nothing_stays_of_a_demo_that_was_interrupted(
             seen.append(answer.read().decode())
         raise KeyboardInterrupt
 
-    calls = types.ModuleType("nous_ledger.cli.demo_calls")
-    monkeypatch.setattr(calls, "make_calls", make_calls, raising=False)
-    monkeypatch.setitem(sys.modules, calls.__name__, calls)
-    monkeypatch.setattr("nous_ledger.cli.demo_calls", calls, raising=False)
+    replace_calls(monkeypatch, make_calls)
     before = dict(os.environ)
     found = nous("demo")
     assert found.code == 130

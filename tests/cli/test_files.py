@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from nous_ledger.cli import files as files_module
 from nous_ledger.cli.files import (
     PRIVATE,
+    open_ledger,
     read_bounded,
     read_opening,
     read_passphrase,
@@ -20,7 +22,9 @@ from nous_ledger.cli.files import (
 )
 from nous_ledger.cli.lookup import parse_target
 from nous_ledger.cli.options import Moment
+from nous_ledger.ledger import KeyFileError, Ledger, keys
 from nous_ledger.protocol.errors import FormatError, InputError, LedgerError, UnavailableError
+from tests.cli.harness import call_process
 from tests.refusals import code_of
 
 
@@ -78,6 +82,21 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         write_new(path, b"new", force=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"precious"
+
+
+def test_a_cut_write_leaves_nothing(tmp_path: Path) -> None:
+    """The disk is full after some bytes: no part of a file stays."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from nous_ledger.cli.files import write_new\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_new(Path(sys.argv[1]), bytes(2000))\n"
+    )
+    path = tmp_path / "file"
+    found = call_process(path, program=(sys.executable, "-c", code))
+    assert "cannot be written: File too large" in found.err
+    assert not path.exists()
 
 
 def test_devices_and_pipes_are_written_to(tmp_path: Path) -> None:
@@ -201,3 +220,20 @@ def test_ages() -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Moment().convert(text, None, None)
+
+
+def test_sealed_keys_are_asked_for_at_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "SCRYPT_N", 1 << 10)
+    Ledger.create(tmp_path / "ledger", next_key_out=None, passphrase="typed").close()
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: "typed")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    with open_ledger(tmp_path / "ledger") as ledger:
+        assert ledger.leaf_count() == 1
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: "mistyped")
+    with pytest.raises(KeyFileError, match="wrong passphrase"):
+        open_ledger(tmp_path / "ledger")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(KeyFileError, match="needs its passphrase"):
+        open_ledger(tmp_path / "ledger")

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 
 from nous_ledger.cli.demo_upstream import DemoUpstream
 from nous_ledger.gateway.server import only_gateway
+from nous_ledger.ledger import Ledger
 from tests.cli.harness import PROGRAM, ROOT, Call, Files, call_process
+from tests.cli.sample import START_MS, make_draft
 
 KEY = "sk-test-key-of-nobody"
 REQUEST = json.dumps(
@@ -112,6 +115,20 @@ def test_one_gateway_per_ledger(nous: Call, ledger: Path) -> None:
         assert child.wait(timeout=30) == 0
     with only_gateway(ledger):  # the way is free again
         pass
+
+
+def test_calls_that_have_no_receipt_yet(
+    nous: Call, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that could not write says so instead of "every call has its receipt"."""
+
+    def run_gateway(opened: Ledger, *_: object, **__: object) -> None:
+        opened.begin_call(make_draft(random.Random(), START_MS, status=7, metering=0, usage=None,
+                                     provider_total=None, http_status=None))  # fmt: skip
+
+    monkeypatch.setattr("nous_ledger.gateway.server.run_gateway", run_gateway)
+    found = nous("gateway", "--ledger", ledger)
+    found.failed(3, "1 calls have no receipt yet", "hint: start the gateway again")
 
 
 def test_a_port_that_is_taken(nous: Call, ledger: Path) -> None:

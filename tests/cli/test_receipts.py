@@ -130,14 +130,16 @@ def test_an_empty_list(nous: Call, sample: Sample) -> None:
     assert nous(*arguments, "--csv").good().out == ",".join(listing.CSV_COLUMNS) + "\n"
 
 
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]], ids=["text", "csv", "json"])
 def test_long_lists_are_written_as_they_are_read(
-    nous: Call, sample: Sample, monkeypatch: pytest.MonkeyPatch
+    nous: Call, sample: Sample, form: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows are aligned in batches, and no batch is lost or repeated."""
-    whole = nous("receipts", "list", "--ledger", sample.folder).good().out
-    for size in (2, 3, sample.count + 1):
+    """Rows are printed in batches, and no batch is lost or repeated."""
+    command = ("receipts", "list", "--ledger", sample.folder, *form)
+    whole = nous(*command).good().out
+    for size in (1, 2, 3, sample.count, sample.count + 1):
         monkeypatch.setattr(listing, "AT_A_TIME", size)
-        found = nous("receipts", "list", "--ledger", sample.folder).good().out
+        found = nous(*command).good().out
         assert [line.split() for line in found.splitlines()] == [
             line.split() for line in whole.splitlines()
         ]

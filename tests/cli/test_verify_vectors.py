@@ -1,6 +1,7 @@
 """Every bundle of the vectors through `verify`: answers and exit codes (VER-22 to VER-24)."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from nous_ledger.gateway import recount
 from tests.cli.harness import Call
 from tests.conformance.test_vectors_bundles import QUESTIONS, file_of, recounter
-from tests.conformance.vector_files import Case, cases, unhex
+from tests.conformance.vector_files import Case, cases, cases_of, load, unhex
 
 BODIES = ("request", "response", "forwarded")
 
@@ -57,3 +58,11 @@ def test_verify(case: Case, nous: Call, tmp_path: Path, monkeypatch: pytest.Monk
         answer = {key: shown[name][key] for key in ("outcome", "code")}
         assert answer == case["answers"][name], case["comment"]
     assert shown["exit_code"] == case["exitCode"]
+
+
+def test_witnesses_in_the_report_for_people(nous: Call, tmp_path: Path) -> None:
+    """VER-21: since when the quorum has seen the head."""
+    (case,) = (c for c in cases_of(load("bundles")) if c["comment"] == "two witnesses")
+    out = nous(*arguments_of(case, tmp_path)).good().out
+    assert "log view    established     the witnesses of the policy saw this head" in out
+    assert re.search(r"^witnessed   \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", out, re.MULTILINE)
