@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import click
 
 from nous_ledger.cli.files import STDIN, read_passphrase
 from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
+from nous_ledger.cli.predecessor import predecessor_to_json, read_predecessor
+from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import printable, say, warn
 from nous_ledger.protocol.errors import InputError
 
@@ -27,6 +30,8 @@ from nous_ledger.protocol.errors import InputError
         "  nous-ledger init --ledger ./trial --no-rotation\n"
         "  nous-ledger init --ledger ./ledger --origin ledger.example.com/main \\\n"
         "      --next-key-out ~/offline/next.key --passphrase\n"
+        "  nous-ledger init --ledger ./ledger-2 --predecessor ./ledger \\\n"
+        "      --next-key-out ~/offline/next-of-2.key\n"
     ),
 )
 @ledger_option
@@ -46,6 +51,11 @@ from nous_ledger.protocol.errors import InputError
     "--passphrase-file",
     type=PATH,
     help="Encrypt the keys with the passphrase in this file, readable by you alone; - for stdin.",
+)
+@click.option(
+    "--predecessor",
+    metavar="FOLDER|LOGID:COUNT:ROOT",
+    help="The log that this one continues: its ledger, or its id, leaf count and root in hex.",
 )
 @click.option(
     "--max-merge-delay",
@@ -72,6 +82,7 @@ def command(
     no_rotation: bool,
     ask: bool,
     passphrase_file: Path | None,
+    predecessor: str | None,
     max_merge_delay: int,
     heartbeat: int,
     as_json: bool,
@@ -90,6 +101,7 @@ def command(
         raise click.UsageError("give either --passphrase or --passphrase-file FILE")
     folder = ledger_folder(named)
     _check_next_key_place(next_key_out, folder)
+    continued = None if predecessor is None else read_predecessor(predecessor)
     passphrase = read_passphrase(passphrase_file, ask=ask, confirm=True)
     with Ledger.create(
         folder,
@@ -98,6 +110,7 @@ def command(
         passphrase=passphrase,
         max_merge_delay_s=max_merge_delay,
         heartbeat_s=heartbeat,
+        predecessor=continued,
     ) as ledger:
         notices, (ed25519, head) = ledger.notices, ledger.vkeys()
         made = {
@@ -107,6 +120,7 @@ def command(
             "vkeys": [ed25519, head],
             "next_key": None if next_key_out is None else str(next_key_out),
             "encrypted": passphrase is not None,
+            "predecessor": None if continued is None else predecessor_to_json(continued),
         }
     for notice in notices:
         warn(notice)
@@ -129,6 +143,13 @@ def _check_next_key_place(path: Path | None, folder: Path) -> None:
         )
 
 
+def _render_predecessor(continued: dict[str, Any] | None) -> Iterator[str]:
+    if continued is not None:
+        count = continued["count"]
+        yield f"continues {continued['log_id']}"
+        yield f"          up to its head over {count} record{plural(count)}"
+
+
 def _render(made: dict[str, Any]) -> str:
     next_key = made["next_key"]
     lines = [
@@ -138,6 +159,7 @@ def _render(made: dict[str, Any]) -> str:
         *(f"vkey      {vkey}" for vkey in made["vkeys"]),
         f"next key  {printable(next_key or 'none: this log can never replace its key')}",
         f"keys      {'encrypted' if made['encrypted'] else 'not encrypted'}, mode 600",
+        *_render_predecessor(made["predecessor"]),
         "",
     ]
     if next_key:

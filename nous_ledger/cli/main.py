@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, str]] = {
     "head": "Show the newest signed head.",
     "fsck": "Check a whole ledger: compute everything again.",
     "key": "Show, rotate or revoke the log's key.",
+    "close": "End a log for good.",
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }

@@ -40,7 +40,7 @@ from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.checkpoint import is_origin
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
-from nous_ledger.protocol.keyevent import GENESIS, KeyEvent
+from nous_ledger.protocol.keyevent import GENESIS, KeyEvent, Predecessor
 from nous_ledger.protocol.record import TYPE_KEY, sign_record
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LeafIndex, LogId, UnixMillis
@@ -64,6 +64,7 @@ class NewLog:
         max_merge_delay_s: seconds within which a head covers every record.
         heartbeat_s: most seconds between two heads.
         now: milliseconds.
+        predecessor: the log that it continues.
     """
 
     folder: Path
@@ -75,6 +76,7 @@ class NewLog:
     max_merge_delay_s: int
     heartbeat_s: int
     now: int
+    predecessor: Predecessor | None = None
 
 
 def create_log(new: NewLog) -> tuple[str, ...]:
@@ -161,6 +163,7 @@ def _genesis(new: NewLog, origin: str, next_key: bytes | None) -> tuple[KeyEvent
         next_hash=next_hash,
         max_merge_delay_s=new.max_merge_delay_s,
         heartbeat_s=new.heartbeat_s,
+        predecessor=new.predecessor,
     )
     return genesis, compute_log_id(origin, secp256k1, ed25519, next_hash)
 

@@ -22,13 +22,18 @@ from nous_ledger.ledger.heads import renew_head
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keyfiles import complete_change, settle_files, write_pending
 from nous_ledger.ledger.keys import LogKeys, is_sealed, read_log_keys
+from nous_ledger.ledger.model import Draft
+from nous_ledger.ledger.sequencer import AppendWork, Sequencer
 from nous_ledger.ledger.single import append_single
 from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.eip712 import rotation_digest
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash
 from nous_ledger.protocol.keyevent import CLOSE, ROTATE, KeyEvent
 from nous_ledger.protocol.keyhistory import MAX_EPOCH
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.registries import KEY_REASON
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Epoch
@@ -84,7 +89,6 @@ def check_change(identity: Identity, change: KeyChange) -> None:
     Raises:
         LedgerUseError: log-closed, cannot-rotate, last-epoch.
         KeyFileError: key-mismatch.
-        InputError: suspect_from lies beyond the log.
     """
     check_open(identity)
     if identity.next_hash == ZERO_HASH:
@@ -120,8 +124,7 @@ def change_keys(store: Store, folder: Path, change: KeyChange, now: int) -> tupl
     keys.json.next is written and not yet moved to its place: `complete_change` does.
 
     Raises:
-        LedgerUseError, InputError: as `check_change`; already-exists, if nothing is lost;
-            log-open-calls, before a close.
+        LedgerUseError: as `check_change`; already-exists, if nothing is lost.
         KeyFileError: as `read_log_keys`; key-mismatch.
         BodyError: index-order.
         StoreError, StoreContentError: the database or a file could not be used.
@@ -130,9 +133,10 @@ def change_keys(store: Store, folder: Path, change: KeyChange, now: int) -> tupl
         before = read_identity(transaction)
         settle_files(folder, before)
         check_change(before, change)
-        if change.kind == CLOSE:
-            check_no_open_calls(transaction)
-        keys, passphrase = _keys_after(folder, before, change)
+        old = _keys_before(folder, before, change)
+        if change.kind == CLOSE and old is not None:
+            log_open_calls(transaction, before, Signer.of(old, before), now)
+        keys, passphrase = _keys_after(folder, old, change)
         write_pending(folder, keys, before, passphrase)
         tip = append_single(
             transaction,
@@ -148,43 +152,48 @@ def change_keys(store: Store, folder: Path, change: KeyChange, now: int) -> tupl
     return identity, signer
 
 
-def close_by_current_key(store: Store, signer: Signer, reason: int, now: int) -> Identity:
+def close_by_current_key(
+    transaction: WriteTransaction,
+    before: Identity,
+    signer: Signer,
+    event: KeyEvent,
+    now: int,
+) -> Identity:
     """Close a log that committed to no next key: its key signs, its epoch stays.
 
+    Args:
+        transaction: what it is written with.
+        before: the log.
+        signer: its keys in force.
+        event: the close.
+        now: milliseconds.
+
     Raises:
-        LedgerUseError: log-closed, log-open-calls.
-        KeyFileError: key-mismatch, if another process changed the keys.
-        StoreError, StoreContentError: the database could not be used.
+        StoreContentError: store-corrupt.
     """
-    with store.write() as transaction:
-        before = read_identity(transaction)
-        check_open(before)
-        check_no_open_calls(transaction)
-        event = KeyEvent(
-            kind=CLOSE, secp256k1=before.secp256k1, ed25519=before.ed25519, reason=reason
-        )
-        tip = append_single(
-            transaction,
-            event,
-            key=signer.secp256k1,
-            log_id=before.log_id,
-            epoch=before.epoch,
-            now=now,
-        )
-        identity = read_identity(transaction)
-        renew_head(transaction, tip, identity, signer, now)
+    log_open_calls(transaction, before, signer, now)
+    tip = append_single(
+        transaction, event, key=signer.secp256k1, log_id=before.log_id, epoch=before.epoch, now=now
+    )
+    identity = read_identity(transaction)
+    renew_head(transaction, tip, identity, signer, now)
     return identity
 
 
-def check_no_open_calls(transaction: WriteTransaction) -> None:
-    """Refuse to close a log while a call waits for its receipt.
-
-    Raises:
-        LedgerUseError: log-open-calls.
-    """
-    count = len(transaction.intents())
-    if count:
-        raise LedgerUseError("log-open-calls", f"{count} calls have no receipt yet")
+def log_open_calls(
+    transaction: WriteTransaction, identity: Identity, signer: Signer, now: int
+) -> None:
+    """Give every call without a receipt the one that its intent holds: no other can follow."""
+    drafts = tuple(
+        Draft(receipt=receipt, opening_hash=opening_hash)
+        for draft, opening_hash in transaction.intents()
+        if isinstance(receipt := decode_body(TYPE_RECEIPT, draft), Receipt)
+    )
+    if drafts:
+        work = AppendWork(drafts=drafts)
+        (outcome,) = Sequencer(identity, signer, lambda: now).run(transaction, [work])
+        if isinstance(outcome, LedgerError):
+            raise outcome
 
 
 def _key_event(before: Identity, change: KeyChange, keys: LogKeys) -> KeyEvent:
@@ -201,28 +210,31 @@ def _key_event(before: Identity, change: KeyChange, keys: LogKeys) -> KeyEvent:
     )
 
 
-def _keys_after(folder: Path, before: Identity, change: KeyChange) -> tuple[LogKeys, str | None]:
-    """Return the keys of the new epoch and what seals them: as keys.json was."""
+def _keys_before(folder: Path, before: Identity, change: KeyChange) -> LogKeys | None:
+    """Return the keys of the old epoch; None if they are lost."""
     path = folder / KEYS_NAME
-    if change.lost:
-        if path.exists():
-            raise LedgerUseError(
-                "already-exists",
-                f"{path} exists: the keys are not lost",
-                hint="if it cannot be opened any more, move it away first",
-            )
-        fresh = LogKeys(
-            secp256k1=change.revealed,
-            ed25519=secrets.token_bytes(32),
-            log_secret=secrets.token_bytes(32),
+    if not change.lost:
+        keys = read_log_keys(path, change.passphrase)
+        Signer.of(keys, before)
+        return keys
+    if path.exists():
+        raise LedgerUseError(
+            "already-exists",
+            f"{path} exists: the keys are not lost",
+            hint="if it cannot be opened any more, move it away first",
         )
-        return fresh, change.passphrase
-    keys = read_log_keys(path, change.passphrase)
-    Signer.of(keys, before)
-    keys = replace(keys, secp256k1=change.revealed)
-    if change.new_ed25519:
-        keys = replace(keys, ed25519=secrets.token_bytes(32))
-    return keys, change.passphrase if is_sealed(path) else None
+    return None
+
+
+def _keys_after(folder: Path, old: LogKeys | None, change: KeyChange) -> tuple[LogKeys, str | None]:
+    """Return the keys of the new epoch and what seals them: as keys.json was."""
+    fresh = secrets.token_bytes(32)
+    if old is None:
+        keys = LogKeys(secp256k1=change.revealed, ed25519=fresh, log_secret=secrets.token_bytes(32))
+        return keys, change.passphrase
+    ed25519 = fresh if change.new_ed25519 else old.ed25519
+    keys = replace(old, secp256k1=change.revealed, ed25519=ed25519)
+    return keys, change.passphrase if is_sealed(folder / KEYS_NAME) else None
 
 
 @contextlib.contextmanager

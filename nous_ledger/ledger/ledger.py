@@ -41,6 +41,7 @@ from nous_ledger.ledger.sequencer import (
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.hashing import subject_id
+from nous_ledger.protocol.keyevent import Predecessor
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.types import Hash32, SubjectId
 
@@ -76,6 +77,7 @@ class Ledger(LedgerLife):
         max_merge_delay_s: int = DEFAULT_MERGE_DELAY_S,
         heartbeat_s: int = DEFAULT_HEARTBEAT_S,
         keys: LogKeys | None = None,
+        predecessor: Predecessor | None = None,
         clock: Clock = system_clock,
     ) -> Self:
         """Make a new log and return its ledger; a failure leaves nothing behind.
@@ -92,6 +94,7 @@ class Ledger(LedgerLife):
             max_merge_delay_s: seconds within which a head covers every record, from 1.
             heartbeat_s: most seconds between two heads, from 1.
             keys: secrets of the log; None for fresh ones.
+            predecessor: the log that it continues, and its last good head.
             clock: the time in milliseconds.
 
         Raises:
@@ -110,6 +113,7 @@ class Ledger(LedgerLife):
             max_merge_delay_s=max_merge_delay_s,
             heartbeat_s=heartbeat_s,
             now=clock(),
+            predecessor=predecessor,
         )
         notices = create_log(new)
         ledger = cls.open(folder, passphrase=passphrase, clock=clock)

@@ -13,6 +13,7 @@ from pathlib import Path
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
+from nous_ledger.ledger.keychange import check_open, close_by_current_key, reason_of
 from nous_ledger.ledger.keyfiles import settle_files
 from nous_ledger.ledger.keys import read_log_keys
 from nous_ledger.ledger.model import Clock, KeysChanged
@@ -20,6 +21,9 @@ from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
 from nous_ledger.ledger.sequencer import Outcome, Sequencer, Work
 from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.hashing import ZERO_HASH
+from nous_ledger.protocol.keyevent import CLOSE, KeyEvent
 
 
 class LedgerLife(LedgerReader):
@@ -95,6 +99,83 @@ class LedgerLife(LedgerReader):
             )
         )
 
+    def close_log(
+        self,
+        next_key: NextKey | None = None,
+        *,
+        reason: str = "closed",
+        suspect_from: int | None = None,
+        passphrase: str | None = None,
+        next_key_passphrase: str | None = None,
+    ) -> KeysChanged:
+        """End the log: no record can follow, only heads over the same records.
+
+        Calls that have no receipt yet get the receipt that their intent holds, so
+        nobody should be writing to the ledger any more.
+
+        Spec:
+            PROTOCOL.md KEY-21, KEY-23, KEY-24.
+
+        Args:
+            next_key: the key that the log committed to, as in `rotate`; None exactly if
+                it committed to none.
+            reason: closed, scheduled, suspected, compromised or lost.
+            suspect_from: as in `rotate`.
+            passphrase: needed with `next_key` if keys.json is sealed.
+            next_key_passphrase: of the next-key file; None = the same.
+
+        Raises:
+            InputError: the reason, suspect_from or next_key do not fit.
+            LedgerUseError: read-only, log-closed, cannot-rotate, last-epoch.
+            KeyFileError: key-mismatch, if the key is not the one committed to; and those
+                of reading the files.
+            BodyError: index-order, if suspect_from lies beyond the log.
+            StoreError, StoreContentError: the database or a file could not be used.
+        """
+        if next_key is None:
+            return self._close_by_current_key(reason, suspect_from)
+        return self._rotate(
+            Rotation(
+                next_key=next_key,
+                next_key_out=None,
+                reason=reason,
+                suspect_from=suspect_from,
+                passphrase=passphrase,
+                next_key_passphrase=next_key_passphrase,
+            )
+        )
+
+    def _close_by_current_key(self, reason: str, suspect_from: int | None) -> KeysChanged:
+        number = reason_of(reason, suspect_from)
+        self._signing()
+        with self._turn:
+            with self._store.write() as transaction:
+                self._follow_keys(transaction)
+                before, signer = self._identity, self._signing()
+                check_open(before)
+                if before.next_hash != ZERO_HASH:
+                    raise InputError(
+                        "input",
+                        f"the log {before.origin} committed to a next key: only that can close it",
+                        hint="give the next-key file",
+                    )
+                event = KeyEvent(
+                    kind=CLOSE,
+                    secp256k1=before.secp256k1,
+                    ed25519=before.ed25519,
+                    reason=number,
+                    suspect_from=suspect_from,
+                )
+                now = self._clock()
+                identity = close_by_current_key(transaction, before, signer, event, now)
+            self._adopt(identity, signer)
+        return KeysChanged(
+            index=identity.key_event,
+            epoch=identity.epoch,
+            secp256k1=identity.secp256k1,
+            ed25519=identity.ed25519,
+        )
+
     def _rotate(self, rotation: Rotation) -> KeysChanged:
         self._signing()
         with self._turn:
@@ -118,6 +199,12 @@ class LedgerLife(LedgerReader):
         if transaction.key_events()[-1] == self._identity.key_event:
             return
         identity = read_identity(transaction)
+        if (identity.secp256k1, identity.ed25519) == (
+            self._identity.secp256k1,
+            self._identity.ed25519,
+        ):  # closed without a change of keys
+            self._adopt(identity, self._signing())
+            return
         try:
             settle_files(self.folder, identity)
             signer = Signer.of(read_log_keys(self.folder / KEYS_NAME, None), identity)

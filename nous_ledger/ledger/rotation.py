@@ -76,8 +76,7 @@ def rotate_log(
 
     Raises:
         InputError: the reason, suspect_from or next_key_out do not fit.
-        LedgerUseError: log-closed, cannot-rotate, last-epoch, already-exists,
-            log-open-calls.
+        LedgerUseError: log-closed, cannot-rotate, last-epoch, already-exists.
         KeyFileError: key-mismatch, if the key is not the one committed to; and those of
             reading the files.
         BodyError: index-order, if suspect_from lies beyond the log.

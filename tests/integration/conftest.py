@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.ledger import Ledger
-from tests.integration.ledger_drafts import ORIGIN, Clock
+from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
+from tests.integration.ledger_keys import Keys
 
 
 @pytest.fixture(autouse=True)
@@ -36,4 +37,20 @@ def seed() -> random.Random:
 def ledger(folder: Path, clock: Clock) -> Iterator[Ledger]:
     """A log of one leaf, open for writing."""
     with Ledger.create(folder, next_key_out=None, origin=ORIGIN, clock=clock) as made:
+        yield made
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    """Places for next keys."""
+    return Keys(tmp_path / "offline")
+
+
+@pytest.fixture
+def rotating(folder: Path, keys: Keys, clock: Clock) -> Iterator[Ledger]:
+    """A log of three leaves that can rotate."""
+    seed = random.Random(5)
+    with Ledger.create(folder, next_key_out=keys[0], origin=ORIGIN, clock=clock) as made:
+        made.append_many([make_draft(seed), make_draft(seed)])
+        made.head()
         yield made
