@@ -59,7 +59,7 @@ BODIES = [n for n in NAMES if n.startswith("bodies_") and n != "bodies_json"]
 def test_every_valid_body_can_be_shown(name: str) -> None:
     """A log's operator chooses what stands in a body; all that is allowed is shown."""
     shown = 0
-    for case in cases_of(load(name)):
+    for case in cases_of(load(name), "Body"):
         if case["result"] != "valid":
             continue
         body = decode_body(case["recordType"], unhex(case["body"]))
