@@ -2,8 +2,9 @@
 
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -85,6 +86,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run every property and fuzz test at its full count"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Pause the measuring of coverage during tests marked `untraced`."""
+    measuring = coverage.Coverage.current() if item.get_closest_marker("untraced") else None
+    if measuring is not None:
+        measuring.stop()
+    try:
+        return (yield)
+    finally:
+        if measuring is not None:
+            measuring.start()
 
 
 def pytest_configure(config: pytest.Config) -> None:

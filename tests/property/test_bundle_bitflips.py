@@ -19,8 +19,7 @@ from nous_ledger.protocol.report import Outcome, Report
 from nous_ledger.protocol.verify import verify_bundle
 from tests.property.sample_log import cosignatures, policy_text, sample_log
 
-# Tracing would double the time of very many short calls and show no further branch.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.untraced
 
 RECEIPT = 2
 STRIDE = 41

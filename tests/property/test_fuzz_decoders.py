@@ -43,8 +43,7 @@ from tests.property.sample_log import (
     sample_log,
 )
 
-# Tracing would double the time of very many short calls and show no further branch.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.untraced
 
 LOG = sample_log(rotated=True)
 LINES = cosignatures(LOG)
