@@ -227,7 +227,7 @@ def response_events(task: Task) -> Iterator[bytes]:
     yield event("response.in_progress", {"response": begun})
     for place, item in enumerate(_response_items(task)):
         where = {"output_index": place}
-        empty = {"message": {"content": []}, "function_call": {"arguments": ""}}
+        empty: dict[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
         added = item | {"status": "in_progress"} | empty.get(item["type"], {})
         yield event("response.output_item.added", where | {"item": added})
         at = where | {"item_id": item["id"]}
@@ -251,7 +251,11 @@ def response_events(task: Task) -> Iterator[bytes]:
 def _message_usage(task: Task, *, final: bool) -> Json:
     prompt, visible, hidden = task.counts()
     caches = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-    usage = {"input_tokens": prompt, **caches, "output_tokens": visible + hidden if final else 1}
+    usage: Json = {
+        "input_tokens": prompt,
+        **caches,
+        "output_tokens": visible + hidden if final else 1,
+    }
     if final and task.scenario == "think":
         usage["output_tokens_details"] = {"thinking_tokens": hidden}
     return usage
@@ -299,13 +303,14 @@ def message_events(task: Task) -> Iterator[bytes]:
     def event(kind: str, fields: Json) -> bytes:
         return _event({"type": kind, **fields}, kind)
 
-    nothing = {"content": [], "stop_reason": None, "stop_sequence": None}
+    nothing: Json = {"content": [], "stop_reason": None, "stop_sequence": None}
     usage = _message_start_usage(task, final=False)
     yield event("message_start", {"message": message_body(task) | nothing | {"usage": usage}})
     for place, block in enumerate(_message_blocks(task)):
         at = {"index": place}
-        empty = {"text": {"text": ""}, "tool_use": {"input": {}}}.get(block["type"], {})
-        yield event("content_block_start", at | {"content_block": block | empty})
+        empty: dict[str, Json] = {"text": {"text": ""}, "tool_use": {"input": {}}}
+        begun = block | empty.get(block["type"], {})
+        yield event("content_block_start", at | {"content_block": begun})
         if place == 0:
             yield event("ping", {})
         if block["type"] == "text":
