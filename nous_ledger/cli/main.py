@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "prove": "Write a receipt's proof into one file.",
     "verify": "Check a proof offline: four answers.",
     "head": "Show the newest signed head.",
+    "publish": "Write the log as files for any web server.",
     "fsck": "Check a whole ledger: compute everything again.",
     "key": "Show, rotate or revoke the log's key.",
     "close": "End a log for good.",

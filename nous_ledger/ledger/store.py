@@ -102,6 +102,12 @@ class View:
         row = self._one("SELECT body FROM bodies WHERE leaf = ?", index)
         return b"" if row is None else row[0]
 
+    def body_bytes(self, at_a_time: int) -> Iterator[tuple[int, int]]:
+        """Yield number and length of each group of so many bodies, erased ones left out."""
+        yield from self._connection.execute(
+            "SELECT leaf / ?1, sum(length(body)) FROM bodies GROUP BY 1 ORDER BY 1", (at_a_time,)
+        )
+
     def entries(self, lo: int, hi: int) -> tuple[Entry, ...]:
         """Return records and bodies of the leaves `[lo, hi)`, as far as the log goes."""
         rows = self._connection.execute(
@@ -200,6 +206,26 @@ class WriteTransaction(View):
             " timestamp = excluded.timestamp, note = excluded.note",
             [(head.leaf_count, head.timestamp, head.note)],
         )
+
+    def erase(self, leaves: Sequence[LeafIndex]) -> None:
+        """Overwrite bodies, raw usage and opening hashes.
+
+        The rows stay, emptied: taking them out would let SQLite move their neighbours to
+        other pages, and leave stale copies of those where a later erasure does not reach.
+        The drafts in `intents` did get moved about, so their pages are written anew.
+        """
+        rows = [(leaf,) for leaf in leaves]
+        self._many("UPDATE bodies SET body = x'' WHERE leaf = ?", rows)
+        self._many("UPDATE raw_usage SET usage = x'' WHERE leaf = ?", rows)
+        ids = [
+            row
+            for start in range(0, len(leaves), _AT_ONCE)
+            for row in self._ids(leaves[start : start + _AT_ONCE])
+        ]
+        self._many("UPDATE receipts SET opening_hash = NULL WHERE id = ?", ids)
+        intents = self._connection.execute("SELECT * FROM intents").fetchall()
+        self._connection.execute("DELETE FROM intents")
+        self._many("INSERT INTO intents VALUES (?, ?, ?)", intents)
 
     def _many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         if rows:

@@ -11,7 +11,7 @@ from nous_ledger.cli.main import COMMANDS, cli
 from tests.cli.harness import Call
 
 PRINTS_RESULTS = (
-    *("verify", "head", "init", "gateway", "fsck"),
+    *("verify", "head", "init", "gateway", "fsck", "publish"),
     *("receipts list", "receipts show", "policy show", "policy fetch"),
 )
 SECRETS = ("--opening",)
