@@ -174,9 +174,9 @@ class ChatReader:
                     self._function(function)
 
     def _content(self, content: object) -> None:
-        parts = content if isinstance(content, list) else [content]
-        for part in parts:
-            text = part.get("text") if isinstance(part, dict) else part
+        listed = isinstance(content, list)
+        for part in content if isinstance(content, list) else [content]:
+            text = part.get("text") if listed and isinstance(part, dict) else part
             self._tally.text_only &= isinstance(text, str) or part is None
             self._tally.text(text)
 
@@ -289,6 +289,7 @@ class ResponsesReader:
         value = event.value
         kind = value.get("type") if isinstance(value, dict) else None
         if kind in _TERMINAL_EVENTS:
+            self._whole, self._array = None, False  # the last one decides
             if (response := event.member("response")) is not None:
                 self.add_body(response)
         elif kind == "response.output_item.done":
