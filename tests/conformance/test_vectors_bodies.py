@@ -28,7 +28,7 @@ from nous_ledger.protocol.record import (
     sign_record,
     verify_record,
 )
-from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.signing import SigningKey, verify_signature
 from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMillis
 from tests.conformance.vector_files import NAMES, Case, cases, cases_of, load, meet, unhex
 from tests.refusals import code_of
@@ -151,6 +151,18 @@ def test_verify_record(case: Case) -> None:
         record = verify_record(data, log_id, unhex(case["publicKey"]))
         assert encode_record(record) == data
         assert record_digest(log_id, data[:55]).hex() == case["digest"]
+
+    meet(case, run)
+
+
+@cases("records", "Signature")
+def test_verify_signature(case: Case) -> None:
+    """A signature of another length is refused as any other (KEY-6)."""
+    digest = unhex(case["digest"])
+    signature, key = unhex(case["signature"]), unhex(case["publicKey"])
+
+    def run() -> None:
+        assert verify_signature(digest, signature, key) == key
 
     meet(case, run)
 

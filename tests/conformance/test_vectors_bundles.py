@@ -20,7 +20,7 @@ from nous_ledger.protocol.legacy import (
 )
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.report import LATER_ROTATION, Report
+from nous_ledger.protocol.report import LATER_ROTATION, Outcome, Report
 from nous_ledger.protocol.types import UnixSeconds
 from nous_ledger.protocol.verify import verify_bundle
 from tests.conformance.vector_files import Case, cases, cases_of, filled, load, meet, unhex
@@ -57,8 +57,21 @@ def report_of(case: Case) -> Report:
     )
 
 
+def deciding_code(report: Report) -> str:
+    """Return the one code that stands for a report."""
+    if not report.exit_code():
+        return ""
+    answers = [answer for _, answer in report.answers()]
+    wrong = [answer.code for answer in answers if answer.outcome is Outcome.WRONG]
+    required = answers if report.accuracy_required else answers[:3]
+    missing = [answer.code for answer in required if answer.outcome is Outcome.COULD_NOT_CHECK]
+    said = [code for code in missing if code != "undecided"]
+    return [*wrong, *said, *missing][0]
+
+
 @cases("bundles", "Bundle")
 def test_bundle(case: Case) -> None:
+    """Four answers, an exit code, and the code that decides it (VER-25)."""
     if case["answers"] is None:
         code = code_of(report_of, case)
         assert (code, EXIT_CODES[code]) == (case["error"], case["exitCode"]), case["comment"]
@@ -70,6 +83,7 @@ def test_bundle(case: Case) -> None:
     }
     assert answers == case["answers"], case["comment"]
     assert report.exit_code() == case["exitCode"]
+    assert deciding_code(report) == case["error"], case["comment"]
 
 
 def test_a_report_says_what_it_rests_on() -> None:

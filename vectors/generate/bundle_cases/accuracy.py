@@ -197,7 +197,43 @@ def recounts(add: Adder) -> None:
     ):
         codes = accuracy("label-range")
         add.report(f"found {comment}", codes, "Recount", case, **given, recount={"16": found})
+    unsplit = with_body(1, usage(actors.bounded_bucket(f1=18)))
+    asked = {**given, "request": actors.REQUEST.hex()}
+    add.report(
+        "output that is not split, found again",
+        accuracy(""),
+        "Recount",
+        unsplit,
+        **asked,
+        recount={"18": bounded},
+    )
+    differs = accuracy("label-range")
+    add.report(
+        "output that is not split, found another upper",
+        differs,
+        "Recount",
+        unsplit,
+        **asked,
+        recount={"18": {"lower": 1, "upper": 27}},
+    )
+    streamed = with_body(1, pack(actors.receipt(f16=1)))
+    add.report(
+        "streamed, found again", accuracy(""), "Recount", streamed, **given, recount={"16": bounded}
+    )
+    hidden_range = {1: 17, 2: 0, 3: 2, 4: 0, 5: 9, 6: "m/1"}
+    second = with_body(1, usage(actors.bounded_bucket(), hidden_range))
+    both = {"16": bounded, "17": {"lower": 0, "upper": 9}}
+    add.report("two labels, both found", accuracy(""), "Recount", second, **given, recount=both)
+    both = {"16": bounded, "17": {"lower": 0, "upper": 8}}
+    add.report("two labels, the second another", differs, "Recount", second, **given, recount=both)
     claimed = accuracy("not-recounted")
+    one = {"16": bounded}
+    add.report("two labels, one found", claimed, "Recount", second, **given, recount=one)
+    add.report(
+        "output that is not split, no method", claimed, "Recount", unsplit, **asked, recount=one
+    )
+    aborted = with_body(1, pack(actors.receipt(f14=1)))
+    add.report("client aborted, no method", claimed, "Recount", aborted, **given, recount={})
     add.report("nothing found", claimed, "Recount", proof(), **given, recount={})
     add.report("nothing found, required", claimed, "Recount", proof(), **need, recount={})
     other = {"recount": {"17": bounded}}

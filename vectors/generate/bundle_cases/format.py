@@ -4,12 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 from vectors.generate import actors
-from vectors.generate.bundle_cases.common import Adder, proof
+from vectors.generate.bundle_cases.common import (
+    Adder,
+    Codes,
+    accuracy,
+    history_fails,
+    proof,
+    with_body,
+)
 from vectors.generate.examplelog import Proof
 from vectors.generate.rules import bundle, note
-from vectors.generate.rules.msgpack import pack
+from vectors.generate.rules.msgpack import EXTRA, pack
 
-FIRST, EXTRA, INDEX = 0, 1, 2
+FIRST, SECOND, INDEX = 0, 1, 2
 
 
 def lines_edited(edit: Callable[[list[str]], list[str]]) -> bytes:
@@ -81,10 +88,10 @@ def text_lines(add: Adder) -> None:
         "version 01": line(FIRST, "c2sp.org/tlog-proof@v01"),
         "no version": line(FIRST, "c2sp.org/tlog-proof@v"),
         "version x": line(FIRST, "c2sp.org/tlog-proof@vx"),
-        "no extra line": lines_edited(lambda lines: [*lines[:EXTRA], *lines[EXTRA + 1 :]]),
+        "no extra line": lines_edited(lambda lines: [*lines[:SECOND], *lines[SECOND + 1 :]]),
         "two extra lines": lines_edited(lambda lines: [*lines[:2], *lines[1:]]),
         "extra behind index": lines_edited(lambda li: [li[0], li[2], li[1], *li[3:]]),
-        "an empty extra": line(EXTRA, "extra "),
+        "an empty extra": line(SECOND, "extra "),
         "extra in capitals": lines_edited(lambda li: [li[0], "EXTRA" + li[1][5:], *li[2:]]),
         "two spaces behind extra": lines_edited(lambda li: [li[0], "extra  " + li[1][6:], *li[2:]]),
         "a space behind the extra": lines_edited(lambda li: [li[0], li[1] + " ", *li[2:]]),
@@ -222,6 +229,21 @@ def limits(add: Adder) -> None:
     good = proof().file()
     padding = b"A" * (bundle.MAX_BYTES + 1 - len(good))
     add.refused("1,048,577 bytes", "not-a-bundle", "Limit", good + padding)
+    opaque = with_body(6, bytes(32_768))
+    add.report("a body of 32,768 bytes", accuracy("unknown-type"), "AtLimit", opaque)
+    events_fail: Codes = ("undecided", "proof-shape", "not-witnessed", "undecided")
+    add.report("a key event path of 63 hashes", events_fail, "AtLimit", entry(2, [bytes(32)] * 63))
+    path_fails: Codes = ("", "proof-shape", "not-witnessed", "not-recounted")
+    longest = bundle.compose(proof().extra(), 1, [bytes(32)] * 63, proof().note())
+    add.report("a path of 63 hashes", path_fails, "AtLimit", longest)
+    events = [[array()[1], bytes(32_768), []]] * 7
+    spare = EXTRA.max_bytes - len(pack([*array()[:3], [*events, [array()[1], bytes(9_999), []]]]))
+    events.append([array()[1], bytes(9_999 + spare), []])
+    full = replaced(3, events)
+    add.report("an extra of 262,144 bytes", history_fails("key-event-order"), "AtLimit", full)
+    events = [[array()[1], b"x", []]] * 64
+    many = replaced(3, events)
+    add.report("64 key events", history_fails("key-event-order"), "AtLimit", many)
     too_long = replaced(2, bytes(32_769))
     add.refused("a body of 32,769 bytes", "not-a-bundle", "Limit", too_long)
     filler = [[array()[1], bytes(32_768), []]] * 8
@@ -235,6 +257,7 @@ def versions(add: Adder) -> None:
         raw = line(FIRST, f"c2sp.org/tlog-proof@v{number}")
         add.refused(f"tlog-proof@v{number}", code, flag, raw)
     add.refused("tlog-proof@v2 with nothing else", code, flag, b"c2sp.org/tlog-proof@v2\n")
+    add.refused("tlog-proof@v2 without a line feed", code, flag, b"c2sp.org/tlog-proof@v2")
     for version in (2, 2**53 - 1):
         add.refused(f"extra of version {version}", code, flag, replaced(0, version))
     add.refused("extra of version 2 in another shape", code, flag, with_extra([2, {1: "new"}]))

@@ -17,7 +17,7 @@ from vectors.generate.bundle_cases.common import (
     started,
     witnesses,
 )
-from vectors.generate.examplelog import Proof, log_vkeys, witness_name, witness_seed
+from vectors.generate.examplelog import ExampleLog, Proof, log_vkeys, witness_name, witness_seed
 from vectors.generate.rules import bodies, curve, head, note
 from vectors.generate.rules.msgpack import pack
 from vectors.generate.rules.primitives import ED25519_ORDER, ed25519_public, uint
@@ -176,6 +176,23 @@ def times(add: Adder) -> None:
     add.report("in the second of the last record", GOOD, "Valid", proof(log, 2, timestamp=last))
     add.report("a second before the record", code, "Time", proof(log, 2, timestamp=last - 1))
     add.report("time 0", code, "Time", proof(timestamp=0))
+    for milliseconds in (1, 999):
+        late = started(1)
+        late.append(bodies.RECEIPT, pack(actors.receipt()), logged_at=last * 1_000 + milliseconds)
+        comment = f"in the second of a record, {milliseconds} ms into it"
+        add.report(comment, GOOD, "Valid", proof(late, 2, timestamp=last))
+    same = ExampleLog().genesis()
+    same.append(bodies.RECEIPT, pack(actors.receipt()), logged_at=same.clock)
+    add.report("genesis and record of one time", GOOD, "Valid", proof(same, 1))
+    longer = started(3)
+    beyond = Proof.of(longer, 2, 3)
+    beyond.record, beyond.body = longer.leaves[3]
+    beyond.timestamp = last
+    add.report("a record beyond the head, logged after it", code, "Time", beyond)
+    twin = proof()
+    twin.body = pack(actors.receipt(f2=0))
+    twin.record = actors.make_record(bodies.RECEIPT, twin.body, 0, logged_at=actors.TIME_MS)
+    add.report("a record of the genesis' index, logged before it", code, "Time", twin)
     rotated = started().rotate()
     case = proof(rotated, 1, timestamp=last)
     add.report("a second before a later key event", code, "Time", case)
@@ -338,6 +355,16 @@ def ages(suite: Suite) -> None:
             log_view(code),
             flag,
             cosigned,
+            now=str(signed + age),
+            maxAge=60,
+        )
+    again = witnesses(1, 2, time=signed) + witnesses(1, 2, time=signed + 100)
+    for age, code, flag in ((161, "", "Valid"), (162, "too-old", "Age")):
+        seen.report(
+            f"{age} s after the head, both witnesses twice, the later time 101 s after it",
+            log_view(code),
+            flag,
+            proof(witnesses=again[2:] + again[:2]),
             now=str(signed + age),
             maxAge=60,
         )

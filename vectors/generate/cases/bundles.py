@@ -15,9 +15,10 @@ def build() -> Suite:
         "Verify `bundle` (text), or `hex` where it is no text, under the policy of the group.",
         "Where `repeat` is given, its text follows `count` times, then `tail`.",
         "`options`: opening, request, response and forwarded in hex; now and maxAge in seconds;",
-        "recount: what counting again found, by kind of bucket.",
+        "recount: what counting again found, by kind of bucket. It replaces your own counting, and",
+        "its presence is the wish to re-count; a kind that is absent has no method (13.4, step 8).",
         "`answers` is null where there is no report. result is valid iff exitCode is 0;",
-        "error is the code that decides the exit code.",
+        "error is the code that decides the exit code (VER-25).",
     )
     flags(suite)
     add = Adder(suite, PINNED)
@@ -71,6 +72,7 @@ ROWS = (
         "Unbounded work or memory.",
         "BNDL-1 BNDL-2 ENC-14 LIM-1",
     ),
+    ("AtLimit", "RANGE", "Exactly as much as allowed.", "An honest file is refused.", "LIM-2"),
     (
         "Newer",
         "AVAILABILITY",
@@ -113,7 +115,7 @@ ROWS = (
         "AVAILABILITY",
         "A listed key cannot be used.",
         "A key that was meant to count does not.",
-        "VER-3 POL-7",
+        "VER-3 VER-25 POL-7",
     ),
     (
         "Outdated",
@@ -127,7 +129,7 @@ ROWS = (
         "EQUIVOCATION",
         "Too few witnesses.",
         "A split view goes unseen.",
-        "POL-15 VER-9 NOTE-6",
+        "POL-15 VER-9 VER-25 NOTE-6",
     ),
     (
         "WitnessLine",

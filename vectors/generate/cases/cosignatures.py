@@ -67,6 +67,7 @@ def build() -> Suite:
         ("Altered", "Time, text, key or signature is another.", "COSIG-2 KEY-12"),
         ("Message", "A signature over a message of another form.", "COSIG-2"),
         ("Lines", "Several lines of one witness, one of them wrong.", "COSIG-3"),
+        ("Key", "Keys of small order, or of no point.", "KEY-12 KEY-30"),
     ):
         suite.flag(name, "FORGERY", description, effect, ids)
     group = suite.group("Cosignature", check, vkey=witness_vkey(1), text=TEXT)
@@ -77,6 +78,7 @@ def build() -> Suite:
     for time in (0, actors.TIME_S, MAX_UINT):
         signing.valid(f"line of time {time}", "Valid", timestamp=str(time))
     several(suite.group("Latest", latest, vkey=witness_vkey(1)))
+    keys(suite)
     return suite
 
 
@@ -95,6 +97,7 @@ def invalid(group: Group) -> None:
     add("time 2^64 - 1, signed", "malformed", "Shape", payload(2**64 - 1))
     s = int.from_bytes(good[40:], "little") + ED25519_ORDER
     add("S + L", "malformed", "Shape", good[:40] + s.to_bytes(32, "little"))
+    add("S = L", "malformed", "Shape", good[:40] + ED25519_ORDER.to_bytes(32, "little"))
     add("S of ones", "malformed", "Shape", good[:40] + b"\xff" * 32)
     add("another time", "mismatch", "Altered", uint(actors.TIME_S + 1, 8) + good[8:])
     add("a bit of R", "mismatch", "Altered", good[:8] + bytes([good[8] ^ 1]) + good[9:])
@@ -135,3 +138,28 @@ def several(group: Group) -> None:
     group.invalid("a wrong line before a good one", "mismatch", "Lines", note=note_of(wrong, late))
     short = note_of(late, early[:-1])
     group.invalid("a short line behind a good one", "malformed", "Lines", note=short)
+
+
+def keys(suite: Suite) -> None:
+    """Keys that implementations decode in different ways.
+
+    Under a key that is the neutral element [S]B = R holds whatever was signed.
+    """
+    prime = 2**255 - 19
+    base = (4 * pow(5, -1, prime) % prime).to_bytes(32, "little")
+    signature = base + (1).to_bytes(32, "little")
+    for comment, number, known in (
+        ("the neutral element", 1, True),
+        ("the neutral element, y = p + 1", prime + 1, True),
+        ("the neutral element, its sign bit set", 1 + 2**255, True),
+        ("y = 2, which no point has", 2, False),
+        ("y = 7, which no point has", 7, False),
+    ):
+        public = number.to_bytes(32, "little")
+        vkey = note.vkey(witness_name(1), note.COSIGNATURE, public)
+        group = suite.group("Cosignature", check, vkey=vkey, text=TEXT)
+        data = (uint(actors.TIME_S, 8) + signature).hex()
+        if known:
+            group.valid(f"a key that is {comment}", "Key", payload=data)
+        else:
+            group.invalid(f"a key with {comment}", "mismatch", "Key", payload=data)

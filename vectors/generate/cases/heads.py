@@ -118,6 +118,7 @@ def flags(suite: Suite) -> None:
         ("Rollback", "EQUIVOCATION", "A newer signature on a smaller tree.", "HEAD-10"),
         ("Earlier", "EQUIVOCATION", "A larger tree signed before a smaller one.", "HEAD-12"),
         ("Stale", "AVAILABILITY", "An old head: no alarm.", "HEAD-11"),
+        ("Unchanged", "BASIC", "The same tree, signed at any time.", "HEAD-18"),
         ("Late", "AVAILABILITY", "A record that a head should have covered.", "HEAD-13"),
     ):
         suite.flag(name, bug, description, effect, ids)
@@ -264,6 +265,7 @@ def ed25519_lines(group: Group) -> None:
     add("63 bytes", "malformed", lambda data: data[:-1])
     add("65 bytes", "malformed", lambda data: data + b"\x00")
     add("S + L", "malformed", plus_order)
+    add("S = L", "malformed", lambda data: data[:32] + ED25519_ORDER.to_bytes(32, "little"))
     add("S of ones", "malformed", lambda data: data[:32] + b"\xff" * 32)
     add("a bit of R", "mismatch", lambda data: bytes([data[0] ^ 1]) + data[1:])
     add("a bit of S", "mismatch", lambda data: data[:32] + bytes([data[32] ^ 1]) + data[33:])
@@ -294,8 +296,9 @@ def comparisons(group: Group) -> None:
     same = sha256(b"trusted").hex()
     group.valid("larger", "Valid", **inputs(11, 1_001, theirs, ""))
     group.valid("larger, in the same second", "Valid", **inputs(11, 1_000, theirs, ""))
-    group.valid("the same head", "Valid", **inputs(10, 1_000, same, same))
-    group.valid("a heartbeat", "Valid", **inputs(10, 2_000, same, same))
+    group.valid("the same head", "Unchanged", **inputs(10, 1_000, same, same))
+    group.valid("a heartbeat", "Unchanged", **inputs(10, 2_000, same, same))
+    group.valid("a heartbeat before it", "Unchanged", **inputs(10, 999, same, same))
     add = group.invalid
     add("the same count, another root", "fork", "Fork", **inputs(10, 1_000, theirs, same))
     add("the same count, another root, older", "fork", "Fork", **inputs(10, 900, theirs, same))

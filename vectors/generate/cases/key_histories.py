@@ -86,20 +86,11 @@ def flags(suite: Suite) -> None:
     for name, (description, ids) in explained.items():
         effect = "A key is accepted that the owner of the log never put in force."
         suite.flag(name, "AUTHORIZATION", description, effect, ids)
-    suite.flag(
-        "UnknownKind",
-        "AVAILABILITY",
-        "A key event of a kind that version 1 does not know.",
-        "A false alarm, or a key change that goes unseen.",
-        "KEY-27",
-    )
-    suite.flag(
-        "Suspect",
-        "AVAILABILITY",
-        "A record in a range that a later event calls suspect.",
-        "A thief's records pass as the log's.",
-        "KEY-29",
-    )
+    for name, description, effect, ids in (
+        ("UnknownKind", "A kind unknown to version 1.", "A false alarm.", "KEY-27 BODY-15"),
+        ("Suspect", "A record in a suspect range.", "A thief's records pass.", "KEY-29"),
+    ):
+        suite.flag(name, "AVAILABILITY", description, effect, ids)
 
 
 class Adder:
@@ -192,6 +183,8 @@ def genesis(add: Adder) -> None:
     secret = actors.SECRETS[0]
     late.append(bodies.KEY, pack(actors.genesis()), epoch=1, secret=secret)
     add.invalid("genesis in epoch 1", "key-event-order", "Genesis", late)
+    first = ExampleLog().rotate({"epoch": 0, "secret": actors.SECRETS[1]})
+    add.invalid("a rotation at index 0 and epoch 0", "key-event-order", "Genesis", first)
     changes: dict[str, dict[str, Any]] = {
         "another origin": {"f2": "ledger.example.com/other"},
         "another Ed25519 key": {"f4": actors.OTHER_ED25519},
@@ -336,6 +329,8 @@ def bodies_wrong(add: Adder) -> None:
         """Return an edit that replaces the body of the last entry."""
         return lambda e: [*e[:-1], {**e[-1], "body": body.hex()}]
 
+    log = started().rotate(f1=3, f8=1, f9=9)
+    add.invalid("an unknown kind, suspect from above", "unknown-kind", "UnknownKind", log)
     log = rotated()
     altered = log.leaves[3][1][:-1] + bytes([log.leaves[3][1][-1] ^ 1])
     add.edited("an altered body", "body-hash", "Body", log, with_body(altered))
@@ -347,6 +342,9 @@ def bodies_wrong(add: Adder) -> None:
     add.invalid("suspect from above its own index", "index-order", "Body", log)
     log = started().rotate(f8=0, f9=1)
     add.invalid("suspect_from without suspicion", "field-conflict", "Body", log)
+    behind = with_body(b"\x80")
+    log = started().close().rotate()
+    add.edited("a wrong body behind a close", "after-close", "AfterClose", log, behind)
     log = started().rotate(f1=3)
     add.invalid("an unknown kind", "unknown-kind", "UnknownKind", log)
     first = ExampleLog()

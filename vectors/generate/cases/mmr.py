@@ -104,7 +104,11 @@ def build() -> Suite:
         "10. Tree",
         "Leaf i is H(00 || u64(i)). Node is H(01 || left || right).",
         "Tree: the tree of `leafCount` leaves; `newNodes` came with its last leaf.",
-        "Accumulated: SHA-256 over all values of one sort up to a count, without separators.",
+        "Accumulated: SHA-256 over all values of one sort up to the count N = `upTo`, without",
+        "separators. roots: over 0, 1, …, N leaves. peakPositions: over 1, …, N leaves, each as",
+        "u64, big-endian, in the order of 10.1. nodes: the array over N leaves, in its order.",
+        "inclusionPaths: for n = 1, …, N leaves, for i = 0, …, n - 1. consistencyPaths: from n to",
+        "m leaves, for m = 1, …, N, for n = 1, …, m; the path of n = m is empty.",
     )
     suite.flag(
         "KnownAnswer",

@@ -34,7 +34,7 @@ def check(case: Json) -> Json:
 
 
 def text(name: bytes) -> str:
-    """Return a name; octets that are no UTF-8 stand as surrogates do in Python file names."""
+    """Return a name; octets that are no UTF-8 stand as a backslash, x and two digits."""
     return name.decode("utf-8", "backslashreplace")
 
 
@@ -53,6 +53,7 @@ def build() -> Suite:
         "tlog-policy",
         "12.1 parse_policy",
         "Policy: parse `policy` (or `hex`), then `repeat.count` times `repeat.text`, then `tail`.",
+        "In what it holds, an octet of a name that is not UTF-8 stands as \\x and two digits.",
         "Quorum: with a verified cosignature of each witness in `cosigned` at that time, the",
         "largest time at which the quorum still holds; null where the policy asks for none.",
     )
@@ -94,8 +95,8 @@ def valid(group: Group) -> None:
     group.valid("white space, comments and empty lines", "Valid", policy=spaces)
     group.valid("witnesses behind the log", "Valid", policy=f"{W}{LOGS}quorum none\n")
     group.valid("a log of an unsupported kind", "Valid", policy=f"log {ecdsa()}\nquorum none\n")
-    ml_dsa = note.vkey("witness.example", note.ML_DSA_COSIGNATURE, bytes(1_312))
-    group.valid("an ML-DSA witness", "Valid", policy=f"witness M {ml_dsa}\nquorum M\n")
+    ml_dsa_only = f"witness M {ml_dsa('witness.example')}\nquorum M\n"
+    group.valid("an ML-DSA witness", "Valid", policy=ml_dsa_only)
     group.valid("names beyond ASCII", "Valid", policy=f"witness Wé {witness_vkey(1)}\nquorum Wé\n")
     latin = f"witness W\xe9 {witness_vkey(1)}\nquorum W\xe9\n".encode("latin-1")
     group.valid("a name that is no UTF-8", "Valid", hex=latin.hex())
@@ -103,6 +104,19 @@ def valid(group: Group) -> None:
     group.valid("16 groups deep", "Valid", policy=f"{deep}quorum G16\n")
     fill = {"text": "#", "count": policy.MAX_BYTES - 13}
     group.valid("65,536 bytes", "Valid", policy="quorum none\n", repeat=fill, tail="\n")
+    for threshold in (1, 2, 3):
+        rule = f"{W}group G {threshold} W1 W2 W3\nquorum G\n"
+        group.valid(f"threshold {threshold} of 3", "Valid", policy=rule)
+    seen_at = f"witness W {witness_vkey(1)} https://w.example/\nquorum W\n"
+    group.valid("a witness with a URL", "Valid", policy=seen_at)
+    group.valid("a name of 0x7e", "Valid", policy=f"witness ~ {witness_vkey(1)}\nquorum ~\n")
+    odd = b"witness \x80\xff " + witness_vkey(1).encode() + b"\nquorum \x80\xff\n"
+    group.valid("a name of 0x80 and 0xff", "Valid", hex=odd.hex())
+    wide = many_witnesses(64) + "".join(f"group G{n} any W{n}\n" for n in range(64))
+    group.valid("64 groups", "Valid", policy=f"{wide}quorum G63\n")
+    plain = bytes([2]) + actors.ED25519
+    other_type = f"log {log_vkeys()[0]}\nlog other.example+00000000+{note.b64(plain)}\n"
+    group.valid("one material under two types", "Valid", policy=f"{other_type}quorum none\n")
     group.valid("64 witnesses", "Valid", policy=many_witnesses(64) + "quorum none\n")
     group.valid("64 logs", "Valid", policy=many_logs(64) + "quorum none\n")
 
@@ -110,6 +124,11 @@ def valid(group: Group) -> None:
 def ecdsa() -> str:
     """Return a log vkey of a type without use here."""
     return f"{actors.ORIGIN}+00000000+{note.b64(bytes([2]) + bytes(91))}"
+
+
+def ml_dsa(name: str) -> str:
+    """Return an ML-DSA vkey."""
+    return note.vkey(name, note.ML_DSA_COSIGNATURE, bytes(1_312))
 
 
 def many_logs(count: int) -> str:
@@ -158,6 +177,8 @@ def vkeys(group: Group) -> None:
         group.invalid(
             f"log: {comment}", "policy-format", "Vkey", policy=f"log {vkey}\nquorum none\n"
         )
+    raw = b"log " + good.replace("main", "m\xe9in").encode("latin-1") + b"\nquorum none\n"
+    group.invalid("log: a name that is no UTF-8", "policy-format", "Vkey", hex=raw.hex())
     for comment, vkey in {
         "an Ed25519 note key": good,
         "a head key": log_vkeys()[1],
@@ -175,6 +196,10 @@ def vkeys(group: Group) -> None:
         "one log id under two names": f"{LOGS}log {note.head_vkey('b', actors.LOG_ID)}\n",
         "one witness key under two names": f"{W}witness V {renamed}\n",
         "one key as log and witness": f"{W}log {as_both}\n",
+        "one key as types 1 and 4 of logs": f"log {as_both}\nlog {renamed}\n",
+        "one ML-DSA key under two names": f"witness M {ml_dsa('m')}\nwitness N {ml_dsa('n')}\n",
+        "one ML-DSA key as log and witness": f"log {ml_dsa('m')}\nwitness N {ml_dsa('n')}\n",
+        "one unsupported key twice": f"log {ecdsa()}\nlog {ecdsa().replace('main', 'mein')}\n",
     }.items():
         policy_text = f"{text_of}quorum none\n"
         group.invalid(comment, "policy-format", "Duplicate", policy=policy_text)
@@ -255,7 +280,6 @@ def limits(group: Group) -> None:
 
 def evaluations(suite: Suite) -> None:
     """Quorums met and not met."""
-    ml_dsa = note.vkey("m.example", note.ML_DSA_COSIGNATURE, bytes(1_312))
     for comment, policy_text, met, unmet in (
         ("none", f"{LOGS}{W}quorum none\n", [{}, {"W1": 5}], []),
         ("a witness", f"{LOGS}{W}quorum W2\n", [{"W2": 5}, {"W1": 9, "W2": 5}], [{}, {"W1": 9}]),
@@ -280,7 +304,7 @@ def evaluations(suite: Suite) -> None:
         ),
         (
             "ML-DSA never counts",
-            f"{W}witness M {ml_dsa}\ngroup G 2 W1 W2 M\nquorum G\n",
+            f"{W}witness M {ml_dsa('m.example')}\ngroup G 2 W1 W2 M\nquorum G\n",
             [{"W1": 5, "W2": 5}],
             [{"W1": 5, "M": 9}, {"M": 9}],
         ),

@@ -53,6 +53,12 @@ def sign(case: Json) -> Json:
     return {"record": record.make(secret, unhex(case["logId"]), signed).hex()}
 
 
+def verify_signature(case: Json) -> Json:
+    """Verify a signature over a digest."""
+    curve.verify(*(unhex(case[name]) for name in ("digest", "signature", "publicKey")))
+    return {}
+
+
 def build() -> Suite:
     """Return the suite."""
     suite = Suite(
@@ -62,6 +68,7 @@ def build() -> Suite:
         "Decode: the fields of `record` and its leaf hash.",
         "Sign: the one record that these fields, key and log id give.",
         "Verify: the signature of `record` for `logId` under `publicKey`.",
+        "Signature: `signature` over `digest` under `publicKey` (6.3).",
     )
     flags(suite)
     decoding(suite.group("Decode", decode))
@@ -69,6 +76,7 @@ def build() -> Suite:
     signing(suite.group("Sign", sign, **keys))
     public = {"logId": actors.LOG_ID.hex(), "publicKey": actors.KEYS[0].hex()}
     verifying(suite.group("Verify", verify, **public))
+    plain(suite.group("Signature", verify_signature))
     return suite
 
 
@@ -100,6 +108,13 @@ def flags(suite: Suite) -> None:
         "r, s or v outside the range.",
         "A second leaf from a first signature.",
         "REC-7 KEY-6 KEY-7 KEY-8 KEY-5",
+    )
+    suite.flag(
+        "HalfOrder",
+        "RANGE",
+        "s at the border of the lower half.",
+        "A rare signature refused, or a second form of it accepted.",
+        "KEY-7",
     )
     suite.flag(
         "Precedence",
@@ -208,3 +223,31 @@ def verifying(group: Group) -> None:
     group.invalid("high s, recovery id 27", "high-s", flag, record=raw)
     raw = edited(RECORD, 54, bytes([RECORD[54] ^ 1]) + r + s + b"\x02")
     group.invalid("recovery id 2, altered", "bad-recovery-id", flag, record=raw)
+
+
+def plain(group: Group) -> None:
+    """Signatures by themselves, of every length, and s at n/2."""
+    digest = record.digest(actors.LOG_ID, SIGNED)
+    good = RECORD[55:]
+    known = {"digest": digest.hex(), "publicKey": actors.KEYS[0].hex()}
+    group.valid("65 bytes", "Valid", **known, signature=good.hex())
+    lengths = {0: b"", 1: good[:1], 64: good[:64], 66: good + b"\x00", 130: good + good}
+    for size, data in lengths.items():
+        group.invalid(f"{size} bytes", "malformed", "SignatureShape", **known, signature=data.hex())
+    nonce = actors.SECRETS[2]  # any number: here s is chosen and the key follows
+    point = curve.public_point(curve.SECP256K1, nonce)
+    half = ORDER // 2
+    for comment, s, error in (
+        ("s = (n - 1)/2", half, ""),
+        ("s = (n + 1)/2", half + 1, "high-s"),
+        ("s = 1", 1, ""),
+        ("s = n - 1", ORDER - 1, "high-s"),
+    ):
+        secret = (s * nonce - int.from_bytes(digest, "big")) * pow(point[0], -1, ORDER) % ORDER
+        key = curve.compress(curve.public_point(curve.SECP256K1, secret))
+        signature = uint(point[0], 32) + uint(s, 32) + bytes([point[1] & 1])
+        case = {"digest": digest.hex(), "publicKey": key.hex(), "signature": signature.hex()}
+        if error:
+            group.invalid(comment, error, "HalfOrder", **case)
+        else:
+            group.valid(comment, "HalfOrder", **case)

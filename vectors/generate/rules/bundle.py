@@ -13,7 +13,7 @@ MAX_BYTES = 1024 * 1024
 MAX_EVENTS = 64
 MAX_PATH = 63
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
-VERSION_LINE = re.compile(rb"c2sp\.org/tlog-proof@v([1-9][0-9]*)\n")
+VERSION_LINE = re.compile(rb"c2sp\.org/tlog-proof@v[1-9][0-9]*")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ def compose(extra: bytes, index: int, path: list[bytes], checkpoint: str) -> byt
 def parse(raw: bytes) -> Bundle:
     """Return the parts; every fault of form is not-a-bundle, a newer version is told apart."""
     require(len(raw) <= MAX_BYTES, CODE)
-    version = VERSION_LINE.match(raw)
-    require(version, CODE)
-    require(raw.startswith(FIRST_LINE.encode() + b"\n"), "newer-version")
+    first = raw.split(b"\n", 1)[0]
+    require(VERSION_LINE.fullmatch(first), CODE)
+    require(first == FIRST_LINE.encode(), "newer-version")
     try:
         return _parse(raw)
     except RuleError as error:
@@ -64,13 +64,16 @@ def _parse(raw: bytes) -> Bundle:
     require(extra.startswith("extra ") and index.startswith("index "), CODE)
     record_bytes, body, entries = _read_extra(note.unb64(extra[6:], CODE))
     require(head.DECIMAL.fullmatch(index[6:]) and int(index[6:]) <= MAX_UINT, CODE)
+    decoded = record.decode(record_bytes)
+    for entry in entries:
+        record.decode(entry.record)
     parsed = note.parse(checkpoint)
     return Bundle(
         index=int(index[6:]),
         path=_path([note.unb64(item, CODE) for item in path]),
         note=parsed,
         checkpoint=head.parse_checkpoint(parsed.text),
-        record=record.decode(record_bytes),
+        record=decoded,
         body=body,
         entries=entries,
     )
@@ -106,5 +109,4 @@ def _entry(item: Any) -> Entry:
     require(isinstance(item, list) and len(item) == 3, CODE)
     found, body, path = item
     _check_parts(found, body)
-    record.decode(found)
     return Entry(found, body, _path(path))

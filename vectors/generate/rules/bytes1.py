@@ -92,13 +92,14 @@ def _value(text: str, at: int) -> tuple[Raw, int]:
 def events(text: str) -> Iterator[Raw]:
     """Yield the JSON of every server-sent event; `[DONE]` is none."""
     lines: list[str] = []
-    for line in re.split(r"\r\n|\r|\n", text):
-        if line.startswith("data:"):
-            lines.append(line[5:].removeprefix(" "))
+    for line in [*re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")), ""]:
+        name, _, value = line.partition(":")
+        if name == "data":
+            lines.append(value.removeprefix(" "))
         elif not line and lines:
             data = "\n".join(lines)
             lines = []
-            if data != "[DONE]":
+            if data.strip(" \t\n\r\v\f") != "[DONE]":
                 yield read_json(data)
 
 
@@ -168,20 +169,25 @@ def responses(parts: list[Raw], seen: Seen, *, streamed: bool) -> None:
     if not streamed:
         output = parts[0].get("output")
         require(isinstance(output.value, list), NOT_APPLICABLE)
-        items = output.items()
+        items = _objects(output.items())
     else:
         items = _streamed_items(parts)
     for item in items:
-        if item.is_object():
-            _item(item, seen)
+        _item(item, seen)
+
+
+def _objects(found: list[Raw]) -> list[Raw]:
+    """Return those values that are objects."""
+    return [raw for raw in found if raw.is_object()]
 
 
 def _streamed_items(parts: list[Raw]) -> list[Raw]:
     """Return the items of a stream."""
     ends = [part for part in parts if part.get("type").value in TERMINAL]
     output = ends[-1].get("response").get("output") if ends else NOTHING
-    done = [p.get("item") for p in parts if p.get("type").value == "response.output_item.done"]
-    items = output.items() or done
+    ready = [p for p in parts if p.get("type").value == "response.output_item.done"]
+    done = _objects([part.get("item") for part in ready])
+    items = _objects(output.items()) if output.items() else done
     known = isinstance(output.value, list) or done
     deltas = [p for p in parts if str(p.get("type").value).endswith(".delta")]
     lost = [p for p in deltas if isinstance(p.get("delta").value, str) and p.get("delta").value]

@@ -51,7 +51,6 @@ def read(entries: list[Entry], origin: str, pinned: set[bytes] | None, count: in
     """Return the history that the key events of a head with `count` leaves prove."""
     require(entries, "key-event-order")
     first, event = _decode(entries[0])
-    require(event["kind"] <= bodies.CLOSE, "unknown-kind")
     require(event["kind"] == bodies.GENESIS, "key-event-order")
     require((first.index, first.epoch) == (0, 0), "key-event-order")
     log = log_id(event["origin"], event["secp256k1"], event["ed25519"], event["next_hash"])
@@ -69,7 +68,7 @@ def read(entries: list[Entry], origin: str, pinned: set[bytes] | None, count: in
     last = 0
     for entry in entries[1:]:
         last = _follow(history, entry, last)
-    require(not history.closed or last == count - 1, "after-close")
+        require(not history.closed or last == count - 1, "after-close")
     return history
 
 
@@ -79,15 +78,16 @@ def _decode(entry: Entry) -> tuple[record.Record, Event]:
     require(found.type == bodies.KEY, "key-event-order")
     require(entry.body and sha256(entry.body) == found.body_hash, "body-hash")
     body = bodies.decode(bodies.KEY, entry.body)
+    event = fields.named(body, bodies.KEY_EVENT_FIELDS)
+    require(event["kind"] <= bodies.CLOSE, "unknown-kind")
     bodies.check_in_record(bodies.KEY, body, found)
-    return found, fields.named(body, bodies.KEY_EVENT_FIELDS)
+    return found, event
 
 
 def _follow(history: History, entry: Entry, last: int) -> int:
     """Apply one later event; return its index."""
-    require(not history.closed, "after-close")
     found, event = _decode(entry)
-    require(event["kind"] <= bodies.CLOSE, "unknown-kind")
+    require(not history.closed, "after-close")
     require(event["kind"] != bodies.GENESIS, "key-event-order")
     require(found.index > last, "key-event-order")
     key = event["secp256k1"]

@@ -20,18 +20,25 @@ COUNTS = (
     "cache_write_tokens",
     "total_tokens",
 )
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+TIMESTAMP = re.compile(r"\d{4}-(\d\d)-(\d\d)T([01]\d|2[0-3])(:[0-5]\d){2}\.\d{3}Z", re.ASCII)
 USER_HASH = re.compile(r"[0-9a-f]{32}")
 SIGNATURE = re.compile(r"[0-9a-f]{128}")
+MEMBERS = ("id", *TEXTS, *COUNTS, "leaf_hash", "receipt_sig")
 MAX_TEXT = 4_096
+SEPARATORS = 8
 Row = dict[str, Any]
+
+
+def preimage(row: Row) -> str:
+    """Return the text that the leaf is the hash of."""
+    model = row["model"].rpartition("/")[2] if row.get("model") else "unknown"
+    parts = [*(row[name] for name in TEXTS[:3]), model, *(str(row[name]) for name in COUNTS)]
+    return "|".join(parts)
 
 
 def leaf(row: Row) -> str:
     """Return the leaf hash in hex."""
-    model = row["model"].rpartition("/")[2] or "unknown"
-    parts = [*(row[name] for name in TEXTS[:3]), model, *(str(row[name]) for name in COUNTS)]
-    return sha256("|".join(parts).encode()).hex()
+    return sha256(preimage(row).encode()).hex()
 
 
 def bag(peaks: list[str]) -> str:
@@ -54,27 +61,39 @@ def peaks_of(leaves: list[str]) -> list[str]:
 
 def verify_row(row: Row, key: tuple[int, int], original: str | None = None) -> None:
     """Refuse a record; the first rule that does not hold gives the code."""
-    for name in ("id", *TEXTS, *COUNTS, "leaf_hash", "receipt_sig"):
-        require(name in row, "legacy-format")
+    row = {"model": None} | {name: row[name] for name in MEMBERS if name in row}
+    require(len(row) == len(MEMBERS), "legacy-format")
     for name in ("leaf_hash", "receipt_sig"):
         require(isinstance(row[name], str), "legacy-format")
     for text in row.values():
-        require(not isinstance(text, str) or len(text) <= MAX_TEXT, "legacy-format")
+        if isinstance(text, str):
+            require(len(text) <= MAX_TEXT, "legacy-format")
+            require(not any("\ud800" <= char <= "\udfff" for char in text), "legacy-format")
     require(type(row["id"]) is int and 0 <= row["id"] <= MAX_UINT, "legacy-format")
     code = "legacy-type-confused"
+    row["model"] = row["model"] if row["model"] is not None else "unknown"
     require(all(isinstance(row[name], str) for name in TEXTS), code)
-    require(TIMESTAMP.fullmatch(row["timestamp"]), code)
+    require(_is_time(row["timestamp"]), code)
     require(USER_HASH.fullmatch(row["user_hash"]), code)
     for name in COUNTS:
         require(type(row[name]) is int and 0 <= row[name] <= MAX_UINT, code)
     require(leaf(row) == row["leaf_hash"], "legacy-leaf")
-    require("|" not in row["provider"] + row["model"], "legacy-ambiguous")
+    require(preimage(row).count("|") == SEPARATORS, "legacy-ambiguous")
     require(row["receipt_sig"], "legacy-unsigned")
     verify_signature(row["leaf_hash"], row["receipt_sig"], key)
     if original is not None and original != row["receipt_sig"]:
         flipped = P256.n - int(row["receipt_sig"][64:], 16)
         same = original == row["receipt_sig"][:64] + f"{flipped:064x}"
         require(not same, "legacy-malleated")
+
+
+def _is_time(text: str) -> bool:
+    """Say whether a text is a time of a day that exists."""
+    found = TIMESTAMP.fullmatch(text)
+    year, month, day = (int(part) for part in text[:10].split("-")) if found else (0, 0, 0)
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    days = {2: 28 + leap, 4: 30, 6: 30, 9: 30, 11: 30}
+    return 1 <= month <= 12 and 1 <= day <= days.get(month, 31)
 
 
 def summary_bytes(summary: Row) -> bytes:
@@ -148,6 +167,7 @@ def verify_inclusion(
 ) -> None:
     """Refuse a path that does not lead to its peak, or peaks that do not lead to the root."""
     index, count = where
+    require(index < count, "legacy-format")
     shape, number = path_of([""] * count, index)
     require(len(peaks) == count.bit_count() and len(path) == len(shape), "legacy-format")
     position = index - sum(size for size in _sizes(count)[:number])

@@ -73,7 +73,8 @@ def pack(value: Value) -> bytes:
     if isinstance(value, int):
         return header("uint", value)
     if isinstance(value, str):
-        return header("str", len(value.encode())) + value.encode()
+        data = value.encode("utf-8", "surrogatepass")  # a decoder then refuses it
+        return header("str", len(data)) + data
     if isinstance(value, bytes):
         return header("bin", len(value)) + value
     if isinstance(value, dict):

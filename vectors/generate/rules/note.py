@@ -68,6 +68,7 @@ def check_name(name: str, code: str) -> None:
     """Refuse a key name that is empty or holds a space, a plus or a control character."""
     require(name and "+" not in name, code)
     require(not any(char.isspace() or ord(char) < 0x20 for char in name), code)
+    require(not any("\ud800" <= char <= "\udfff" for char in name), code)
 
 
 def key_id(name: str, material: bytes) -> bytes:

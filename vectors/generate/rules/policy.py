@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vectors.generate.rules.checks import RuleError, reject, require
-from vectors.generate.rules.note import COSIGNATURE, ML_DSA_COSIGNATURE, VerifierKey, parse_vkey
+from vectors.generate.rules.note import (
+    COSIGNATURE,
+    ED25519,
+    ML_DSA_COSIGNATURE,
+    VerifierKey,
+    parse_vkey,
+)
 
 CODE = "policy-format"
 MAX_BYTES = 64 * 1024
@@ -46,11 +52,16 @@ def parse(raw: bytes) -> Policy:
         if words and not words[0].startswith(b"#"):
             LINES.get(words[0], _unknown)(policy, words[1:])
     require(policy.quorum, CODE)
-    keys = [key.material for key in (*policy.logs, *policy.witnesses.values())]
+    keys = [_same(key) for key in (*policy.logs, *policy.witnesses.values())]
     require(len(set(keys)) == len(keys), CODE)
     for entries in (policy.logs, policy.witnesses, policy.groups):
         require(len(entries) <= MAX_ENTRIES, CODE)
     return policy
+
+
+def _same(key: VerifierKey) -> tuple[int, bytes]:
+    """Return what two lines with one key have in common."""
+    return (ED25519 if key.type == COSIGNATURE else key.type, key.material)
 
 
 def _vkey(word: bytes) -> VerifierKey:
