@@ -33,7 +33,7 @@ def test_mutated_files(nous: Call, files: Files, fuzz_inputs: int) -> None:
     paths = (files.proof, files.policy, files.opening, files.request, files.response)
     originals = {path: path.read_bytes() for path in paths}
     codes = set()
-    for _ in range(fuzz_inputs // 20):
+    for _ in range(fuzz_inputs // 40):
         for path, data in originals.items():
             # Mostly one file at a time: else the first bad one hides what the others do.
             path.write_bytes(mutated(data, rng) if rng.random() < 0.3 else data)
