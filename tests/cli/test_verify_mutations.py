@@ -49,7 +49,7 @@ def test_mutated_files(nous: Call, files: Files, fuzz_inputs: int) -> None:
             found.failed(found.code)
             assert "internal error" not in found.err
             assert found.err.replace("\n", "").isprintable()
-    assert codes == {0, 1, 2, 3}
+    assert {0, 1, 2} <= codes <= {0, 1, 2, 3}
 
 
 BODIES = [n for n in NAMES if n.startswith("bodies_") and n != "bodies_json"]
