@@ -158,6 +158,8 @@ def valid(builder: Builder) -> None:
         "[fe80::1]",
         "h" * 63 + ".example",
         ".".join(["a" * 60] * 4) + ":443",
+        ".".join(["b" * 62] * 4) + ".c:65535",
+        "[" + "0" * 43 + "::]:1",
     ):
         add(f"upstream {host}", receipt(f9=host), "Upstream")
     builder.valid(

@@ -230,6 +230,7 @@ def to_peaks(group: Group) -> None:
     add = group.invalid
     add("0 to 11, peaks", "proof-counts", "ToPeaks", **{**base, "firstCount": "0"})
     add("12 to 11, peaks", "proof-counts", "ToPeaks", **{**base, "firstCount": "12"})
+    add("6 to 2^53, peaks", "proof-counts", "ToPeaks", **{**base, "secondCount": str(2**53)})
     for name in ("firstPeaks", "secondPeaks", "paths"):
         case = {**base, name: base[name][:-1]}
         add(f"{name}: the last missing", "proof-shape", "ToPeaks", **case)

@@ -93,7 +93,16 @@ def build() -> Suite:
     refused.invalid(
         "encode a str of 1,025 bytes", "limit", "Encoder", value={"str": "é" * 512 + "a"}
     )
+    refused.valid(
+        "encode a map of 64", "Valid", value=typed(dict.fromkeys(range(64), 0) | {63: [0] * 64})
+    )
     refused.invalid("encode an array of 65", "limit", "Encoder", value=typed([0] * 65))
+    many = dict.fromkeys(range(65), 0)
+    refused.invalid("encode a map of 65", "limit", "Encoder", value=typed(many))
+    refused.invalid("encode a lone surrogate", "bad-string", "Encoder", value={"str": "\ud800"})
+    refused.invalid("encode -1", "forbidden-type", "Encoder", value={"uint": "-1"})
+    negative = {"map": [["-1", {"uint": "0"}]]}
+    refused.invalid("encode a map key of -1", "forbidden-type", "Encoder", value=negative)
     refused.invalid("encode depth 6", "limit", "Encoder", value=typed(nested(6)))
     return suite
 

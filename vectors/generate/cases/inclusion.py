@@ -33,6 +33,7 @@ def check_peak(case: Json) -> Json:
     index, count = int(case["leafIndex"]), int(case["leafCount"])
     peaks = [unhex(item) for item in case["peaks"]]
     path = [unhex(item) for item in case["path"]]
+    require(0 < count <= MAX_UINT, "proof-counts")
     require(index < count, "proof-index")
     require(len(peaks) == count.bit_count(), "proof-shape")
     tree.check_hashes(unhex(case["leaf"]), *path, *peaks)
@@ -212,6 +213,8 @@ def to_peaks(group: Group) -> None:
     base = proofs[5]
     add = group.invalid
     add("index 11 of 11", "proof-index", "ToPeak", **{**base, "leafIndex": "11"})
+    add("0 of no leaves", "proof-counts", "ToPeak", **{**proofs[0], "leafCount": "0"})
+    add("5 of 2^53", "proof-counts", "ToPeak", **{**base, "leafCount": str(2**53)})
     add("a peak missing", "proof-shape", "ToPeak", **{**base, "peaks": peaks[:-1]})
     add("a peak more", "proof-shape", "ToPeak", **{**base, "peaks": [*peaks, peaks[0]]})
     add("a hash missing", "proof-shape", "ToPeak", **{**base, "path": base["path"][:-1]})

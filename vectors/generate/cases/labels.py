@@ -99,6 +99,7 @@ def valid(group: Group) -> None:
     add("BOUNDED by any method name", with_usage(bounded_bucket(f6="My method!")))
     add("BOUNDED under status 8", with_usage(bounded_bucket(), f14=8))
     add("UNVERIFIABLE of 0", with_usage({1: 17, 2: 0, 3: 3}))
+    add("an unknown label, lower above upper", with_usage(bounded_bucket(f3=4, f4=27)))
 
 
 def shapes(group: Group) -> None:

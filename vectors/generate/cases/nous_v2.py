@@ -1,15 +1,11 @@
 """nous_v2.json: records, roots and paths of the existing protocol."""
 
 import json
-from typing import Any
 
+from vectors.generate.legacyrows import KEY, ORDER, SECRET, other_form, row
 from vectors.generate.rules import curve, legacy
 from vectors.generate.rules.primitives import sha256
 from vectors.generate.suite import Group, Json, Suite
-
-SECRET = int.from_bytes(b"\x99" * 32, "big")
-KEY = curve.public_point(curve.P256, SECRET)
-ORDER = curve.P256.n
 
 
 def check(case: Json) -> Json:
@@ -47,36 +43,6 @@ def check_summary(case: Json) -> Json:
     """Verify a summary."""
     legacy.verify_summary(case["summary"], case["signature"], KEY)
     return {"signedBytes": legacy.summary_bytes(case["summary"]).decode()}
-
-
-def row(number: int = 1, **changes: Any) -> Json:
-    """Return a record; leaf and signature follow the changes unless they are given."""
-    fields = {
-        "id": number,
-        "timestamp": f"2026-04-02T12:00:{number:02}.000Z",
-        "user_hash": sha256(b"sk-test")[:16].hex(),
-        "provider": "openai",
-        "model": "gpt-4o-mini",
-        "input_tokens": 20 + number,
-        "output_tokens": 4,
-        "cache_read_tokens": 0,
-        "cache_write_tokens": 0,
-        "total_tokens": 24 + number,
-    } | {name: value for name, value in changes.items() if name != "receipt_sig"}
-    if "leaf_hash" not in fields:
-        fields["leaf_hash"] = legacy.leaf(fields)
-    fields["receipt_sig"] = changes.get("receipt_sig", signature(fields["leaf_hash"]))
-    return fields
-
-
-def signature(leaf: Any) -> str:
-    """Return the gateway's signature over a leaf."""
-    return curve.sign_p256(SECRET, sha256(str(leaf).encode())).hex()
-
-
-def other_form(text: str) -> str:
-    """Return (r, n - s)."""
-    return text[:64] + f"{ORDER - int(text[64:], 16):064x}"
 
 
 def build() -> Suite:
@@ -179,6 +145,18 @@ def valid(group: Group) -> None:
     group.valid("model unknown", "Valid", row=row(model="unknown"))
     group.valid("names beyond ASCII", "Valid", row=row(provider="é", model="模型"))
     group.valid("largest count", "Valid", row=row(total_tokens=2**53 - 1))
+    unnamed = row(model="")
+    for comment, members in (("null", {"model": None}), ("empty", {"model": ""}), ("absent", {})):
+        rest = {name: value for name, value in unnamed.items() if name != "model"}
+        group.valid(f"model {comment}", "Valid", row=rest | members)
+    group.valid("a model that ends in a slash", "Valid", row=row(model="openai/"))
+    group.valid("a bar before the model is cut", "Valid", row=row(model="a|b/gpt-4o"))
+    group.valid("a provider of 4,096 characters", "Valid", row=row(provider="p" * 4_096))
+    wide = row(provider="\U0001f600" * 4_096)
+    group.valid("4,096 characters beyond the basic plane", "Valid", row=wide)
+    group.valid("a long member that is not hashed", "Valid", row={**row(), "endpoint": "e" * 4_097})
+    leap = row(timestamp="2028-02-29T23:59:59.999Z")
+    group.valid("the last millisecond of a leap day", "Valid", row=leap)
     base = row()
     group.valid("its own signature seen before", "Valid", row=base, known=base["receipt_sig"])
     flipped = other_form(base["receipt_sig"])
@@ -193,7 +171,15 @@ def formats(group: Group) -> None:
             group.invalid(f"no {name}", "legacy-format", "Format", row=without)
     for name in ("leaf_hash", "receipt_sig"):
         group.invalid(f"{name} a number", "legacy-format", "Format", row={**row(), name: 7})
-    group.invalid("id a text", "legacy-format", "Format", row={**row(), "id": "1"})
+    for comment, number in (("text", "1"), ("fraction", 1.0), ("negative number", -1)):
+        changed = {**row(), "id": number}
+        group.invalid(f"id a {comment}", "legacy-format", "Format", row=changed)
+    group.invalid("id 2^53", "legacy-format", "Format", row={**row(), "id": 2**53})
+    for name in ("timestamp", "user_hash", "provider", "model", "leaf_hash", "receipt_sig"):
+        changed = {**row(), name: row()[name] + "\ud800"}
+        group.invalid(f"{name} with a surrogate", "legacy-format", "Format", row=changed)
+    digits = {**row(), "input_tokens": "1" * 4_097}
+    group.invalid("input_tokens of 4,097 digits", "legacy-format", "Format", row=digits)
     long = row(provider="p" * 4_097)
     group.invalid("a provider of 4,097 characters", "legacy-format", "Format", row=long)
 
@@ -203,7 +189,18 @@ def types(group: Group) -> None:
     for name, value, shown in (
         ("input_tokens", "007", "the text 007"),
         ("input_tokens", 1.5, "1.5"),
+        ("input_tokens", 21.0, "21.0"),
         ("input_tokens", -1, "-1"),
+        ("input_tokens", [21], "in an array"),
+        ("timestamp", 1_775_131_201, "a number"),
+        ("user_hash", 7, "a number"),
+        ("provider", None, "null"),
+        ("model", 7, "a number"),
+        ("timestamp", "2026-02-29T12:00:01.000Z", "of a day that does not exist"),
+        ("timestamp", "2026-13-02T12:00:01.000Z", "of month 13"),
+        ("timestamp", "2026-04-02T24:00:00.000Z", "of hour 24"),
+        ("timestamp", "2026-04-02T12:00:60.000Z", "of second 60"),
+        ("timestamp", "\u0662026-04-02T12:00:01.000Z", "with another script's digit"),
         ("output_tokens", 2**53, "2^53"),
         ("total_tokens", True, "true"),
         ("cache_read_tokens", None, "null"),
@@ -339,6 +336,9 @@ def paths(group: Group) -> None:
     add("a hash more", "legacy-format", "Path", **{**base, "path": [*base["path"], "00" * 32]})
     add("a peak missing", "legacy-format", "Path", **{**base, "peaks": peaks[:-1]})
     add("a peak more", "legacy-format", "Path", **{**base, "peaks": [*peaks, peaks[0]]})
+    for index in (11, 12):
+        case = {**base, "index": index}
+        add(f"index {index} of 11", "legacy-format", "Path", **case)
     add("another leaf", "legacy-root", "Path", **{**base, "leaf": leaves[4]})
     add("another index", "legacy-root", "Path", **{**base, "index": 4})
     zeros = ["00" * 32, *base["path"][1:]]

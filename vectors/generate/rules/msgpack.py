@@ -57,7 +57,7 @@ HEADERS = {
 def header(kind: str, number: int) -> bytes:
     """Return the shortest header of `kind` for a value, length or item count."""
     if kind == "uint" and number < 0x80:
-        return bytes([number])
+        return bytes([number & 0xFF])  # -32 to -1 have headers that a decoder refuses
     if kind == "str" and number < 32:
         return bytes([0xA0 | number])
     if kind in ("array", "map") and number < 16:
