@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
     "fsck": "Check a whole ledger: compute everything again.",
     "key": "Show, rotate or revoke the log's key.",
     "close": "End a log for good.",
+    "redact": "Erase the bodies of receipts, and log that.",
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }

@@ -3,9 +3,10 @@
 ledger, reader   what callers use: append, heads, proofs, lists
 committer        many callers, one durable transaction
 sequencer        index, time, chain and signature of each record
-lifecycle        rotation and close, as a ledger offers them
+lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
+redaction        bodies that are erased, and the records that say so
 heads            when a head is signed
 store, database  the SQLite file
 creation         a new log, all or nothing
@@ -26,7 +27,7 @@ from nous_ledger.ledger.errors import (
 from nous_ledger.ledger.keys import LogKeys
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.listing import KindTotal, ReceiptRow, Totals, sum_receipts
-from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged
+from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged, Redacted
 from nous_ledger.ledger.rotation import NextKey
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "LogKeys",
     "NextKey",
     "ReceiptRow",
+    "Redacted",
     "StoreContentError",
     "StoreError",
     "Totals",

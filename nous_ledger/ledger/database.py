@@ -1,7 +1,7 @@
 """The SQLite file of a ledger: its schema, how it is opened, what its errors mean.
 
     records     leaf index -> the 120 bytes that are hashed into the tree
-    bodies      leaf index -> the body; a missing row is a body that was erased
+    bodies      leaf index -> the body; empty once it was erased
     raw_usage   leaf index -> the provider's usage values as they came; erasable too
     nodes       position   -> a node of the tree; a node never changes
     key_events  which leaves are key events

@@ -67,6 +67,8 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LedgerUseError, "other-process", "the ledger was opened by another process, of which this one is a fork", "open the ledger after the fork, once in each process"),
     (LedgerUseError, "read-only", "the ledger was opened for reading only", "open it with its keys"),
     (LedgerUseError, "log-closed", "the log is closed: no record can follow its close", "make a successor: `nous-ledger init --predecessor`"),
+    (LedgerUseError, "not-erasable", "the body of this record is always public", "erase the bodies of receipts only"),
+    (LedgerUseError, "already-erased", "the body was erased before", "leave the record out"),
     (LedgerUseError, "cannot-rotate", "the log committed to no next key", "close it, and make a successor: `nous-ledger init --predecessor`"),
     (LedgerUseError, "last-epoch", "the log has used up its 63 epochs", "make a successor: `nous-ledger init --predecessor`"),
     (StoreError, "store-locked", "another process holds the database for too long", "end the process that holds it, then try again"),

@@ -167,7 +167,8 @@ class ReceiptChecks:
         if not self._skipped:
             return
         erased = self._connection.execute(
-            "SELECT record FROM records WHERE leaf NOT IN (SELECT leaf FROM bodies)"
+            "SELECT record FROM records"
+            " WHERE leaf NOT IN (SELECT leaf FROM bodies WHERE body != x'')"
         )
         for (record,) in erased:
             self._skipped.pop(record[23:55], None)
@@ -180,13 +181,12 @@ class ReceiptChecks:
         """Report ids that no receipt of the log has."""
         total = self._count("SELECT count(*) FROM receipts")
         erased = self._count(
-            "SELECT count(*) FROM receipts JOIN records USING (leaf)"
-            " WHERE leaf NOT IN (SELECT leaf FROM bodies)"
+            "SELECT count(*) FROM receipts JOIN bodies USING (leaf) WHERE body = x''"
         )
         if total == self._listed + erased:
             return
         rows = self._connection.execute(
-            "SELECT id, leaf, record, body FROM receipts"
+            "SELECT id, leaf, record, nullif(body, x'') FROM receipts"
             " LEFT JOIN records USING (leaf) LEFT JOIN bodies USING (leaf)"
         )
         for receipt_id, leaf, record, body in rows:

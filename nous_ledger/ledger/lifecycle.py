@@ -1,4 +1,4 @@
-"""What changes a log itself rather than adding to it.
+"""What changes a log itself rather than adding to it: new keys, its end, erased bodies.
 
 Spec:
     PROTOCOL.md, sections "Keys" and "Key history".
@@ -7,7 +7,7 @@ Spec:
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nous_ledger.ledger.creation import KEYS_NAME
@@ -16,14 +16,17 @@ from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keychange import check_open, close_by_current_key, reason_of
 from nous_ledger.ledger.keyfiles import settle_files
 from nous_ledger.ledger.keys import read_log_keys
-from nous_ledger.ledger.model import Clock, KeysChanged
+from nous_ledger.ledger.model import Clock, KeysChanged, Redacted
 from nous_ledger.ledger.reader import LedgerReader
+from nous_ledger.ledger.redaction import redact_bodies
 from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
 from nous_ledger.ledger.sequencer import Outcome, Sequencer, Work
 from nous_ledger.ledger.store import Store, WriteTransaction
-from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH
 from nous_ledger.protocol.keyevent import CLOSE, KeyEvent
+from nous_ledger.protocol.registries import REDACTION_REASON
+from nous_ledger.protocol.types import LeafIndex
 
 
 class LedgerLife(LedgerReader):
@@ -145,6 +148,45 @@ class LedgerLife(LedgerReader):
             )
         )
 
+    def redact(self, indices: Sequence[int], reason: str) -> Redacted:
+        """Erase bodies with their raw usage and opening hashes, and log that, at once.
+
+        The records stay, and what was proved of them; totals count them as withheld.
+        Copies elsewhere, as in backups and published folders, are not reached.
+
+        Spec:
+            PROTOCOL.md RED-1 to RED-3.
+
+        Args:
+            indices: leaves of the bodies, 1..4,096.
+            reason: data_subject_request, retention, legal_order or secret_leaked.
+
+        Raises:
+            InputError: there is no such reason; no index, or too many.
+            ProofError: proof-index, if the log has no such leaf.
+            LedgerUseError: read-only, log-closed; not-erasable (a key event or redaction);
+                already-erased.
+            KeyFileError: key-mismatch, if another process changed the keys.
+            StoreError, StoreContentError: the database could not be used.
+        """
+        number = REDACTION_REASON[reason]
+        self._signing()
+        with self._turn:
+            with self._store.write() as transaction:
+                self._follow_keys(transaction)
+                signer, now = self._signing(), self._clock()
+                records = redact_bodies(
+                    transaction,
+                    self._identity,
+                    signer,
+                    indices=indices,
+                    reason=number,
+                    now=now,
+                )
+            notices = tuple(_empty_log(self._store))
+        gone = tuple(LeafIndex(index) for index in sorted(set(indices)))
+        return Redacted(indices=gone, records=records, notices=notices)
+
     def _close_by_current_key(self, reason: str, suspect_from: int | None) -> KeysChanged:
         number = reason_of(reason, suspect_from)
         self._signing()
@@ -220,3 +262,16 @@ class LedgerLife(LedgerReader):
         if self._signer is None:
             raise LedgerUseError("read-only", "the ledger was opened without its keys")
         return self._signer
+
+
+def _empty_log(store: Store) -> Iterator[str]:
+    """Let erased bytes leave the write-ahead log too; say so if a reader prevents it."""
+    try:
+        done, why = store.empty_log(), "another process is reading"
+    except LedgerError as error:
+        done, why = False, error.message
+    if not done:
+        yield (
+            f"the erased bytes may stay in {store.path.name}-wal until all processes have"
+            f" closed the ledger: {why}"
+        )

@@ -102,6 +102,21 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redacted:
+    """Bodies that were erased, and the records that say so.
+
+    Attributes:
+        indices: leaves whose bodies are gone, ascending.
+        records: leaves of the redactions, of which each names at most 64.
+        notices: what the owner should be told.
+    """
+
+    indices: tuple[LeafIndex, ...]
+    records: tuple[LeafIndex, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHead:
     """A signed head as it is stored.
 

@@ -207,22 +207,24 @@ class WriteTransaction(View):
             [(head.leaf_count, head.timestamp, head.note)],
         )
 
-    def erase(self, leaves: Sequence[LeafIndex]) -> None:
+    def erase(self, leaves: Mapping[LeafIndex, bytes | None]) -> None:
         """Overwrite bodies, raw usage and opening hashes.
 
         The rows stay, emptied: taking them out would let SQLite move their neighbours to
         other pages, and leave stale copies of those where a later erasure does not reach.
         The drafts in `intents` did get moved about, so their pages are written anew.
+
+        Args:
+            leaves: with the receipt id of each, None where it cannot be read: finding
+                its row then takes a look at all of them.
         """
         rows = [(leaf,) for leaf in leaves]
         self._many("UPDATE bodies SET body = x'' WHERE leaf = ?", rows)
         self._many("UPDATE raw_usage SET usage = x'' WHERE leaf = ?", rows)
-        ids = [
-            row
-            for start in range(0, len(leaves), _AT_ONCE)
-            for row in self._ids(leaves[start : start + _AT_ONCE])
-        ]
-        self._many("UPDATE receipts SET opening_hash = NULL WHERE id = ?", ids)
+        known = [(receipt_id, leaf) for leaf, receipt_id in leaves.items() if receipt_id]
+        unknown = [(leaf,) for leaf, receipt_id in leaves.items() if not receipt_id]
+        self._many("UPDATE receipts SET opening_hash = NULL WHERE id = ? AND leaf = ?", known)
+        self._many("UPDATE receipts SET opening_hash = NULL WHERE leaf = ?", unknown)
         intents = self._connection.execute("SELECT * FROM intents").fetchall()
         self._connection.execute("DELETE FROM intents")
         self._many("INSERT INTO intents VALUES (?, ?, ?)", intents)
@@ -298,6 +300,23 @@ class Store:
             except BaseException:
                 self._drop_writer()
                 raise
+
+    def empty_log(self) -> bool:
+        """Move the write-ahead log into the file and cut it to nothing.
+
+        Returns:
+            Whether that was possible: a reader may need the log for as long as 20 s.
+
+        Raises:
+            LedgerUseError: closed, other-process.
+            StoreError, StoreContentError: the database could not be written.
+        """
+        self._check_usable()
+        with self._write_lock, sqlite_errors(self.path):
+            if self._writer is None:
+                self._writer = open_connection(self.path, read_only=False)
+            row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return row[0] == 0
 
     def close(self) -> None:
         """Close all connections; a second call does nothing."""

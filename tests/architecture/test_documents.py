@@ -60,7 +60,7 @@ def _options(command: click.Command, context: click.Context) -> set[str]:
 def _unknown_words(words: list[str]) -> list[str]:
     """The words that name no command or option of the program."""
     command: click.Command = cli
-    context = click.Context(cli)
+    context = click.Context(cli, **cli.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         if found is None:
