@@ -36,6 +36,7 @@ def build() -> Suite:
         ("Chat", "openai.chat.", "LBL-8"),
         ("Responses", "openai.responses.", "LBL-8"),
         ("Messages", "anthropic.messages.", "LBL-8"),
+        ("Lines", "Server-sent events in their spellings.", "LBL-8"),
         ("NotApplicable", "Content that no rule covers.", "LBL-11"),
         ("Thinking", "Hidden thinking, ruled out or not.", "LBL-9"),
         ("Status", "A response that did not reach the caller as a whole.", "LBL-10"),
@@ -43,7 +44,8 @@ def build() -> Suite:
         effect = "Bounds that honest answers break, or that dishonest ones keep."
         suite.flag(name, "BASIC", description, effect, ids)
     adder = Adder(suite.group("Bounds", check))
-    for part in (chat, chat_events, responses, response_events, messages, message_events):
+    parts = (chat, chat_events, responses, response_events, messages, message_events, lines)
+    for part in parts:
         part(adder)
     statuses(adder)
     return suite
@@ -100,6 +102,14 @@ def chat(add: Adder) -> None:
     ok("choices that are no objects", {"choices": [1, None]})
     call = {"index": 0, "id": "c", "function": {"name": "get", "arguments": '{"a":1}'}}
     ok("a tool call", said(tool_calls=[call]))
+    ok("content as an object", said(content={"text": "ab"}))
+    ok("function_call null", said(content="x", function_call=None))
+    odd = [{"index": 1, "message": {"content": "a"}}, {"message": {"content": "b"}}]
+    ok("index 1 and position 1", {"choices": odd})
+    for index in (-1, 1.0, "1", True):
+        ok(f"index {index!r} beside index 1", {"choices": [{**two[1], "index": index}, two[1]]})
+    fields = {"name": {"a": 1}, "arguments": 7, "input": ["x"]}
+    ok("members of a function that are no strings", said(function_call=fields))
     second = {"index": 1, "custom": {"name": "run", "input": "ls"}}
     ok("two tool calls", said(content="x", tool_calls=[call, second]))
     loose = [{"function": {"name": "a"}}, {"function": {"name": "b"}}]
@@ -210,6 +220,22 @@ def response_events(add: Adder) -> None:
     ok("an empty end, but a piece came", piece, end("completed", []), flag="NotApplicable")
     ok("an empty end, an empty piece", {**piece, "delta": ""}, end("completed", []))
     ok("pieces only", piece, flag="NotApplicable")
+    ok("an end without objects", done, end("completed", [7]))
+    ok(
+        "an end without objects, but a piece came",
+        piece,
+        end("completed", [7]),
+        flag="NotApplicable",
+    )
+    ok("an item that is no object", {**done, "item": 7}, flag="NotApplicable")
+    ok("a last end without output", end("completed", [other]), done, {"type": "response.failed"})
+    ok("only ends without output", {"type": "response.failed"}, flag="NotApplicable")
+    ok(
+        "an end with output, one without",
+        end("completed", []),
+        {"type": "response.failed"},
+        flag="NotApplicable",
+    )
     ok("nothing known", {"type": "response.created"}, flag="NotApplicable")
 
 
@@ -270,6 +296,36 @@ def message_events(add: Adder) -> None:
     ok("an unknown block", block(type="hologram"), flag="NotApplicable")
     lost = delta(type="text_delta", text="abc")
     add.events("NotApplicable", "messages, events: no start", MESSAGES, text, lost)
+
+
+def lines(add: Adder) -> None:
+    """Events as their lines may be written, and requests that are no JSON."""
+    whole = '{"choices":[{"index":0,"delta":{"content":"The Loire."}}]}'
+    first, second = whole[:11], whole[11:]
+    end = "data: [DONE]\n\n"
+    for comment, flag, text in (
+        ("LF", "Lines", f"data: {whole}\n\n{end}"),
+        ("CR LF", "Lines", f"data: {whole}\n\n{end}".replace("\n", "\r\n")),
+        ("CR", "Lines", f"data: {whole}\n\n{end}".replace("\n", "\r")),
+        ("no space behind the colon", "Lines", f"data:{whole}\n\n"),
+        ("two spaces behind the colon", "Lines", f"data:  {whole}\n\n"),
+        ("no empty line at the end", "Lines", f"data: {whole}\n"),
+        ("no line feed at the end", "Lines", f"data: {whole}"),
+        ("one event in two fields", "Lines", f"data: {first}\ndata: {second}\n\n"),
+        ("an empty field", "Lines", f"data\ndata: {whole}\n\n"),
+        ("other fields and a comment", "Lines", f": hi\nevent: x\nid: 1\ndata: {whole}\n\n"),
+        ("an event without data", "Lines", f"event: ping\n\ndata: {whole}\n\n"),
+        ("a byte order mark", "Lines", f"\ufeffdata: {whole}\n\n"),
+        ("the end mark in spaces", "Lines", f"data: {whole}\n\ndata:  [DONE] \n\n"),
+        ("a field in capitals", "NotApplicable", f"DATA: {whole}\n\n"),
+        ("an empty event", "NotApplicable", f"data: {whole}\n\ndata:\n\n"),
+        ("an event cut short", "NotApplicable", f"data: {whole}\n\ndata: {first}"),
+        ("nothing", "NotApplicable", ""),
+    ):
+        add.add(flag, f"lines: {comment}", CHAT, text, streamed=True)
+    for comment, request in (("no JSON", "{"), ("an array", "[]"), ("nothing", "")):
+        answer = said(content="The Loire.")
+        add.body("Thinking", f"a request that is {comment}", CHAT, answer, request=request)
 
 
 def statuses(add: Adder) -> None:
