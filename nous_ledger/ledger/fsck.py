@@ -27,6 +27,7 @@ from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import open_connection, sqlite_errors
 from nous_ledger.ledger.errors import StoreContentError, StoreError
 from nous_ledger.ledger.fsck_chains import ChainEnds, ReceiptChecks
+from nous_ledger.ledger.fsck_erasures import check_erasures
 from nous_ledger.ledger.fsck_leaves import (
     Fault,
     LeafFacts,
@@ -162,6 +163,7 @@ class _Check:
         keys = read_keys(connection, LeafCount(total), self.report)
         with ChainEnds() as ends:
             self._check_leaves(connection, keys, total, ends)
+        check_erasures(connection, self.report)
         self._check_leftovers(connection)
         self._check_intents(connection)
 
@@ -196,7 +198,7 @@ class _Check:
             for _ in range(self._leaf_count, leaf.leaf):
                 tree.take(None)
         self._leaf_count = leaf.leaf + 1
-        self._erased += leaf.stored_hash is None
+        self._erased += leaf.erased
         if 0 <= leaf.logged_at < self._logged_at:
             text = f"logged at {leaf.logged_at}, before the record ahead of it"
             self._fault("head-time", "records", leaf.leaf, text)

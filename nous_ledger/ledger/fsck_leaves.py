@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
 from nous_ledger.protocol.errors import LedgerError
@@ -19,6 +19,7 @@ from nous_ledger.protocol.record import (
     SIGNED_LENGTH,
     TYPE_KEY,
     TYPE_RECEIPT,
+    TYPE_REDACTION,
     Record,
     decode_record,
     leaf_hash,
@@ -26,6 +27,8 @@ from nous_ledger.protocol.record import (
 )
 from nous_ledger.protocol.signing import verify_signature
 from nous_ledger.protocol.types import LogId
+
+_ALWAYS_READABLE: Final = frozenset({TYPE_KEY, TYPE_REDACTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ class KeyEra(NamedTuple):
 
 
 class LeafRow(NamedTuple):
-    """One leaf as it stands in the tables."""
+    """One leaf as it stands in the tables; None where a row is missing, empty if erased."""
 
     leaf: int
     record: bytes
@@ -100,6 +103,7 @@ class LeafFacts(NamedTuple):
     leaf_hash: bytes | None
     body_hash: bytes | None
     stored_hash: bytes | None
+    erased: bool
     receipt: ReceiptFacts | None
 
 
@@ -124,7 +128,7 @@ def check_leaves(job: LeafJob) -> LeafFindings:
             continue
         found.faults.extend(_record_faults(row, record, era, job.log_id))
         receipt = _check_body(row, record, found.faults)
-        if receipt is None and row.usage is not None and record.type != TYPE_RECEIPT:
+        if row.usage is not None and record.type != TYPE_RECEIPT:
             text = "usage values stand beside a record that is no receipt"
             found.faults.append(
                 Fault(code="row-leftover", table="raw_usage", index=row.leaf, message=text)
@@ -153,10 +157,8 @@ def _record_faults(
 
 def _check_body(row: LeafRow, record: Record, faults: list[Fault]) -> Receipt | None:
     """Return the receipt of a leaf, if its record vouches for it."""
-    if row.body is None:
-        if record.type == TYPE_KEY:
-            text = "the body of a key event is never erased"
-            faults.append(Fault(code="row-missing", table="bodies", index=row.leaf, message=text))
+    if not row.body:
+        _check_absence(row, record, faults)
         return None
     try:
         body = decode_body(record.type, check_body_hash(record, row.body))
@@ -166,10 +168,20 @@ def _check_body(row: LeafRow, record: Record, faults: list[Fault]) -> Receipt | 
         return None
     if not isinstance(body, Receipt):
         return None
-    if row.usage is not None and sha256(row.usage) != body.raw_usage_hash:
+    if row.usage and sha256(row.usage) != body.raw_usage_hash:
         text = "the usage values are not those that the receipt names"
         faults.append(Fault(code="usage-hash", table="raw_usage", index=row.leaf, message=text))
     return body
+
+
+def _check_absence(row: LeafRow, record: Record, faults: list[Fault]) -> None:
+    """Report a body that is not there unless it may have been erased, with all beside it."""
+    if row.body is None or record.type in _ALWAYS_READABLE:
+        text = "the record has no body" if row.body is None else "this body is never erased"
+        faults.append(Fault(code="row-missing", table="bodies", index=row.leaf, message=text))
+    elif row.usage:
+        text = "the usage values were not erased with the body"
+        faults.append(Fault(code="row-leftover", table="raw_usage", index=row.leaf, message=text))
 
 
 def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
@@ -180,6 +192,7 @@ def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
         leaf_hash=leaf_hash(row.record),
         body_hash=record.body_hash,
         stored_hash=_stored_hash(row, record, receipt),
+        erased=row.body == b"",
         receipt=None
         if receipt is None
         else ReceiptFacts(receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev),
@@ -187,7 +200,7 @@ def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
 
 
 def _stored_hash(row: LeafRow, record: Record, receipt: Receipt | None) -> bytes | None:
-    if row.body is None:
+    if not row.body:
         return None
     return record.body_hash if receipt is not None else sha256(row.body)
 
@@ -199,7 +212,8 @@ def _unreadable(row: LeafRow) -> LeafFacts:
         logged_at=-1,
         leaf_hash=leaf_hash(row.record) if len(row.record) == RECORD_LENGTH else None,
         body_hash=None,
-        stored_hash=None if row.body is None else sha256(row.body),
+        stored_hash=sha256(row.body) if row.body else None,
+        erased=row.body == b"",
         receipt=None,
     )
 

@@ -128,6 +128,19 @@ CASES: dict[str, tuple[Edit | str, set[tuple[str, str]]]] = {
         "DELETE FROM bodies WHERE leaf = 0",
         {("row-missing", "bodies"), ("body-hash", "records")},
     ),
+    "no body": ("DELETE FROM bodies WHERE leaf = 13", {("row-missing", "bodies")}),
+    "an erased body of a key event": (
+        "UPDATE bodies SET body = x'' WHERE leaf = 0",
+        {("row-missing", "bodies"), ("body-hash", "records")},
+    ),
+    "an erased body that no redaction names": (
+        "UPDATE bodies SET body = x'' WHERE leaf = 5",
+        {("row-missing", "bodies")},
+    ),
+    "usage of an erased body": (
+        "UPDATE bodies SET body = x'' WHERE leaf = 1",
+        {("row-missing", "bodies"), ("row-leftover", "raw_usage")},
+    ),
     "no log": ("DELETE FROM log", {("store-corrupt", "database")}),
     "no table": ("DROP TABLE receipts", {("store-corrupt", "database")}),
     "truncated nodes": (
@@ -141,6 +154,7 @@ CASES: dict[str, tuple[Edit | str, set[tuple[str, str]]]] = {
             *(("record-index", "records"), ("row-leftover", "records"), ("rollback", "heads")),
             *(("row-leftover", "nodes"), ("row-leftover", "bodies")),
             *(("row-leftover", "receipts"), ("row-mismatch", "subjects")),
+            ("row-missing", "bodies"),
         },
     ),
     "a receipt id of another index": (

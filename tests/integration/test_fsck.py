@@ -242,14 +242,26 @@ def test_a_body_that_breaks_a_rule(closed: Path) -> None:
     assert ("time-order", "bodies") in codes(fsck(closed))
 
 
-def test_erased_bodies_are_no_fault(closed: Path) -> None:
-    for leaves in ((3,), (4, 5, 6), (12, 13)):
-        for leaf in leaves:
-            alter(closed, f"DELETE FROM bodies WHERE leaf = {leaf}")
-        assert fsck(closed).faults == ()
-    assert fsck(closed).erased == 6
-    alter(closed, "DELETE FROM bodies WHERE leaf > 0")
+def test_redacted_bodies_are_no_fault(closed: Path, clock: Clock) -> None:
+    """RED-1, RED-2: chains skip what was erased, at their beginning, middle and end."""
+    clock.now_ms += 10**6
+    with Ledger.open(closed, clock=clock) as ledger:
+        for indices in ((3,), (4, 5, 6), (1, 12, 13)):
+            ledger.redact(indices, "retention")
+            assert fsck(closed).faults == ()
+        assert fsck(closed).erased == 7
+        ledger.redact((2, 7, 8, 9, 10, 11), "retention")
     assert fsck(closed).faults == ()
+
+
+def test_a_redaction_that_was_not_carried_out(closed: Path, clock: Clock) -> None:
+    ((body,),) = read(closed, "SELECT body FROM bodies WHERE leaf = 5")
+    clock.now_ms += 10**6
+    with Ledger.open(closed, clock=clock) as ledger:
+        ledger.redact((4, 5), "retention")
+    alter(closed, lambda c: c.execute("UPDATE bodies SET body = ? WHERE leaf = 5", (body,)))
+    (fault,) = fsck(closed).faults
+    assert (fault.code, fault.table, fault.index) == ("row-leftover", "bodies", 5)
 
 
 def test_a_wrong_key_history(closed: Path, folder: Path) -> None:

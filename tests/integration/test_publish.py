@@ -103,7 +103,7 @@ def test_an_erased_body_is_erased_here_too(log: PublishedLog) -> None:
     log.grow(301)
     log.publish()
     for leaf in (5, 290):
-        alter(log.folder, f"DELETE FROM bodies WHERE leaf = {leaf}")  # noqa: S608 - a number
+        alter(log.folder, f"UPDATE bodies SET body = x'' WHERE leaf = {leaf}")  # noqa: S608 - a number
     log.publish()
     bodies = log.check(301)[1]
     assert [index for index, body in enumerate(bodies) if not body] == [5, 290]
