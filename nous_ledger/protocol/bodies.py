@@ -36,9 +36,7 @@ from nous_ledger.protocol.record import (
     TYPE_STATEMENT,
     Record,
 )
-from nous_ledger.protocol.registries import (
-    REDACTION_REASON,
-)
+from nous_ledger.protocol.registries import KEY_EVENT_KIND, REDACTION_REASON
 from nous_ledger.protocol.statement import Statement
 
 if TYPE_CHECKING:
@@ -194,7 +192,8 @@ def check_body_in_record(body: Body, record: Record) -> None:
         if record.logged_at // 1000 > body.deadline:
             raise BodyError("time-order", "the binding was logged after its deadline")
     elif isinstance(body, KeyEvent):
-        if body.suspect_from is not None and body.suspect_from > record.index:
+        suspect_from = body.suspect_from if body.kind in KEY_EVENT_KIND else None
+        if suspect_from is not None and suspect_from > record.index:
             raise BodyError("index-order", "suspect_from lies after its own key event")
     elif isinstance(body, Statement):
         _check_below(body.count, record.index + 1, "the statement's count")

@@ -125,6 +125,8 @@ def valid(builder: Builder) -> None:
     add("suspect from the event's own index", rotate(f8=1, f9=7), "Suspect", index=7, epoch=1)
     add("a rotation signature of zeros is not looked at here", rotate(f10=bytes(65)))
     add("unknown kind with the fields of all", {**genesis(), **rotate(), 1: 3}, "UnknownKind")
+    late = {1: 3, 3: KEYS[0], 4: ED25519, 9: 8}
+    add("unknown kind, suspect from above its index", late, "UnknownKind", index=7)
     add("unknown kind with required fields only", {1: 9, 3: KEYS[0], 4: ED25519}, "UnknownKind")
 
 

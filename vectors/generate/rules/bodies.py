@@ -318,7 +318,7 @@ RULES = (_key_event, _receipt, _reconciliation, _no_rule, _statement, _no_rule)
 def check_in_record(kind: int, body: Body, record: Record) -> None:
     """Apply the rules that need the index or the time of the body's record."""
     get = fields.named(body, FIELDS[kind])
-    if kind == KEY and "suspect_from" in get:
+    if kind == KEY and get["kind"] <= CLOSE and "suspect_from" in get:
         require(get["suspect_from"] <= record.index, "index-order")
     elif kind == RECEIPT:
         require(get["time"] <= record.logged_at + CLOCK_TOLERANCE_MS, "time-order")
