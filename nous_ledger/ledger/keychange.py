@@ -92,7 +92,11 @@ def check_change(identity: Identity, change: KeyChange) -> None:
     """
     check_open(identity)
     if identity.next_hash == ZERO_HASH:
-        raise LedgerUseError("cannot-rotate", f"the log {identity.origin} has no next key")
+        raise LedgerUseError(
+            "cannot-rotate",
+            f"the log {identity.origin} has no next key",
+            hint="close it without one" if change.kind == CLOSE else "",
+        )
     revealed = SigningKey(change.revealed).public_key
     if next_key_hash(revealed) != identity.next_hash:
         raise KeyFileError(

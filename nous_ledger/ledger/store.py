@@ -315,8 +315,8 @@ class Store:
         with self._write_lock, sqlite_errors(self.path):
             if self._writer is None:
                 self._writer = open_connection(self.path, read_only=False)
-            row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return row[0] == 0
+            (busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def close(self) -> None:
         """Close all connections; a second call does nothing."""

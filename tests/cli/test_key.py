@@ -89,6 +89,28 @@ def test_encrypted_keys_stay_encrypted(
         assert "sealed" in json.loads(path.read_bytes())
 
 
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Let somebody sit there who types this, unseen, when asked."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: typed)
+
+
+def test_the_key_is_typed_unseen(
+    nous: Call, ledger: Path, offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate = ("key", "rotate", "--ledger", ledger, "--next-key-out", offline / "1")
+    at_a_terminal(monkeypatch, "not a key")
+    refused = nous(*rotate)
+    assert (refused.code, refused.out) == (2, "")
+    assert "a private key has 64 hex digits" in refused.err
+    secret = json.loads((offline / "0").read_bytes())["secrets"]["secp256k1"]
+    at_a_terminal(monkeypatch, secret)
+    done = nous(*rotate)
+    assert done.code == 0
+    assert "The key that was typed signs the log from now on" in done.out
+    assert secret not in done.out + done.err
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -38,6 +38,7 @@ def test_bodies_are_withheld_afterwards(nous: Call, ledger: Path, calls: list[UU
     assert (listed["totals"]["calls"], listed["totals"]["withheld"]) == (4, 2)
     notice = nous("receipts", "show", "5", *where, "--json").good().json["body"]
     assert (notice["indices"], notice["reason"]) == ([2, 4], "secret_leaked")
+    nous("fsck", *where).good()
 
 
 def test_a_proof_without_the_body(nous: Call, tmp_path: Path, ledger: Path) -> None:

@@ -1,19 +1,23 @@
 """Rotation among other processes, and killed on the way: no dead epoch signs."""
 
+import contextlib
 import os
 import random
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Ledger, LogKeys
+from nous_ledger.ledger import Ledger, LogKeys, StoreError
 from nous_ledger.ledger.files import read_private_file
 from nous_ledger.ledger.keyfiles import PENDING_NAME
 from nous_ledger.ledger.keys import read_next_key
+from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.record import decode_record
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import error_code
@@ -144,6 +148,28 @@ class TestCrashes:
                 )
                 ledger.rotate(keys[0], next_key_out=keys[2])
             good(ledger, ledger.leaf_count() - 1)
+
+    def test_a_commit_that_failed_but_took_place(
+        self, rotating: Ledger, keys: Keys, seed: random.Random, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the log says decides, not what the caller was told."""
+        write, failures = Store.write, [StoreError("store-io", "the disk did not answer")]
+
+        @contextlib.contextmanager
+        def failing(store: Store) -> Iterator[WriteTransaction]:
+            with write(store) as transaction:
+                yield transaction
+            if failures:
+                raise failures.pop()
+
+        monkeypatch.setattr(Store, "write", failing)
+        attempt = partial(rotating.rotate, keys[0], next_key_out=keys[1])
+        assert error_code(attempt) == "store-io"
+        assert rotating.key_history().epoch == 1
+        assert not (rotating.folder / PENDING_NAME).exists()
+        assert decode_record(rotating.append_receipt(make_draft(seed)).record).epoch == 1
+        assert rotating.rotate(keys[1], next_key_out=keys[2]).epoch == 2
+        good(rotating, 1)
 
     def test_a_running_process_repairs_it_too(
         self, rotating: Ledger, folder: Path, keys: Keys, seed: random.Random
