@@ -113,6 +113,7 @@ class Call:
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
         self._relay: Relay | None = None
+        self._settled = False
 
     async def run(self) -> None:
         """Serve the call; returns when it is over and its receipt is written."""
@@ -123,7 +124,8 @@ class Call:
         except BodyTooLargeError:
             await self._answer(TOO_LARGE, self._draft(None, RequestFacts()))
             return
-        decoded = decode_body(body, header(self._client.headers, b"content-encoding"))
+        coding = header(self._client.headers, b"content-encoding")
+        decoded = decode_body(body, coding, self._service.limits.max_request_bytes)
         facts = read_request(self._api, decoded)
         draft = self._draft(decoded, facts)
         try:
@@ -135,6 +137,10 @@ class Call:
         self._client.watch()
         try:
             await self._serve(draft, facts, body if facts.altered is None else facts.altered)
+        except Exception:
+            if not self._settled:  # a fault in here does not cost the call its receipt
+                await self._settle(draft, ())
+            raise
         finally:
             self._client.close()
 
@@ -240,6 +246,7 @@ class Call:
         await self._send(answer, body, self._own_headers(draft))
 
     async def _settle(self, receipt: Receipt, raw_usage: tuple[bytes, ...]) -> None:
+        self._settled = True
         await self._service.journal.settle(receipt, self._opening_hash, raw_usage)
         _log.info(
             "%s %s api=%s status=%s http=%s metering=%s ms=%s",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from nous_ledger.gateway.headers import RawHeaders, header
+
+_log: Final = logging.getLogger("nous_ledger.gateway")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -100,4 +103,7 @@ class Client:
         try:
             await self._send(message)
         except OSError:  # how servers say that the connection is lost
+            self.lost()
+        except Exception as error:  # noqa: BLE001 - a server's objection costs no receipt
+            _log.error("a response cannot be sent on: %s", type(error).__name__)
             self.lost()

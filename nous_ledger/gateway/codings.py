@@ -110,8 +110,13 @@ class Decoder:
         return piece, inflater.unused_data
 
 
-def decode_body(body: bytes, content_encoding: str | None) -> bytes | None:
-    """Return a whole body without its content codings, None if they cannot be taken off."""
-    decoder = Decoder(content_encoding)
+def decode_body(
+    body: bytes, content_encoding: str | None, max_bytes: int = MAX_DECODED_BYTES
+) -> bytes | None:
+    """Return a whole body without its content codings.
+
+    None if they cannot be taken off, or if what comes out is longer than the bound.
+    """
+    decoder = Decoder(content_encoding, max_bytes)
     decoded = b"".join(decoder.feed(body))
     return None if decoder.failed else decoded

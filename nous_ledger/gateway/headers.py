@@ -2,6 +2,8 @@
 
 Removed are only fields that belong to one connection (RFC 9110, section 7.6.1),
 the length and coding of a body that was altered, and our own `nous-` fields.
+A control character in a value, which no server may send on, becomes a space
+(RFC 9110, section 5.5).
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ _HOP_BY_HOP: Final = frozenset(
 # it forwards it, so its length is known and nobody waits for a 100 Continue.
 _MADE_ANEW: Final = frozenset({b"host", b"content-length", b"expect", b"accept-encoding"})
 _OURS: Final = (b"nous-", b"x-nous-")
+_NO_CONTROLS: Final = bytes(
+    0x20 if (b < 0x20 and b != 0x09) or b == 0x7F else b for b in range(256)
+)
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
@@ -62,15 +67,20 @@ def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
     return result
 
 
-def client_headers(headers: RawHeaders, *, altered: bool) -> RawHeaders:
+def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False) -> RawHeaders:
     """Return the response's fields for the client.
 
     Args:
         headers: fields as the upstream sent them.
         altered: the body is altered on its way and loses its content codings.
+        bodiless: the response has no body, whatever length it tells.
     """
-    dropped = {b"content-length", b"content-encoding"} if altered else set()
-    return [(name.lower(), value) for name, value in _passing(headers, dropped)]
+    dropped = {b"content-length"} if altered or bodiless else set()
+    if altered:
+        dropped.add(b"content-encoding")
+    return [
+        (name.lower(), value.translate(_NO_CONTROLS)) for name, value in _passing(headers, dropped)
+    ]
 
 
 def _passing(headers: RawHeaders, dropped: Iterable[bytes]) -> RawHeaders:

@@ -8,6 +8,7 @@ they are whole.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -82,7 +83,11 @@ class Relay:
         Raises:
             BrokenResponseError: the body broke off, fell silent or cannot be altered.
         """
-        headers = client_headers(list(self._response.raw_headers), altered=self._strip)
+        # A 304 has no body but may tell the length of one; our server would wait for it.
+        bodiless = self.http_status == HTTPStatus.NOT_MODIFIED
+        headers = client_headers(
+            list(self._response.raw_headers), altered=self._strip, bodiless=bodiless
+        )
         await self._client.start(self.http_status, headers + own_headers)
         async for piece in read_pieces(self._response):
             await self._pass(self._look(piece))

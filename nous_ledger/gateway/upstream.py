@@ -23,6 +23,7 @@ from nous_ledger.protocol.registries import STATUS
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
 _MAX_FIELD_BYTES: Final = 64 * 1024
+_STATUSES: Final = range(200, 600)
 _NOTHING_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -96,7 +97,8 @@ async def open_response(
     """Send a request and give its response once the head has come.
 
     Raises:
-        NoResponseError: no connection, no response in time, or closed without one.
+        NoResponseError: no connection, no response in time, closed without one, or a
+            status that is no final one of HTTP (101 among them: nothing is upgraded).
     """
     try:
         response = await session.request(
@@ -115,6 +117,8 @@ async def open_response(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoResponseError(UNREACHABLE) from error
     try:
+        if response.status not in _STATUSES:
+            raise NoResponseError(UNREACHABLE)
         yield response
     finally:
         # A body that was not read to its end leaves a connection nobody can use.
