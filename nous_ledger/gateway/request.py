@@ -18,6 +18,9 @@ from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_OTHER, API
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.reconcile.jsontext import Located, parse_json
 
+MAX_SEPARATORS: Final = 1_000_000
+"""Bound of a request that is read; more than the longest context holds, even as numbers."""
+
 _ASK: Final = '"include_usage":true'
 
 
@@ -46,7 +49,7 @@ def read_request(api: int, body: bytes | None) -> RequestFacts:
     if api == API_OTHER or not body:
         return RequestFacts()
     try:
-        request = parse_json(body)
+        request = parse_json(body, max_separators=MAX_SEPARATORS)
     except FormatError:
         return RequestFacts()
     fields = request.value if isinstance(request.value, dict) else {}

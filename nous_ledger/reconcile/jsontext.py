@@ -19,6 +19,13 @@ from typing import Any, Final, NoReturn
 
 from nous_ledger.protocol.errors import FormatError
 
+MAX_SEPARATORS: Final = 4_000_000
+"""Most commas and opening brackets, those in strings included, of a text that is read.
+
+A value of two bytes can take a hundred in memory, and while a text is parsed
+nothing else in the process runs; a long string costs neither.
+"""
+
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -69,16 +76,20 @@ class Located:
         return tuple(_items(self.text, self.start))
 
 
-def parse_json(data: bytes) -> Located:
+def parse_json(data: bytes, *, max_separators: int = MAX_SEPARATORS) -> Located:
     """Return the one JSON value that the bytes hold.
 
     Args:
         data: UTF-8 without a byte order mark; white space around the value is allowed.
+        max_separators: most commas and opening brackets, those in strings included.
 
     Raises:
         FormatError: json-format: not UTF-8, not JSON, NaN or Infinity, a number
-            with thousands of digits, or nested deeper than the interpreter reads.
+            with thousands of digits, nested deeper than the interpreter reads, or
+            of too many values.
     """
+    if len(data) > max_separators and sum(map(data.count, b",[{")) > max_separators:
+        raise FormatError("json-format", "the JSON value has too many parts")
     try:
         text = data.decode("utf-8")
         start = _skip(text, 0)

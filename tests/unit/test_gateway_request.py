@@ -1,5 +1,6 @@
 """What the gateway reads of a request, and the one thing it may add to it."""
 
+import gzip
 import json
 
 import pytest
@@ -22,7 +23,7 @@ from nous_ledger.gateway.providers import (
     ROUTES,
     make_upstream,
 )
-from nous_ledger.gateway.request import read_request
+from nous_ledger.gateway.request import RequestFacts, read_request
 from nous_ledger.protocol.errors import InputError
 from tests.compression import compressed
 
@@ -296,3 +297,9 @@ def test_only_connection_fields_and_our_own_are_removed() -> None:
     passing = [(name.lower(), value) for name, value in answered[:5]]
     assert client_headers(answered, altered=False) == passing
     assert client_headers(answered, altered=True) == [passing[0], *passing[3:]]
+
+
+def test_a_small_request_that_would_be_large_is_forwarded_unread() -> None:
+    body = b'{"model":"m","stream":true,"a":[' + b"[]," * 1_000_000 + b"0]}"
+    assert read_request(API_CHAT, body) == RequestFacts()
+    assert decode_body(gzip.compress(body), "gzip", 1_000_000) is None

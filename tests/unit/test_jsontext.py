@@ -99,3 +99,12 @@ def test_what_is_not_one_json_value_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError) as caught:
         parse_json(data)
     assert caught.value.code == "json-format"
+
+
+def test_a_text_of_too_many_parts_is_refused_before_it_is_parsed() -> None:
+    data = b"[" + b"[]," * 10 + b"0]"
+    assert parse_json(data, max_separators=21).value == [[]] * 10 + [0]
+    with pytest.raises(FormatError) as caught:
+        parse_json(data, max_separators=20)
+    assert caught.value.code == "json-format"
+    assert parse_json(b'"' + b"x" * 100 + b'"', max_separators=20).value == "x" * 100
