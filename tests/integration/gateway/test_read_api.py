@@ -90,6 +90,13 @@ def test_calls_without_a_credential_are_nobodys_to_read_but_by_their_opening(rig
     assert rig.get(_path(got), nous_opening=got.opening.hex()).status == 200
 
 
+def test_an_access_key_id_is_no_secret_and_gives_no_right(rig: Rig) -> None:
+    signed = {"authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/x, Signature=0"}
+    got = rig.call(CHAT, REQUEST, credential=None, headers=signed)
+    assert rig.get(_path(got), **signed).status == 403
+    assert rig.get(_path(got), nous_opening=got.opening.hex()).status == 200
+
+
 def test_a_proof_verifies_offline_with_its_content(called: tuple[Rig, Answer]) -> None:
     rig, got = called
     policy = parse_policy(rig.get("/v1/policy").body)
