@@ -262,6 +262,12 @@ def versions(add: Adder) -> None:
         add.refused(f"extra of version {version}", code, flag, replaced(0, version))
     add.refused("extra of version 2 in another shape", code, flag, with_extra([2, {1: "new"}]))
     record = array()[1]
+    for own, other, decides, seen_as in ((2, 0, code, flag), (0, 2, "not-a-bundle", "Extra")):
+        found = array()
+        found[1] = bytes([own]) + record[1:]
+        found[3][0][0] = bytes([other]) + found[3][0][0][1:]
+        comment = f"a record of version {own}, a key event record of version {other}"
+        add.refused(comment, decides, seen_as, with_extra(found))
     for version in (2, 255):
         raw = replaced(1, bytes([version]) + record[1:])
         add.refused(f"a record of version {version}", code, flag, raw)
