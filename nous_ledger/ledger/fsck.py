@@ -50,6 +50,7 @@ WORTH_PROCESSES: Final = 20_000
 
 _AT_A_TIME: Final = 256
 _THREADS: Final = 2
+_CACHE_KIB: Final = 32 * 1024
 _WAITING: Final = 3
 """Jobs per worker that may be read ahead."""
 
@@ -113,6 +114,7 @@ def fsck(folder: Path | str, *, processes: int = 0, progress: Progress | None = 
 def _run(check: _Check, path: Path, connection: sqlite3.Connection) -> None:
     with sqlite_errors(path):
         try:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN")
             check.run(connection)
         except sqlite3.OperationalError as error:
@@ -176,6 +178,7 @@ class _Check:
         for findings in self._findings(connection, keys, total):
             for fault in findings.faults:
                 self.report(fault)
+            receipts.expect(findings.leaves)
             for leaf in findings.leaves:
                 if self._reach(leaf, total, tree):
                     tree.take(leaf.leaf_hash)

@@ -8,7 +8,7 @@ of an erased one; how many were skipped in all is compared at the end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
 from nous_ledger.ledger.fsck_leaves import Fault, LeafFacts, ReceiptFacts
@@ -80,13 +80,21 @@ class ReceiptChecks:
         self._connection = connection
         self._ends = ends
         self._report = report
+        self._rows: dict[bytes, tuple[int, bytes | None]] = {}
         self._receipts = 0
         self._listed = 0
         self._skipped: dict[bytes, int | str] = {}
         self._unreadable: set[bytes] = set()
 
+    def expect(self, leaves: Sequence[LeafFacts]) -> None:
+        """Read at once what the list of ids says about the next leaves."""
+        ids = [leaf.receipt.id for leaf in leaves if leaf.receipt is not None]
+        marks = ",".join("?" * len(ids))
+        sql = f"SELECT id, leaf, opening_hash FROM receipts WHERE id IN ({marks})"  # noqa: S608 - marks
+        self._rows = {row[0]: row[1:] for row in self._connection.execute(sql, ids)}
+
     def take(self, leaf: LeafFacts) -> None:
-        """Check the next leaf."""
+        """Check the next leaf, one of those that were expected."""
         if leaf.type != TYPE_RECEIPT:
             return
         self._receipts += 1
@@ -119,8 +127,7 @@ class ReceiptChecks:
         self._fault("subject-chain", "bodies", index, text)
 
     def _look_up(self, index: int, receipt_id: bytes) -> None:
-        sql = "SELECT leaf, opening_hash FROM receipts WHERE id = ?"
-        row = self._connection.execute(sql, (receipt_id,)).fetchone()
+        row = self._rows.get(receipt_id)
         if row is None:
             self._fault("row-missing", "receipts", receipt_id.hex(), f"the id of leaf {index}")
             return
