@@ -48,6 +48,13 @@ MIN_TOKEN_LENGTH = 16
     type=PATH,
     help="File with one token per line, readable by you alone; each may read every body.",
 )
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Answer under this name too, as for a tunnel. Beside it: localhost and addresses.",
+)
 @passphrase_file_option
 @json_option
 def command(
@@ -58,6 +65,7 @@ def command(
     openai_upstream: str,
     anthropic_upstream: str,
     auditor_token_file: Path | None,
+    hosts: tuple[str, ...],
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -84,6 +92,7 @@ def command(
         app=AppConfig(
             upstreams={name: url for name, url in given.items() if url},
             auditor_tokens=_token_hashes(auditor_token_file),
+            hosts=frozenset(map(str.lower, hosts)),
         ),
     )
     _log_to_stderr()

@@ -18,14 +18,23 @@ from starlette.applications import Starlette
 
 from nous_ledger.gateway.call import Call, Drains, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
+from nous_ledger.gateway.headers import header
+from nous_ledger.gateway.hosts import is_own_host
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.providers import ROUTES, Upstream, make_upstream
-from nous_ledger.gateway.read_api import ReadApi
+from nous_ledger.gateway.read_api import ReadApi, error_response
 from nous_ledger.gateway.upstream import Limits, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.errors import InputError
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
+
+_MISDIRECTED: Final = error_response(
+    400,
+    "input",
+    "the gateway does not answer under the name in this request's Host field",
+    "use 127.0.0.1, or start it with --allow-host NAME",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +45,13 @@ class AppConfig:
         upstreams: base URL of each route that does not go to its provider's own.
         limits: bounds of one call.
         auditor_tokens: SHA-256 of each token that may read every body.
+        hosts: names that it answers under, beside `localhost` and addresses.
     """
 
     upstreams: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     auditor_tokens: frozenset[bytes] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
 
 class Gateway:
@@ -67,13 +78,18 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
-        if scope["type"] == "http" and (upstream := self._route(scope)) is not None:
+        if scope["type"] == "http" and not self._is_for_us(scope):
+            await _MISDIRECTED(scope, receive, send)
+        elif scope["type"] == "http" and (upstream := self._route(scope)) is not None:
             await self._serve(upstream, scope, receive, send)
         elif scope["type"] == "websocket":
             # Realtime sessions are not metered, so they are not forwarded either.
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._router(scope, receive, send)
+
+    def _is_for_us(self, scope: Scope) -> bool:
+        return is_own_host(header(scope["headers"], b"host"), self._config.hosts)
 
     def _route(self, scope: Scope) -> Upstream | None:
         path: bytes = scope.get("raw_path") or scope["path"].encode()

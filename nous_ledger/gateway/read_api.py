@@ -261,18 +261,19 @@ async def _answer(handler: _Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except _HttpError as error:
-        return _error(error.status, error.code, str(error), "")
+        return error_response(error.status, error.code, str(error), "")
     except InputError as error:
-        return _error(400, error.code, error.message, error.hint)
+        return error_response(400, error.code, error.message, error.hint)
     except ProofError as error:  # no such leaf
-        return _error(404, "not-found", error.message, error.hint)
+        return error_response(404, "not-found", error.message, error.hint)
     except UnavailableError as error:
-        return _error(503, error.code, error.message, error.hint)
+        return error_response(503, error.code, error.message, error.hint)
     except LedgerError as error:
-        return _error(500, error.code, error.message, error.hint)
+        return error_response(500, error.code, error.message, error.hint)
 
 
-def _error(status: int, code: str, message: str, hint: str) -> Response:
+def error_response(status: int, code: str, message: str, hint: str) -> Response:
+    """Return an error in the form of the read API."""
     content: dict[str, Any] = {"error": {"code": code, "message": message, "hint": hint}}
     return JSONResponse(content, status, headers=_PRIVATE)
 

@@ -2,9 +2,13 @@
 
 import gzip
 import json
+from contextlib import ExitStack
 
 import pytest
 
+from nous_ledger.gateway.app import AppConfig
+from nous_ledger.gateway.server import GatewayThread
+from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.hashing import commit_forwarded, commit_request, commit_response
 from nous_ledger.protocol.registries import ANOMALY
 from tests.integration.gateway.conftest import StartRig
@@ -12,6 +16,7 @@ from tests.integration.gateway.rig import (
     CHAT,
     RESPONSES,
     STREAM_HEAD,
+    Rig,
     answer,
     chunk,
     counts,
@@ -180,3 +185,30 @@ def test_calls_without_a_credential_have_a_receipt(start: StartRig) -> None:
     rig, _ = start(says(answer(BODY)))
     rig.call(CHAT, {"model": "m"}, credential=None)
     assert rig.only_receipt().subject == rig.ledger.subject(6, b"")
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("127.0.0.1:8787", True),
+        ("[::1]:8787", True),
+        ("LocalHost", True),
+        ("app.localhost:1", True),
+        ("tunnel.example", True),
+        ("evil.example", False),
+        ("evil.example:8787", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(
+    log: Ledger, demo_url: str, host: str, *, answered: bool
+) -> None:
+    config = AppConfig(upstreams={"openai": demo_url}, hosts=frozenset({"tunnel.example"}))
+    with GatewayThread(log, config) as gateway, ExitStack() as exits:
+        rig = Rig(log, gateway.url, exits)
+        for path in ("/checkpoint", "/v1/policy", "/openai/v1/models"):
+            got = rig.call(path, method="GET", headers={"host": host})
+            assert (got.status == 400) is not answered
+        assert len(rig.receipts()) == answered
