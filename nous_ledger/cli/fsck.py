@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
+from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
 from nous_ledger.cli.options import json_option, ledger_folder, ledger_option
 from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import printable, say
@@ -51,7 +51,9 @@ def command(*, named: Path | None, as_json: bool) -> int:
     with _progress() as progress:
         report = fsck(ledger_folder(named), processes=_processors(), progress=progress)
     say(json.dumps(_to_json(report), indent=2) if as_json else _render(report))
-    return EXIT_WRONG if report.fault_count else EXIT_GOOD
+    if report.fault_count > report.unchecked_count:
+        return EXIT_WRONG
+    return EXIT_UNAVAILABLE if report.fault_count else EXIT_GOOD
 
 
 def _processors() -> int:
@@ -123,5 +125,6 @@ def _to_json(report: FsckReport) -> dict[str, Any]:
         "heads": report.heads,
         "erased": report.erased,
         "fault_count": report.fault_count,
+        "unchecked_count": report.unchecked_count,
         "faults": [asdict(fault) for fault in report.faults],
     }

@@ -38,7 +38,7 @@ from nous_ledger.ledger.fsck_leaves import (
 )
 from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
 from nous_ledger.protocol.bodies import decode_body
-from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.errors import ERROR_CODES, LedgerError, UnavailableError
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.types import LeafCount
@@ -48,6 +48,9 @@ MAX_LISTED: Final = 1_000
 WORTH_PROCESSES: Final = 20_000
 """Leaves from which on starting further processes costs less than it saves."""
 
+_COULD_NOT_CHECK: Final = frozenset(
+    code for code, info in ERROR_CODES.items() if info.family == UnavailableError.__name__
+)
 _AT_A_TIME: Final = 256
 _THREADS: Final = 2
 _CACHE_KIB: Final = 32 * 1024
@@ -69,6 +72,8 @@ class FsckReport:
         heads: stored heads that were looked at.
         erased: leaves whose body was erased.
         fault_count: how many faults there are.
+        unchecked_count: how many of them only say that something could not be
+            checked, such as a record of a newer version.
         faults: the first of them, at most `MAX_LISTED`.
     """
 
@@ -78,6 +83,7 @@ class FsckReport:
     heads: int
     erased: int
     fault_count: int
+    unchecked_count: int
     faults: tuple[Fault, ...]
 
 
@@ -131,6 +137,7 @@ class _Check:
         self._progress = progress
         self._faults: list[Fault] = []
         self._fault_count = 0
+        self._unchecked_count = 0
         self._origin, self._log_id = "", b""
         self._leaf_count = 0
         self._logged_at = 0
@@ -139,6 +146,7 @@ class _Check:
 
     def report(self, fault: Fault) -> None:
         self._fault_count += 1
+        self._unchecked_count += fault.code in _COULD_NOT_CHECK
         if len(self._faults) < MAX_LISTED:
             self._faults.append(fault)
 
@@ -150,6 +158,7 @@ class _Check:
             heads=self._heads,
             erased=self._erased,
             fault_count=self._fault_count,
+            unchecked_count=self._unchecked_count,
             faults=tuple(self._faults),
         )
 

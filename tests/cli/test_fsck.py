@@ -54,6 +54,14 @@ def test_what_cannot_be_checked(nous: Call, damaged: Path, tmp_path: Path) -> No
     nous("fsck", "--ledger", damaged, "--json").failed(3, "store-newer")
 
 
+def test_what_only_could_not_be_checked(
+    nous: Call, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nous_ledger.ledger.fsck._COULD_NOT_CHECK", {"body-hash"})
+    shown = nous("fsck", "--ledger", damaged, "--json")
+    assert (shown.code, shown.json["fault_count"], shown.json["unchecked_count"]) == (3, 1, 1)
+
+
 def test_many_faults_are_summed_up(
     nous: Call, damaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

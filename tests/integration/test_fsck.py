@@ -22,10 +22,19 @@ from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import ERROR_CODES
 from nous_ledger.protocol.hashing import raw_usage_hash, sha256
 from nous_ledger.protocol.head import sign_head
+from nous_ledger.protocol.mmr import append_nodes, node_count, peak_positions
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.record import decode_record, sign_record
-from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, LogId, UnixSeconds
+from nous_ledger.protocol.record import decode_record, leaf_hash, sign_record
+from nous_ledger.protocol.types import (
+    Epoch,
+    Hash32,
+    LeafCount,
+    LeafIndex,
+    LogId,
+    UnixMillis,
+    UnixSeconds,
+)
 from tests.integration.ledger_audit import error_code
 from tests.integration.ledger_damage import CASES, NOT_SHOWN, alter, flip, read
 from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft, make_intent
@@ -62,7 +71,7 @@ def closed(made: Path, tmp_path: Path) -> Path:
 
 
 def codes(report: FsckReport) -> set[tuple[str, str]]:
-    assert len(report.faults) == report.fault_count
+    assert len(report.faults) == report.fault_count >= report.unchecked_count
     for fault in report.faults:
         assert fault.code in ERROR_CODES.keys() | LEDGER_ERROR_CODES.keys()
         assert fault.message
@@ -234,6 +243,39 @@ def test_a_wrong_subject_chain(closed: Path, changes: dict[str, Any]) -> None:
     assert body.subject_seq
     _logged_again(closed, last, **changes)
     assert ("subject-chain", "bodies") in codes(fsck(closed))
+
+
+def test_a_record_of_a_newer_kind_could_not_be_checked(closed: Path, clock: Clock) -> None:
+    """REC-9: what is not known here is not called wrong."""
+    clock.now_ms += 10**6
+    keys = read_log_keys(closed / KEYS_NAME, None)
+    ((log_id,),) = read(closed, "SELECT log_id FROM log")
+    record = sign_record(
+        keys.signing_key(),
+        LogId(log_id),
+        type=700,
+        epoch=Epoch(0),
+        index=LeafIndex(LEAVES),
+        logged_at=UnixMillis(clock.now_ms),
+        body_hash=sha256(b"new"),
+    )
+    nodes = append_nodes(LeafCount(LEAVES), leaf_hash(record), _peaks(closed))
+
+    def append(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO records VALUES (?, ?)", (LEAVES, record))
+        connection.execute("INSERT INTO bodies VALUES (?, ?)", (LEAVES, b"new"))
+        rows = list(enumerate(nodes, node_count(LeafCount(LEAVES))))
+        connection.executemany("INSERT INTO nodes VALUES (?, ?)", rows)
+
+    alter(closed, append)
+    report = fsck(closed)
+    assert codes(report) == {("unknown-type", "bodies")}
+    assert (report.fault_count, report.unchecked_count) == (1, 1)
+
+
+def _peaks(folder: Path) -> list[Hash32]:
+    stored = dict(read(folder, "SELECT position, hash FROM nodes"))
+    return [Hash32(stored[position]) for position in peak_positions(LeafCount(LEAVES))]
 
 
 def test_a_body_that_breaks_a_rule(closed: Path) -> None:
