@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Ledger
+from nous_ledger.ledger import Ledger, LogKeys, StoreError
 from nous_ledger.ledger.keyfiles import PENDING_NAME
 from nous_ledger.ledger.keys import generate_secp256k1, is_sealed, read_log_keys, read_next_key
+from nous_ledger.ledger.keyuse import KeyUse, claim_keys
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.record import decode_record
 from nous_ledger.protocol.report import Outcome
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.verify import verify_bundle
 from tests.integration.ledger_audit import error_code, head_count, verified
 from tests.integration.ledger_drafts import Clock, make_draft
@@ -214,3 +216,56 @@ class TestRefusals:
             attempt = lambda: reader.rotate(keys[0], next_key_out=keys[1])  # noqa: E731
             assert error_code(attempt) == "read-only"
             assert reader.key_history().epoch == 0
+
+
+class TestNotices:
+    """What does not stop a rotation, but is to be known."""
+
+    def test_the_list_of_keys_in_use_cannot_be_written(
+        self, rotating: Ledger, keys: Keys, key_list: Path
+    ) -> None:
+        key_list.write_bytes(b"no list")
+        (notice,) = rotating.rotate(keys[0], next_key_out=keys[1]).notices
+        assert "not noted as in use" in notice
+        good(rotating, 3)
+
+    def test_the_key_is_in_use_by_another_log(
+        self, rotating: Ledger, keys: Keys, key_list: Path
+    ) -> None:
+        """KEY-2 is about `init`; a rotation must not be stopped by it."""
+        public = SigningKey(read_next_key(keys[0], None)).public_key
+        use = KeyUse(log_id="00" * 32, origin="other.example", folder="/elsewhere")
+        claim_keys(key_list, [public], use)
+        (notice,) = rotating.rotate(keys[0], next_key_out=keys[1]).notices
+        assert "other.example" in notice
+
+    def test_the_keys_cannot_be_put_in_their_place(
+        self, rotating: Ledger, keys: Keys, seed: random.Random, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise StoreError("store-unwritable", "no permission")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("nous_ledger.ledger.rotation.complete_change", fail)
+            (notice,) = rotating.rotate(keys[0], next_key_out=keys[1]).notices
+        assert PENDING_NAME in notice
+        rotating.append_receipt(make_draft(seed))
+        with Ledger.open(rotating.folder) as again:
+            assert not (rotating.folder / PENDING_NAME).exists()
+            again.append_receipt(make_draft(seed))
+
+    def test_a_rotation_while_the_ledger_is_opened(
+        self, rotating: Ledger, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The keys that are read may be newer than the log that was read before them."""
+        waiting = [keys[0]]
+
+        def read(path: Path, passphrase: str | None) -> LogKeys:
+            while waiting:
+                rotating.rotate(waiting.pop(), next_key_out=keys[1])
+            return read_log_keys(path, passphrase)
+
+        monkeypatch.setattr("nous_ledger.ledger.keyfiles.read_log_keys", read)
+        with Ledger.open(rotating.folder) as again:
+            assert again.key_history().epoch == 1
+            good(again, 3)
