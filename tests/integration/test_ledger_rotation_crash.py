@@ -17,6 +17,7 @@ from nous_ledger.ledger import Ledger, LogKeys, StoreError
 from nous_ledger.ledger.files import read_private_file
 from nous_ledger.ledger.keyfiles import PENDING_NAME
 from nous_ledger.ledger.keys import read_next_key
+from nous_ledger.ledger.sequencer import HeadWork
 from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.record import decode_record
 from tests.architecture.repository import ROOT
@@ -54,6 +55,13 @@ class TestOtherProcesses:
             append = lambda: other.append_receipt(make_draft(seed))  # noqa: E731
             assert [error_code(append), error_code(other.head)] == ["key-mismatch"] * 2
             assert other.leaf_count() == 3
+
+    def test_keys_of_a_dead_epoch_sign_nothing(self, rotating: Ledger, keys: Keys) -> None:
+        """REC-10: where records are signed, the epoch is compared once more."""
+        stale = rotating._sequencer
+        rotating.rotate(keys[0], next_key_out=keys[1])
+        with rotating._store.write() as transaction:
+            assert error_code(lambda: stale.run(transaction, [HeadWork()])) == "key-mismatch"
 
     def test_writers_in_other_processes_meanwhile(self, rotating: Ledger, keys: Keys) -> None:
         """Every record stands in the epoch in force at its index, whoever signed it."""
