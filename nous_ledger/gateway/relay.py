@@ -8,6 +8,7 @@ they are whole.
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Final
 
@@ -24,6 +25,9 @@ from nous_ledger.protocol.types import Hash32
 
 _RESET: Final = STATUS["upstream_reset"]
 HTTP_ERROR: Final = 400
+SLICE_BYTES: Final = 8 * 1024
+"""Most bytes of a stream that are read in one go: they may be thousands of events."""
+
 _EVENT_STREAM: Final = "text/event-stream"
 
 
@@ -90,9 +94,13 @@ class Relay:
         )
         await self._client.start(self.http_status, headers + own_headers)
         async for piece in read_pieces(self._response):
-            await self._pass(self._look(piece))
-            if self._strip and self._decoder.failed:
-                raise BrokenResponseError(_RESET)
+            length = SLICE_BYTES if self.streamed else len(piece) or 1
+            for start in range(0, len(piece), length):
+                if start:
+                    await asyncio.sleep(0)  # other calls have their turn
+                await self._pass(self._look(piece[start : start + length]))
+                if self._strip and self._decoder.failed:
+                    raise BrokenResponseError(_RESET)
 
     async def close(self) -> None:
         """Take the end of the body, whole or not."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from nous_ledger.gateway.metering import Meter
+from nous_ledger.gateway.relay import SLICE_BYTES
 from nous_ledger.gateway.upstream import Limits
 from nous_ledger.protocol.hashing import commit_response
 from nous_ledger.protocol.registries import ANOMALY
@@ -384,3 +386,19 @@ def test_a_body_beyond_the_bound_passes_unread(
     checked(rig, got, {"model": "m"})
     receipt = rig.only_receipt()
     assert (receipt.metering, receipt.anomalies) == (NONE, (ANOMALY["usage_too_long"],))
+
+
+def test_a_large_piece_is_read_in_slices(start: StartRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    feed = Meter.feed
+
+    def noted(meter: Meter, piece: bytes) -> bytes:
+        lengths.append(len(piece))
+        return feed(meter, piece)
+
+    monkeypatch.setattr(Meter, "feed", noted)
+    rig, _ = start(says(stream(b":\n\n" * 100_000, *ALL)))
+    got = rig.call(CHAT, ASKING)
+    assert got.body == b":\n\n" * 100_000 + b"".join(ALL)
+    checked(rig, got, ASKING)
+    assert max(lengths) <= SLICE_BYTES
