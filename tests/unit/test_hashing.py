@@ -157,6 +157,7 @@ def test_usage_values_are_hashed_with_their_lengths() -> None:
     """In order of arrival; cut differently they are other values (USAGE-1)."""
     expected = hashlib.sha256(b"\0\0\0\x02{}" + b"\0\0\0\x07" + b'{"a":1}').digest()
     assert raw_usage_hash([b"{}", b'{"a":1}']) == expected
+    assert raw_usage_hash([b"{}"]) == hashlib.sha256(b"\0\0\0\x02{}").digest()
     hashes = {
         raw_usage_hash(values)
         for values in ([b"ab"], [b"a", b"b"], [b"b", b"a"], [b"ab", b""], [b"", b"ab"])
