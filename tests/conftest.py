@@ -1,6 +1,7 @@
 """Rules of every test run: no network but loopback, long runs only when asked for."""
 
 import ipaddress
+import os
 import sys
 from collections.abc import Generator, Iterator
 
@@ -80,6 +81,16 @@ def network_guard() -> Iterator[None]:
     yield
     attempts, _refused[:] = list(_refused), []
     assert not attempts, f"tests reach this machine only: {attempts}"
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes without the measuring of coverage.
+
+    For those that time themselves, look at what is loaded, or may not write where coverage would.
+    """
+    for name in [name for name in os.environ if "COVERAGE" in name]:
+        monkeypatch.delenv(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,21 +1,20 @@
 """What importing the packages loads, seen in a fresh interpreter."""
 
-import os
 import subprocess
 import sys
 
 import pytest
+
+# Measuring coverage would load modules of its own.
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 SHELL_LIBRARIES = ("aiohttp", "anyio", "asyncio", "click", "http", "sqlite3", "starlette", "web3")
 SHELLS = ("anchor", "cli", "gateway", "ledger", "reconcile")
 
 
 def _loaded_by(statement: str) -> frozenset[str]:
-    # Measuring coverage would load modules of its own.
-    environment = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     run = subprocess.run(
         [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"],
-        env=environment,
         capture_output=True,
         text=True,
         check=True,

@@ -281,6 +281,7 @@ def _as_another_user(statement: str, **environment: str) -> str:
     return run.stdout.strip()
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_places_that_may_not_be_written_are_reported(open_folder: Path) -> None:
     forbidden = open_folder / "forbidden"
     forbidden.mkdir(mode=0o555)
@@ -288,6 +289,7 @@ def test_places_that_may_not_be_written_are_reported(open_folder: Path) -> None:
     assert _as_another_user(create) == "store-unwritable"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_files_that_may_not_be_read_are_reported(open_folder: Path, clock: Clock) -> None:
     folder = open_folder / "ledger"
     Ledger.create(folder, next_key_out=None, clock=clock).close()
@@ -299,6 +301,7 @@ def test_files_that_may_not_be_read_are_reported(open_folder: Path, clock: Clock
     assert _as_another_user(opening) == "store-unwritable"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_next_key_place_that_may_not_be_looked_at_is_reported(open_folder: Path) -> None:
     (open_folder / "offline").mkdir(mode=0o700)
     place, folder = open_folder / "offline" / "next.json", open_folder / "ledger"

@@ -1,20 +1,12 @@
 """The harness reports what its clocks saw, and says whether a bound holds."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from bench._harness import IDLE_PYTHON, Comparison, as_json, compare, compare_commands
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start processes without the measuring of coverage, which costs more than they do."""
-    for name in [name for name in os.environ if "COVERAGE" in name]:
-        monkeypatch.delenv(name)
 
 
 def _work(rounds: int) -> int:
