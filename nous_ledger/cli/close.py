@@ -20,6 +20,7 @@ from nous_ledger.cli.key import (
     next_key_passphrase_option,
     old_key_advice,
     read_next_key,
+    suspects_explained,
 )
 from nous_ledger.cli.options import (
     PATH,
@@ -93,7 +94,7 @@ def command(
         revealed = read_next_key(next_key)
     other = read_passphrase(next_key_passphrase_file, ask=False)
     ledger, passphrase = open_with_passphrase(named, passphrase_file)
-    with ledger:
+    with ledger, suspects_explained(suspect_from):
         if not yes:
             _ask(origin)
         changed = ledger.close_log(

@@ -6,6 +6,7 @@ Spec:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from nous_ledger.cli.options import (
 from nous_ledger.cli.render import format_time
 from nous_ledger.cli.terminal import printable, say, warn
 from nous_ledger.protocol.bodies import decode_body
-from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.errors import BodyError, InputError
 from nous_ledger.protocol.hashing import ZERO_HASH
 from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.keyhistory import KeyHistory
@@ -172,7 +173,7 @@ def _rotate(asked: _Asked) -> None:
         changed = _recover(asked, next_key, other)
     else:
         ledger, passphrase = open_with_passphrase(asked.named, asked.passphrase_file)
-        with ledger:
+        with ledger, suspects_explained(asked.suspect_from):
             changed = ledger.rotate(
                 next_key,
                 next_key_out=asked.next_key_out,
@@ -193,6 +194,26 @@ def _rotate(asked: _Asked) -> None:
         say(json.dumps(made, indent=2))
     else:
         say("\n".join(_render_change(made, asked)))
+
+
+@contextlib.contextmanager
+def suspects_explained(suspect_from: int | None) -> Iterator[None]:
+    """Say in terms of the options what does not fit about --suspect-from.
+
+    Raises:
+        InputError: it names a record that the log does not have.
+    """
+    try:
+        yield
+    except BodyError as error:
+        if error.code != "index-order":
+            raise
+        raise InputError(
+            "input",
+            f"--suspect-from {suspect_from} lies beyond the last record of the log",
+            hint="name the first record that somebody else may have signed;"
+            " `nous-ledger receipts list` shows indices and times",
+        ) from error
 
 
 def _keys_are_gone(named: Path | None) -> bool:
@@ -222,10 +243,23 @@ def read_next_key(path: Path | None) -> NextKey:
     Raises:
         InputError: no file was named and there is no terminal, or what was typed is
             not 64 hex digits.
+        KeyFileError: key-missing.
     """
     if path is not None:
         if path == STDIN:
             raise InputError("input", "the next key is not read from stdin", hint="name its file")
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            from nous_ledger.ledger import KeyFileError
+
+            raise KeyFileError(
+                "key-missing",
+                f"there is no next-key file {path}",
+                hint="check the spelling of the path, and whether the medium is attached",
+            ) from error
+        except OSError:
+            pass  # reading it will say what is wrong
         return path
     if not sys.stdin.isatty():
         raise InputError(

@@ -11,6 +11,7 @@ Spec:
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import os
 import sys
@@ -85,6 +86,18 @@ class _LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for one that does not exist, name what may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            meant = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not meant:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {meant[0]!r}?", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -146,7 +159,8 @@ def _report(error: Exception) -> int:
         case click.exceptions.Abort():
             return _fail("interrupted", "", EXIT_INTERRUPTED)
         case click.ClickException():
-            return _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
+            message = " ".join(error.format_message().split())  # click lists choices on lines
+            return _fail(message, _usage_hint(error), EXIT_USAGE)
         case LedgerError():
             return _fail(f"{error.message} [{error.code}]", error.hint, exit_code_of(error))
         case OSError():

@@ -128,4 +128,6 @@ def _explanation(error: urllib.error.HTTPError) -> str:
 
 
 def _unreachable(url: str, what: str) -> UnavailableError:
-    return UnavailableError("unreachable", f"{url} {what}", hint="check the address and try again")
+    return UnavailableError(
+        "unreachable", f"{url} {what}", hint="check the address, and that the gateway runs"
+    )

@@ -138,6 +138,10 @@ def check_next_key_place(place: Path, folder: Path) -> None:
     with os_errors(place):
         taken = place.exists()
     if taken:
+        if place.is_dir():
+            raise InputError(
+                "input", f"{place} is a folder", hint="name a new file in it, such as next.key"
+            )
         raise LedgerUseError("already-exists", f"{place} exists already")
 
 

@@ -82,7 +82,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (StoreError, "not-covered", "no signed head covers the record yet", "open the ledger with its keys, or wait for the next head"),
     (KeyFileError, "key-missing", "the key file is not there", "restore keys.json of this ledger from its backup"),
     (KeyFileError, "key-permissions", "others than its owner can reach a key", "take the permission from group and others"),
-    (KeyFileError, "key-passphrase", "the passphrase is missing or wrong", "give the passphrase that was chosen at init"),
+    (KeyFileError, "key-passphrase", "the passphrase is missing or wrong", "give the passphrase that was chosen at init, on a terminal or with --passphrase-file"),
     (KeyFileError, "key-format", "the file is not a key file, or is damaged", "restore the file from its backup"),
     (KeyFileError, "key-mismatch", "the keys are not those of this log", "use the key file that belongs to this ledger"),
     (KeyFileError, "key-in-use", "the key is in use by another log of this machine", "make the log with keys of its own"),

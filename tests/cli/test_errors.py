@@ -91,6 +91,11 @@ def test_wrong_use(nous: Call, arguments: list[str]) -> None:
     assert len(found.err.splitlines()) == 2
 
 
+def test_a_command_that_was_nearly_right(nous: Call) -> None:
+    nous("gatway").failed(2, "Did you mean 'gateway'?")
+    assert "Did you mean" not in nous("xyzzy").err
+
+
 def test_what_is_repeated_is_harmless_and_short(nous: Call) -> None:
     """Arguments come from scripts, and those from anywhere."""
     found = nous("--\x1b[31m\x07\r\nnous-ledger: error: fine").failed(2, "\\x1b[31m\\x07\\r\\n")

@@ -51,6 +51,8 @@ def test_revoke_names_the_suspect_records(nous: Call, ledger: Path, offline: Pat
     asked = ("key", "revoke", "--ledger", ledger, *files, "--reason", "compromised")
     nous(*asked).failed(2, "suspect_from")
     assert not (offline / "1").exists()
+    nous(*asked, "--suspect-from", "1200").failed(2, "--suspect-from 1200 lies beyond")
+    assert not (offline / "1").exists()
     nous(*asked, "--suspect-from", "0").good()
     shown = nous("key", "show", "--ledger", ledger).good().out
     assert "rotate, compromised, suspect from record 0" in shown
@@ -60,6 +62,11 @@ def test_revoke_names_the_suspect_records(nous: Call, ledger: Path, offline: Pat
     checked = nous("verify", proof, "--policy", policy, "--json")
     assert checked.code == 3
     assert "suspect" in checked.out
+
+
+def test_a_next_key_that_is_not_there(nous: Call, ledger: Path, offline: Path) -> None:
+    asked = ("--next-key", offline / "none", "--next-key-out", offline / "1")
+    nous("key", "rotate", "--ledger", ledger, *asked).failed(3, "there is no next-key file")
 
 
 def test_lost_keys_need_the_next_key_alone(nous: Call, ledger: Path, offline: Path) -> None:
