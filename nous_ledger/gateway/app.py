@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from nous_ledger.gateway.call import Call, Drains, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
@@ -54,6 +56,15 @@ class AppConfig:
     hosts: frozenset[str] = frozenset()
 
 
+async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    return error_response(
+        404,
+        "not-found",
+        "nous-ledger serves nothing at this path",
+        "a client's base URL ends in /openai/v1 or /anthropic",
+    )
+
+
 class Gateway:
     """One gateway over one open ledger; an ASGI 3 application."""
 
@@ -74,7 +85,9 @@ class Gateway:
         self._calls: set[asyncio.Task[None]] = set()
         self._service: Service | None = None
         api = ReadApi(self._journal, config.auditor_tokens)
-        self._router = Starlette(routes=api.routes(), lifespan=self._lifespan)
+        self._router = Starlette(
+            routes=api.routes(), exception_handlers={404: _nothing_here}, lifespan=self._lifespan
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
