@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -50,8 +51,11 @@ def command(*, keep: Path | None) -> int:
         place = printable(shlex.quote(str(keep)))
         say(f"\nLeft in {place}: ledger/, next.key, trust.policy, receipt.tlog-proof, opening.hex,")
         say("request.json, response.json and edited.tlog-proof. Try:")
-        say(f"  nous-ledger verify {place}/receipt.tlog-proof --policy {place}/trust.policy")
-        say(f"  nous-ledger receipts show 1 --ledger {place}/ledger")
+        # Where .venv is not activated, the name alone would not be found.
+        found = shutil.which("nous-ledger")
+        name = "nous-ledger" if found else printable(shlex.quote(sys.argv[0]))
+        say(f"  {name} verify {place}/receipt.tlog-proof --policy {place}/trust.policy")
+        say(f"  {name} receipts show 1 --ledger {place}/ledger")
     say(f"\ndone in {time.monotonic() - started:.1f} s")
     return code
 
