@@ -60,8 +60,9 @@ async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa
     return error_response(
         404,
         "not-found",
-        "nous-ledger serves nothing at this path",
-        "a client's base URL ends in /openai/v1 or /anthropic",
+        # SDKs show the message only.
+        "nous-ledger serves nothing here: a client's base URL ends in /openai/v1 or /anthropic",
+        "correct the client's base URL",
     )
 
 
