@@ -134,6 +134,10 @@ READINGS: dict[tuple[str, str], Callable[[Case], Reading]] = {
 }
 OFF_CHAIN = {
     ("log_ids", "Genesis"): "bodies are not read on the chain",
+    (
+        "records",
+        "Signature",
+    ): "the chain takes r, s and v apart: test_signatures.py has their bounds",
     ("inclusion", "InclusionToPeak"): "the chain knows roots only",
     ("consistency", "ConsistencyToPeaks"): "the chain knows roots only",
     ("eip712", "TypeHash"): "constants of the code, compared as such below",
