@@ -137,7 +137,7 @@ OFF_CHAIN = {
     (
         "records",
         "Signature",
-    ): "the chain takes r, s and v apart: test_signatures.py has their bounds",
+    ): "the chain takes r, s and v apart: see test_signatures.py",
     ("inclusion", "InclusionToPeak"): "the chain knows roots only",
     ("consistency", "ConsistencyToPeaks"): "the chain knows roots only",
     ("eip712", "TypeHash"): "constants of the code, compared as such below",
