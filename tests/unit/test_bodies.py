@@ -326,6 +326,8 @@ def test_suspicion_reaches_back() -> None:
     assert fits(event, index=8) == ""
     assert fits(event, index=6) == "index-order"
     assert fits(change(event, reason=0, suspect_from=None), index=0) == ""
+    # What an unknown kind means by it is not known (BODY-15).
+    assert fits(change(event, kind=3), index=0) == ""
 
 
 def test_a_body_hashes_to_its_record() -> None:

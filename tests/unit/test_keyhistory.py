@@ -268,7 +268,12 @@ def test_a_key_event_fits_its_record() -> None:
 def test_a_key_event_of_an_unknown_kind_ends_the_reading(kind: int) -> None:
     """It could do anything to the keys: not checkable, which is not wrong (KEY-27)."""
     event = KeyEvent(kind=kind, secp256k1=NEXT.public_key, ed25519=HEADS.public_key)
-    for entries in ([LOG.make(event, index=0)], [*LOG.entries(), LOG.make(event)]):
+    suspicious = replace(event, reason=1, suspect_from=2**53 - 1)
+    for entries in (
+        [LOG.make(event, index=0)],
+        [*LOG.entries(), LOG.make(event)],
+        [*LOG.entries(), LOG.make(suspicious)],
+    ):
         error = refusal(verify, entries)
         assert (error.code, type(error)) == ("unknown-kind", UnavailableError)
 
