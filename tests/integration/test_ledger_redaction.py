@@ -87,7 +87,7 @@ class TestErasing:
         self, ledger: Ledger, folder: Path, seed: random.Random, full: bool
     ) -> None:
         """Rows that stay are not moved about, so no stale copy of one survives its erasure."""
-        calls = log_calls(ledger, seed, 500 if full else 300)
+        calls = log_calls(ledger, seed, 500 if full else 130)
         open_calls = [make_intent(seed) for _ in range(5)]
         for draft in open_calls:
             ledger.begin_call(draft)
