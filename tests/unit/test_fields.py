@@ -123,6 +123,9 @@ def test_a_row_is_read_by_its_order() -> None:
     assert code_of(PolicyAction.from_wire, ("pii", 3, 2, 1)) == "bad-value"
     assert code_of(PolicyAction.from_wire, ()) == "empty-value"
     assert code_of(PolicyAction.from_wire, (3, "pii", 2)) == "wrong-type"
+    # Five numbers, but no array of them.
+    for other in (b"\x01\x02\x03\x04\x05", dict.fromkeys(range(5), 0)):
+        assert code_of(KindSums.from_wire, other) == "wrong-type"
 
 
 def test_maps_are_written_with_ascending_keys_and_nothing_for_what_is_absent() -> None:
