@@ -124,7 +124,8 @@ def test_a_row_is_read_by_its_order() -> None:
     assert code_of(PolicyAction.from_wire, ()) == "empty-value"
     assert code_of(PolicyAction.from_wire, (3, "pii", 2)) == "wrong-type"
     # Five numbers, but no array of them.
-    for other in (b"\x01\x02\x03\x04\x05", dict.fromkeys(range(5), 0)):
+    others: list[Value] = [b"\x01\x02\x03\x04\x05", {0: 0, 1: 1, 2: 2, 3: 3, 4: 4}]
+    for other in others:
         assert code_of(KindSums.from_wire, other) == "wrong-type"
 
 
