@@ -58,6 +58,7 @@ def post(url: str, path: str, body: bytes) -> tuple[http.client.HTTPResponse, by
     return response, data
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_call_through_a_gateway(
     nous: Call, ledger: Path, files: Files, stop: signal.Signals
