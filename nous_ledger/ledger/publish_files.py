@@ -47,6 +47,7 @@ class PublishedFolder:
         try:
             with os_errors(self._root, BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._tidy()
             yield
         except BlockingIOError as error:
             raise StoreError(
@@ -137,6 +138,12 @@ class PublishedFolder:
                 beside.unlink(missing_ok=True)
         self._touched.add(path.parent)
         self.written += 1
+
+    def _tidy(self) -> None:
+        """Remove what a crash left beside the files at the top; `files` does so below."""
+        with os_errors(self._root):
+            for path in self._root.glob(f".*{_UNFINISHED}"):
+                path.unlink(missing_ok=True)
 
     def _make_folder(self, folder: Path) -> None:
         missing = [folder, *folder.parents]
