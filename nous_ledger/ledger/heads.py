@@ -10,6 +10,7 @@ Spec:
 
 from __future__ import annotations
 
+from nous_ledger.ledger.cosigned import carry_over
 from nous_ledger.ledger.errors import StoreContentError
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.model import StoredHead, Tip
@@ -70,6 +71,7 @@ def renew_head(
         key=signer.secp256k1,
         ed25519=signer.ed25519,
     )
+    note = carry_over(note, last)  # a heartbeat says the same text again
     head = StoredHead(leaf_count=tip.leaf_count, timestamp=timestamp, note=note)
     transaction.put_head(head)
     return head

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.ledger.cosigned import RECENT_HEADS, choose_head, is_further, most_cosigned
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import StoreContentError
@@ -112,23 +113,30 @@ class _Run:
         with store.read() as view:
             identity = read_identity(view)
             check_store(view, identity.origin)
-            head = view.last_head()
+            heads = view.newest_heads(RECENT_HEADS)
             self._ledger_count = view.leaf_count()
             self._key_events = frozenset(view.key_events())
-        if head is None:
-            raise StoreContentError("store-corrupt", "the log has no signed head")
         self._store = store
         self._files = files
         self._log_id: LogId = identity.log_id
         self._policy = policy_text(identity)
-        self._note = head.note
-        self._head = parse_checkpoint(parse_note(head.note).text)
+        self._heads = most_cosigned(heads)
+        self._since = heads[0].timestamp - identity.max_merge_delay_s
+        self._take(heads[0].note)
         self._all_bodies = all_bodies
         self._verify = verify
+
+    def _take(self, note: bytes) -> None:
+        """Publish up to this head."""
+        self._note = note
+        self._head = parse_checkpoint(parse_note(note).text)
 
     def publish(self) -> Published:
         with self._files.held():
             old = self._published_head()
+            witnessed = choose_head(self._heads, at_least=old, since=self._since)
+            if witnessed is not None:
+                self._take(witnessed.note)
             for tile in _new_tiles(0 if self._verify else old, self._head.leaf_count):
                 if tile.kind != TileKind.BODIES:
                     self._files.put(format_tile_path(tile), self._content(tile))
@@ -176,11 +184,12 @@ class _Run:
         return old.leaf_count
 
     def _moves_forward(self) -> bool:
-        """Return whether the head is newer than the published one, of the same history."""
+        """Return whether the head is newer than the published one, or cosigned by more."""
         note = self._files.read(CHECKPOINT, MAX_NOTE_BYTES)
         if note is None or parse_checkpoint(parse_note(note).text) != self._head:
             return True
-        return self._time(self._note) > self._time(note)
+        new, old = self._time(self._note), self._time(note)
+        return new > old or (new == old and note != self._note and is_further(self._note, note))
 
     def _time(self, note: bytes) -> int:
         try:

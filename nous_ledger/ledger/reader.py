@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.ledger.cosigned import (
+    RECENT_HEADS,
+    choose_head,
+    cosigner_count,
+    most_cosigned,
+)
 from nous_ledger.ledger.errors import StoreContentError, StoreError
 from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
-from nous_ledger.ledger.model import Entry, Intent
+from nous_ledger.ledger.model import Entry, Intent, StoredHead
 from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
 from nous_ledger.ledger.sequencer import split_usage
 from nous_ledger.ledger.store import Store
@@ -48,6 +54,7 @@ class LedgerReader:
         self.heartbeat_s: int = identity.heartbeat_s
         self._store = store
         self._identity = identity
+        self._heads: tuple[StoredHead, ...] = ()
 
     @property
     def head_interval_s(self) -> float:
@@ -72,8 +79,25 @@ class LedgerReader:
         return head.note
 
     def head(self) -> bytes:
-        """Return the head that proofs lead to."""
+        """Return a head over every record, as far as one can be had."""
         return self.latest_head()
+
+    def cosigned_head(self, *, covering: int = 0) -> bytes:
+        """Return the stored head with the most cosignatures; nothing is signed.
+
+        Args:
+            covering: leaves that it has to cover. Of 0, any head serves that is older
+                than the newest by no more than the log's merge delay.
+
+        Raises:
+            StoreError: not-covered, if no stored head covers so many leaves.
+        """
+        heads = self._recent_heads()
+        since = 0 if covering else heads[0].timestamp - self.max_merge_delay_s
+        head = choose_head(heads, at_least=covering, since=since)
+        if head is None:
+            raise StoreError("not-covered", f"no signed head covers {covering} leaves yet")
+        return head.note
 
     def prove(self, index: int, *, with_body: bool = True, head: bytes | None = None) -> bytes:
         """Return a `.tlog-proof` file for one record, with all key events of the head.
@@ -81,7 +105,8 @@ class LedgerReader:
         Args:
             index: leaf to prove.
             with_body: whether the body goes with the proof.
-            head: a signed head of this log to prove it under; None for the newest.
+            head: a signed head of this log to prove it under; None for one that
+                witnesses cosigned, or else the newest.
 
         Raises:
             ProofError: proof-index (no such leaf, or not under this head),
@@ -90,9 +115,7 @@ class LedgerReader:
             HeadError, FormatError: `head` is not a head of this log.
         """
         self._check_index(index)
-        note = self.head() if head is None else head
-        if head is None and index >= parse_checkpoint(parse_note(note).text).leaf_count:
-            raise StoreError("not-covered", f"no signed head covers leaf {index} yet")
+        note = self._head_over(index) if head is None else head
         with self._store.read() as view:
             return make_bundle(view, self._identity, LeafIndex(index), note, with_body=with_body)
 
@@ -219,6 +242,32 @@ class LedgerReader:
             for draft, opening_hash in rows
             if isinstance(receipt := decode_body(TYPE_RECEIPT, draft), Receipt)
         )
+
+    def _head_over(self, index: int) -> bytes:
+        """Return the head to prove a leaf under: one that was cosigned, or else the newest.
+
+        It covers all key events too, so that the proof tells of the keys in force.
+        """
+        with self._store.read() as view:
+            covering = max(index, view.key_events()[-1]) + 1
+        cosigned = choose_head(self._recent_heads(), at_least=covering)
+        if cosigned is not None and cosigner_count(cosigned.note):
+            return cosigned.note
+        note = self.head()
+        if index >= parse_checkpoint(parse_note(note).text).leaf_count:
+            raise StoreError("not-covered", f"no signed head covers leaf {index} yet")
+        return note
+
+    def _recent_heads(self) -> tuple[StoredHead, ...]:
+        """Return the newest head and those before it with more cosignatures."""
+        with self._store.read() as view:
+            newest = view.last_head()
+            if newest is None:
+                raise StoreContentError("store-corrupt", "the log has no signed head")
+            heads = self._heads
+            if heads[:1] != (newest,):
+                heads = self._heads = most_cosigned(view.newest_heads(RECENT_HEADS))
+        return heads
 
     def _identity_now(self) -> Identity:
         """Return the log with the keys in force, which any process may have changed."""

@@ -139,6 +139,21 @@ class View:
         )
         return row and StoredHead(leaf_count=row[0], timestamp=row[1], note=row[2])
 
+    def head_at(self, leaf_count: LeafCount) -> StoredHead | None:
+        """Return the newest signed head over exactly so many leaves."""
+        row = self._one(
+            "SELECT leaf_count, timestamp, note FROM heads WHERE leaf_count = ?", leaf_count
+        )
+        return row and StoredHead(leaf_count=row[0], timestamp=row[1], note=row[2])
+
+    def newest_heads(self, limit: int) -> tuple[StoredHead, ...]:
+        """Return at most so many signed heads, the one over the most leaves first."""
+        rows = self._connection.execute(
+            "SELECT leaf_count, timestamp, note FROM heads ORDER BY leaf_count DESC LIMIT ?",
+            (limit,),
+        )
+        return tuple(StoredHead(leaf_count=row[0], timestamp=row[1], note=row[2]) for row in rows)
+
     def subject(self, subject: bytes) -> SubjectHead:
         """Return the end of a subject's chain."""
         row = self._one("SELECT next_seq, last_body_hash FROM subjects WHERE subject = ?", subject)
