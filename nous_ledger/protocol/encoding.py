@@ -32,6 +32,15 @@ MAX_DEPTH: Final = 5
 MAX_ITEMS: Final = 64
 MAX_STR_BYTES: Final = 1_024
 
+_BUFFER_BYTES: Final = 1_024
+_UINT_FORMS: Final = (
+    *[(b"\xcc", 1)] * 2,
+    (b"\xcd", 2),
+    *[(b"\xce", 4)] * 2,
+    *[(b"\xcf", 8)] * 3,
+)
+"""Header and width of an unsigned integer of 0..7 bytes."""
+
 
 def encode(value: Value, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the canonical encoding of a value.
@@ -61,8 +70,24 @@ def pack_checked(value: object) -> bytes:
 
     For callers that have checked every item and sorted every map.
     """
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    # A body is short: a packer's usual buffer of 256 KiB costs more than what is written to it.
+    packed: bytes = msgpack.Packer(use_bin_type=True, buf_size=_BUFFER_BYTES).pack(value)
     return packed
+
+
+def encode_uint(number: int) -> bytes:
+    """Return the shortest form of an unsigned integer.
+
+    Spec:
+        PROTOCOL.md ENC-1, ENC-2.
+
+    Raises:
+        EncodingError: forbidden-type, int-range.
+    """
+    if _checked_uint(number) < 0x80:
+        return bytes((number,))
+    header, width = _UINT_FORMS[(number.bit_length() + 7) // 8]
+    return header + number.to_bytes(width, "big")
 
 
 def _checked(value: Value, depth: int) -> Value:
