@@ -39,11 +39,12 @@ def arguments_of(case: Case, folder: Path) -> list[object]:
 @cases("bundles", "Bundle")
 def test_verify(case: Case, nous: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = case.get("options", {})
-    if "now" in options:
-        monkeypatch.setattr("time.time", lambda: float(options["now"]))
-    if "recount" in options:
-        monkeypatch.setattr(recount, "recount_bounds", recounter(options["recount"]))
-    found = nous(*arguments_of(case, tmp_path), "--json")
+    with monkeypatch.context() as patch:
+        if "now" in options:
+            patch.setattr("time.time", lambda: float(options["now"]))
+        if "recount" in options:
+            patch.setattr(recount, "recount_bounds", recounter(options["recount"]))
+        found = nous(*arguments_of(case, tmp_path), "--json")
     if "recount" in options and "response" not in options:
         found.failed(2, "--recount needs --response")  # the command does not let it come that far
         return

@@ -109,7 +109,6 @@ def test_audit_of_the_whole_log() -> None:
         assert report.root.root == state["root"]
 
 
-@pytest.mark.parametrize("position", range(21))
 @pytest.mark.parametrize(
     "change",
     [
@@ -125,17 +124,17 @@ def test_audit_of_the_whole_log() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_altered_field_is_refused(position: int, change: dict[str, Any]) -> None:
-    record = legacy.parse_legacy_record({**_BASIC["records"][position], **change})
-    with pytest.raises(LegacyError) as refused:
-        legacy.verify_legacy_record(record, _KEY)
-    assert refused.value.code == "legacy-leaf"
+def test_every_altered_field_is_refused(change: dict[str, Any]) -> None:
+    for row in _BASIC["records"]:
+        record = legacy.parse_legacy_record({**row, **change})
+        with pytest.raises(LegacyError) as refused:
+            legacy.verify_legacy_record(record, _KEY)
+        assert refused.value.code == "legacy-leaf"
 
 
-@pytest.mark.parametrize("position", range(21))
-def test_a_signature_of_another_record_is_refused(position: int) -> None:
-    other = _RECORDS[position - 1].receipt_sig
-    row = {**_BASIC["records"][position], "receipt_sig": other}
-    with pytest.raises(LegacyError) as refused:
-        legacy.verify_legacy_record(legacy.parse_legacy_record(row), _KEY)
-    assert refused.value.code == "legacy-signature"
+def test_a_signature_of_another_record_is_refused() -> None:
+    for position, record in enumerate(_BASIC["records"]):
+        row = {**record, "receipt_sig": _RECORDS[position - 1].receipt_sig}
+        with pytest.raises(LegacyError) as refused:
+            legacy.verify_legacy_record(legacy.parse_legacy_record(row), _KEY)
+        assert refused.value.code == "legacy-signature"

@@ -30,12 +30,21 @@ from nous_ledger.protocol.record import (
 )
 from nous_ledger.protocol.signing import SigningKey, verify_signature
 from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMillis
-from tests.conformance.vector_files import NAMES, Case, cases, cases_of, load, meet, unhex
+from tests.conformance.vector_files import (
+    NAMES,
+    Case,
+    cases,
+    cases_of,
+    each_case,
+    load,
+    meet,
+    unhex,
+)
 from tests.refusals import code_of
 
 BODY_FILES = [name for name in NAMES if name.startswith("bodies_") and name != "bodies_json"]
 BODY_CASES = [
-    pytest.param(case, id=f"{name[7:]}-{case['tcId']}")
+    case | {"tcId": f"{name[7:]}-{case['tcId']}"}
     for name in BODY_FILES
     for case in cases_of(load(name), "Body")
 ]
@@ -88,7 +97,7 @@ def test_encode(case: Case) -> None:
     meet(case, run)
 
 
-@pytest.mark.parametrize("case", BODY_CASES)
+@each_case(BODY_CASES)
 def test_body(case: Case) -> None:
     """A body decodes, encodes to the same bytes, and has this JSON form (ENC-26)."""
     data = unhex(case["body"])

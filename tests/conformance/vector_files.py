@@ -1,7 +1,9 @@
 """The project's test vectors as the conformance tests see them."""
 
+import functools
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,12 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
 KNOWN_ANSWERS = ("bytes1", "eip712", "mmr", "mmr_ietf")
 
 Case = dict[str, Any]
+Test = Callable[..., None]
+BATCH = 100
+"""Cases of one test: most take less time than pytest takes for a test of their own."""
 
 
+@functools.cache
 def load(name: str) -> dict[str, Any]:
     """Return a vector file."""
     document: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
@@ -32,11 +38,38 @@ def cases_of(document: dict[str, Any], *types: str) -> list[Case]:
     return found
 
 
-def cases(name: str, *types: str) -> pytest.MarkDecorator:
+def cases(name: str, *types: str) -> Callable[[Test], Test]:
     """Return a parametrisation over the cases of some groups of a file."""
     found = cases_of(load(name), *types)
     assert found, f"{name} has no groups {types}"
-    return pytest.mark.parametrize("case", found, ids=lambda case: str(case["tcId"]))
+    return each_case(found)
+
+
+def each_case(found: Sequence[Case]) -> Callable[[Test], Test]:
+    """Return what lets a test of one case run over many; a failure names its case."""
+
+    def decorate(test: Test) -> Test:
+        def run(batch: Sequence[Case], **fixtures: object) -> None:
+            for case in batch:
+                try:
+                    test(case, **fixtures)
+                except Exception as error:
+                    error.add_note(f"in case {case['tcId']}: {case['comment']}")
+                    raise
+
+        functools.update_wrapper(run, test)
+        given = inspect.signature(test)
+        (_, *fixtures) = given.parameters.values()
+        batch = inspect.Parameter("batch", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        run.__signature__ = given.replace(parameters=[batch, *fixtures])  # type: ignore[attr-defined]
+        batches = [found[first : first + BATCH] for first in range(0, len(found), BATCH)]
+        return pytest.mark.parametrize("batch", batches, ids=_ends)(run)
+
+    return decorate
+
+
+def _ends(batch: Sequence[Case]) -> str:
+    return f"{batch[0]['tcId']}-{batch[-1]['tcId']}"
 
 
 def meet(case: Case, run: Callable[[], object]) -> None:
