@@ -5,7 +5,7 @@ the same text again as a heartbeat. Of each key the latest line is kept: it says
 all that the earlier ones said. Lines are verified before they come here.
 
 Spec:
-    PROTOCOL.md HEAD-16, COSIG-3; section "Witnesses of a log".
+    PROTOCOL.md HEAD-16, COSIG-3, WIT-7.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from nous_ledger.protocol.note import (
     MAX_SIGNATURES,
     Note,
     NoteSignature,
+    find_signatures,
     format_note,
     parse_note,
 )
+from nous_ledger.protocol.types import LeafCount
+from nous_ledger.protocol.vkey import VerifierKey
 
 OWN_LINES: Final = 2
 """Signature lines of the log itself under each of its heads."""
@@ -146,6 +149,21 @@ def choose_head(
         if head.leaf_count >= at_least and (number == 0 or head.timestamp >= since)
     ]
     return allowed[-1] if allowed else None
+
+
+def largest_cosigned(heads: Sequence[StoredHead], key: VerifierKey) -> LeafCount:
+    """Return the leaves of the largest head with a line of a key; 0 if none has one.
+
+    Args:
+        heads: the newest first.
+        key: a witness's.
+    """
+    for head in heads:
+        if cosigner_count(head.note) and find_signatures(
+            parse_note(head.note), key.name, key.key_id
+        ):
+            return head.leaf_count
+    return LeafCount(0)
 
 
 def is_further(new: bytes, old: bytes) -> bool:

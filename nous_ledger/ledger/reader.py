@@ -10,6 +10,7 @@ from nous_ledger.ledger.cosigned import (
     RECENT_HEADS,
     choose_head,
     cosigner_count,
+    largest_cosigned,
     most_cosigned,
 )
 from nous_ledger.ledger.errors import StoreContentError, StoreError
@@ -27,8 +28,8 @@ from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.proof import prove_consistency
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
-from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, LogId, NodePos
-from nous_ledger.protocol.vkey import format_vkey
+from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, LogId, NodePos, UnixMillis
+from nous_ledger.protocol.vkey import VerifierKey, format_vkey
 
 MAX_RANGE: Final = 4_096
 """Most leaves of one range read."""
@@ -98,6 +99,22 @@ class LedgerReader:
         if head is None:
             raise StoreError("not-covered", f"no signed head covers {covering} leaves yet")
         return head.note
+
+    def cosigned_size(self, key: VerifierKey) -> LeafCount:
+        """Return the leaves of the largest stored head with a line of this key; 0 for none."""
+        with self._store.read() as view:
+            return largest_cosigned(view.newest_heads(RECENT_HEADS), key)
+
+    def uncovered_since(self) -> UnixMillis | None:
+        """Return the time of the oldest record that no signed head covers; None if there is none.
+
+        Raises:
+            StoreError, StoreContentError: the database could not be read.
+        """
+        with self._store.read() as view:
+            head = view.last_head()
+            covered = LeafIndex(0 if head is None else head.leaf_count)
+            return view.decoded(covered).logged_at if covered < view.leaf_count() else None
 
     def prove(self, index: int, *, with_body: bool = True, head: bytes | None = None) -> bytes:
         """Return a `.tlog-proof` file for one record, with all key events of the head.

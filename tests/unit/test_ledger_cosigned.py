@@ -40,7 +40,7 @@ def stored(count: int, time: int, witnesses: int) -> StoredHead:
 
 
 def test_the_latest_line_of_each_key_is_kept_whatever_the_order() -> None:
-    """COSIG-3: the latest time counts, so it is enough to keep that line."""
+    """WIT-7, COSIG-3: the latest time counts, so it is enough to keep that line."""
     own = parse_note(log.head()).signatures
     lines = [line(0, 5), line(1, 7), line(0, 9), line(0, 5), line(1, 6)]
     for order in itertools.permutations(lines):
