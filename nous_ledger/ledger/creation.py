@@ -4,7 +4,8 @@
     2  write the next key                   never overwrites, outside the folder
     3  write keys.json                      never overwrites
     4  write the database beside its place  genesis and first head in it
-    5  move it to its place                 only now there is a ledger
+    5  write the high-water file            never overwrites
+    6  move the database to its place       only now there is a ledger
 
 Spec:
     PROTOCOL.md KEY-1, KEY-2, sections "Key event" and "Log id".
@@ -23,7 +24,9 @@ from typing import Final
 from nous_ledger.ledger.database import create_database
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError, StoreError
 from nous_ledger.ledger.files import fsync_folder, make_private_folder, os_errors
+from nous_ledger.ledger.guard import SETTINGS_NAME, GuardSettings, write_settings
 from nous_ledger.ledger.heads import renew_head
+from nous_ledger.ledger.highwater import HIGH_WATER_NAME, HighWater, Mark
 from nous_ledger.ledger.identity import Signer, read_identity
 from nous_ledger.ledger.keys import (
     KeyOwner,
@@ -33,7 +36,7 @@ from nous_ledger.ledger.keys import (
     write_next_key,
 )
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path, release_keys
-from nous_ledger.ledger.model import NewLeaf
+from nous_ledger.ledger.model import NewLeaf, Tip
 from nous_ledger.ledger.sequencer import grow
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.bodies import encode_body
@@ -41,6 +44,7 @@ from nous_ledger.protocol.checkpoint import is_origin
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.keyevent import GENESIS, KeyEvent, Predecessor
+from nous_ledger.protocol.mmr import root_from_peaks
 from nous_ledger.protocol.record import TYPE_KEY, sign_record
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LeafIndex, LogId, UnixMillis
@@ -65,6 +69,7 @@ class NewLog:
         heartbeat_s: most seconds between two heads.
         now: milliseconds.
         predecessor: the log that it continues.
+        high_water: place of the high-water file; None for the folder.
     """
 
     folder: Path
@@ -77,6 +82,7 @@ class NewLog:
     heartbeat_s: int
     now: int
     predecessor: Predecessor | None = None
+    high_water: Path | str | None = None
 
 
 def create_log(new: NewLog) -> tuple[str, ...]:
@@ -103,7 +109,13 @@ def create_log(new: NewLog) -> tuple[str, ...]:
         keys_path = new.folder / KEYS_NAME
         write_log_keys(keys_path, new.keys, owner, new.passphrase)
         made.enter_context(_removed_on_failure(keys_path))
-        _write_database(new, owner, genesis)
+        place = Path(new.high_water or new.folder / HIGH_WATER_NAME)
+        if new.high_water is not None:
+            write_settings(new.folder, GuardSettings(high_water=place))
+            made.enter_context(_removed_on_failure(new.folder / SETTINGS_NAME))
+        with _database(new, owner, genesis) as mark:
+            HighWater.create(place, owner.log_id, mark)
+            made.enter_context(_removed_on_failure(place))
     return notices
 
 
@@ -146,7 +158,7 @@ def check_next_key_place(place: Path, folder: Path) -> None:
 
 
 def _check_free(folder: Path) -> None:
-    for name in (DATABASE_NAME, KEYS_NAME):
+    for name in (DATABASE_NAME, KEYS_NAME, HIGH_WATER_NAME, SETTINGS_NAME):
         if (folder / name).exists():
             raise LedgerUseError(
                 "already-exists",
@@ -206,20 +218,23 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
         raise
 
 
-def _write_database(new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> None:
+@contextlib.contextmanager
+def _database(new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> Iterator[Mark]:
+    """Write the database, and put it in its place if all goes well until then."""
     unfinished = new.folder / _UNFINISHED
     _remove_database(unfinished)  # left by an attempt that was cut short
     try:
         create_database(unfinished, owner.log_id, owner.origin)
         with contextlib.closing(Store(unfinished, read_only=False)) as store:
-            _write_genesis(store, new, owner, genesis)
+            tip = _write_genesis(store, new, owner, genesis)
+        yield Mark(leaf_count=tip.leaf_count, root=root_from_peaks(tip.leaf_count, tip.peaks))
         _put_in_place(unfinished, new.folder / DATABASE_NAME)
     except BaseException:
         _remove_database(unfinished)
         raise
 
 
-def _write_genesis(store: Store, new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> None:
+def _write_genesis(store: Store, new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> Tip:
     body = encode_body(genesis)
     logged_at = UnixMillis(new.now)
     record = sign_record(
@@ -238,6 +253,7 @@ def _write_genesis(store: Store, new: NewLog, owner: KeyOwner, genesis: KeyEvent
         transaction.add_nodes(0, nodes)
         identity = read_identity(transaction)
         renew_head(transaction, tip, identity, Signer.of(new.keys, identity), new.now)
+    return tip
 
 
 def _put_in_place(unfinished: Path, place: Path) -> None:

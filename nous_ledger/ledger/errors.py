@@ -7,7 +7,8 @@ the same way:
     └── LedgerUseError       the ledger was asked for something it cannot do
     UnavailableError
     ├── StoreError           the database could not be read or written
-    └── KeyFileError         the keys could not be used
+    ├── KeyFileError         the keys could not be used
+    └── SignerError          a signer outside of this process did not sign
     LedgerError
     └── StoreContentError    the database was read, and what it says is wrong
 """
@@ -51,6 +52,14 @@ class KeyFileError(UnavailableError):
         super().__init__(code, message, hint=_hint(code, hint), **attrs)
 
 
+class SignerError(UnavailableError):
+    """A signer outside of this process did not sign; nothing was logged."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
+        """Make an error with one of the codes of this class."""
+        super().__init__(code, message, hint=_hint(code, hint), **attrs)
+
+
 class StoreContentError(LedgerError):
     """The database was read, and what it says is wrong."""
 
@@ -79,6 +88,10 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (StoreError, "overloaded", "more work waits for the disk than the ledger accepts", "try again later, or with fewer calls at once"),
     (StoreError, "check-cut-short", "a process that shared the check ended before it was done", "run it again; the machine may be short of memory"),
     (StoreError, "publish-busy", "another process publishes to the folder", "wait until it is done"),
+    (StoreError, "store-replaced", "another file was put in the place of the open database", "open the ledger again; never put files back under a running one"),
+    (StoreError, "store-unconfirmed", "the ledger was restored, and nobody said that nothing was logged after that backup", "see `nous-ledger high-water accept --help`"),
+    (StoreError, "high-water-unusable", "the high-water file is missing, damaged, of another log or cannot be written", "attach its disk or bring the file back; if it is lost for good, see `nous-ledger high-water accept --help`"),
+    (StoreError, "gateway-running", "a gateway serves the ledger", "end it first"),
     (StoreError, "not-covered", "no signed head covers the record yet", "open the ledger with its keys, or wait for the next head"),
     (KeyFileError, "key-missing", "the key file is not there", "restore keys.json of this ledger from its backup"),
     (KeyFileError, "key-permissions", "others than its owner can reach a key", "take the permission from group and others"),
@@ -86,8 +99,16 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (KeyFileError, "key-format", "the file is not a key file, or is damaged", "restore the file from its backup"),
     (KeyFileError, "key-mismatch", "the keys are not those of this log", "use the key file that belongs to this ledger"),
     (KeyFileError, "key-in-use", "the key is in use by another log of this machine", "make the log with keys of its own"),
+    (KeyFileError, "signer-missing", "a key of the log lies outside of the key file", "open the ledger from the program that has its signer"),
+    (SignerError, "signer-failed", "the signer raised an error", "check that the module or service that holds the key can be reached"),
+    (SignerError, "signer-timeout", "the signer took too long", "check the module or service that holds the key, or allow more time"),
+    (SignerError, "signer-malformed", "the signer returned something that is no signature", "have it return DER, 64 bytes r and s, or 65 bytes with a recovery id"),
+    (SignerError, "signer-mismatch", "the signer signed with another key or something else", "check key and algorithm: ECDSA over the 32 bytes as they are, not over their hash"),
     (StoreContentError, "store-foreign", "the file is not a database of nous-ledger", "name the folder of a ledger"),
     (StoreContentError, "store-corrupt", "the database contradicts itself or its log", "keep a copy as it is, then restore the last backup"),
+    (StoreContentError, "store-behind", "the database is older than what the log has shown already", "bring the newest database back; if it is lost, see `nous-ledger high-water accept --help`"),
+    (StoreContentError, "store-forked", "the database has another history than what the log has shown already", "keep a copy as it is, then restore the last backup of this log"),
+    (StoreContentError, "backup-damaged", "the backup is incomplete, damaged or faulty", "use another backup"),
     (StoreContentError, "row-missing", "a row that belongs to the log is missing", "keep a copy as it is, then restore the last backup"),
     (StoreContentError, "row-leftover", "a row belongs to nothing in the log", "keep a copy as it is, then restore the last backup"),
     (StoreContentError, "row-mismatch", "a row says something else than the log", "keep a copy as it is, then restore the last backup"),

@@ -18,6 +18,7 @@ from typing import Final
 
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
+from nous_ledger.ledger.guard import Guard
 from nous_ledger.ledger.heads import renew_head
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keyfiles import complete_change, settle_files, write_pending
@@ -120,7 +121,9 @@ def check_open(identity: Identity) -> None:
         raise LedgerUseError("log-closed", f"the log {identity.origin} was closed")
 
 
-def change_keys(store: Store, folder: Path, change: KeyChange, now: int) -> tuple[Identity, Signer]:
+def change_keys(
+    store: Store, folder: Path, change: KeyChange, now: int, guard: Guard
+) -> tuple[Identity, Signer]:
     """Log a rotation or counted close; return the log and its keys after it.
 
     Every record of the old epoch stands before it: the transaction holds the lock that
@@ -133,26 +136,30 @@ def change_keys(store: Store, folder: Path, change: KeyChange, now: int) -> tupl
         BodyError: index-order.
         StoreError, StoreContentError: the database or a file could not be used.
     """
-    with _tidy_after_failure(store, folder), store.write() as transaction:
-        before = read_identity(transaction)
-        settle_files(folder, before)
-        check_change(before, change)
-        old = _keys_before(folder, before, change)
-        if change.kind == CLOSE and old is not None:
-            log_open_calls(transaction, before, Signer.of(old, before), now)
-        keys, passphrase = _keys_after(folder, old, change)
-        write_pending(folder, keys, before, passphrase)
-        tip = append_single(
-            transaction,
-            _key_event(before, change, keys),
-            key=keys.signing_key(),
-            log_id=before.log_id,
-            epoch=Epoch(before.epoch + 1),
-            now=now,
-        )
-        identity = read_identity(transaction)  # verified as anyone will, before it counts
-        signer = Signer.of(keys, identity)
-        renew_head(transaction, tip, identity, signer, now)
+    with _tidy_after_failure(store, folder):
+        with store.write() as transaction:
+            guard.check(transaction)
+            before = read_identity(transaction)
+            settle_files(folder, before)
+            check_change(before, change)
+            old = _keys_before(folder, before, change)
+            if change.kind == CLOSE and old is not None:
+                log_open_calls(transaction, before, Signer.of(old, before), now)
+            keys, passphrase = _keys_after(folder, old, change)
+            write_pending(folder, keys, before, passphrase)
+            tip = append_single(
+                transaction,
+                _key_event(before, change, keys),
+                key=keys.signing_key(),
+                log_id=before.log_id,
+                epoch=Epoch(before.epoch + 1),
+                now=now,
+            )
+            identity = read_identity(transaction)  # verified as anyone will, before it counts
+            signer = Signer.of(keys, identity)
+            renew_head(transaction, tip, identity, signer, now)
+        guard.raise_to(tip)
+        guard.sync()
     return identity, signer
 
 

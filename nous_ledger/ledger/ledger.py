@@ -24,13 +24,15 @@ from nous_ledger.ledger.creation import DATABASE_NAME, NewLog, create_log
 from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.files import check_private_folder
+from nous_ledger.ledger.guard import Guard, stand_guard
 from nous_ledger.ledger.heads import check_store, is_due
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keyfiles import load_keys
 from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.lifecycle import LedgerLife
 from nous_ledger.ledger.model import Appended, Clock, Draft, Intent, KeysChanged
-from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
+from nous_ledger.ledger.rotation import NextKey, Rotation, recover_log
+from nous_ledger.ledger.seen import check_source
 from nous_ledger.ledger.sequencer import (
     AppendWork,
     HeadWork,
@@ -41,7 +43,7 @@ from nous_ledger.ledger.sequencer import (
 )
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.cosignature import verify_cosignature
-from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import subject_id
 from nous_ledger.protocol.keyevent import Predecessor
 from nous_ledger.protocol.note import NoteSignature
@@ -64,10 +66,17 @@ class Ledger(LedgerLife):
     """One log in one folder, open in this process."""
 
     def __init__(
-        self, folder: Path, store: Store, identity: Identity, signer: Signer | None, clock: Clock
+        self,
+        folder: Path,
+        store: Store,
+        identity: Identity,
+        signer: Signer | None,
+        clock: Clock,
+        *,
+        guard: Guard | None = None,
     ) -> None:
         """Put a ledger together; `create` and `open` do."""
-        super().__init__(folder, store, identity, signer, clock)
+        super().__init__(folder, store, identity, signer, clock, guard=guard)
         self._committer = None if signer is None else GroupCommitter(self._run)
 
     @classmethod
@@ -82,6 +91,7 @@ class Ledger(LedgerLife):
         heartbeat_s: int = DEFAULT_HEARTBEAT_S,
         keys: LogKeys | None = None,
         predecessor: Predecessor | None = None,
+        high_water: Path | str | None = None,
         clock: Clock = system_clock,
     ) -> Self:
         """Make a new log and return its ledger; a failure leaves nothing behind.
@@ -99,6 +109,7 @@ class Ledger(LedgerLife):
             heartbeat_s: most seconds between two heads, from 1.
             keys: secrets of the log; None for fresh ones.
             predecessor: the log that it continues, and its last good head.
+            high_water: place of the high-water file, also for later; None for the folder.
             clock: the time in milliseconds.
 
         Raises:
@@ -118,10 +129,11 @@ class Ledger(LedgerLife):
             heartbeat_s=heartbeat_s,
             now=clock(),
             predecessor=predecessor,
+            high_water=high_water,
         )
         notices = create_log(new)
         ledger = cls.open(folder, passphrase=passphrase, clock=clock)
-        ledger.notices = notices
+        ledger.notices = (*notices, *ledger.notices)
         return ledger
 
     @classmethod
@@ -132,16 +144,24 @@ class Ledger(LedgerLife):
         passphrase: str | None = None,
         read_only: bool = False,
         clock: Clock = system_clock,
+        high_water: Path | str | None = None,
+        sources: Sequence[str] = (),
     ) -> Self:
         """Return the ledger in a folder.
+
+        One whose database is behind what its log has shown already opens too: it can be
+        read and proved from, and `refusal` says why it appends and signs nothing.
 
         Args:
             folder: the folder.
             passphrase: needed if the key file is sealed.
             read_only: read no keys; then nothing can be appended or signed.
             clock: the time in milliseconds.
+            high_water: the high-water file; None for where it was put before.
+            sources: more published folders and URLs of checkpoints to compare with.
 
         Raises:
+            InputError: a source is neither.
             LedgerUseError: not-a-ledger.
             KeyFileError: key-missing, key-permissions, key-passphrase, key-format,
                 key-mismatch.
@@ -149,23 +169,24 @@ class Ledger(LedgerLife):
             StoreContentError: store-foreign, store-corrupt.
         """
         folder = Path(folder)
+        elsewhere = [check_source(source) for source in sources]
         check_database_file(folder / DATABASE_NAME)
         if not read_only:
             check_private_folder(folder)
-        store = Store(folder / DATABASE_NAME, read_only=read_only)
-        try:
-            signer = None
+        with contextlib.ExitStack() as on_failure:
+            store = Store(folder / DATABASE_NAME, read_only=read_only)
+            on_failure.callback(store.close)
+            with store.read() as view:
+                identity = read_identity(view)
+                check_store(view, identity.origin)
             if read_only:
-                with store.read() as view:
-                    identity = read_identity(view)
+                ledger = cls(folder, store, identity, None, clock)
             else:
                 identity, signer = load_keys(store, folder, passphrase)
-            with store.read() as view:
-                check_store(view, identity.origin)
-        except BaseException:
-            store.close()
-            raise
-        return cls(folder, store, identity, signer, clock)
+                guard = stand_guard(folder, store, identity.log_id, high_water, elsewhere)
+                ledger = cls(folder, store, identity, signer, clock, guard=guard)
+            on_failure.pop_all()
+        return ledger
 
     @classmethod
     def recover(
@@ -194,9 +215,6 @@ class Ledger(LedgerLife):
         Raises:
             LedgerError: as `rotate` and `open`; already-exists, if keys.json is there.
         """
-        folder = Path(folder)
-        check_database_file(folder / DATABASE_NAME)
-        check_private_folder(folder)
         rotation = Rotation(
             next_key=next_key,
             next_key_out=Path(next_key_out),
@@ -205,14 +223,16 @@ class Ledger(LedgerLife):
             passphrase=passphrase,
             next_key_passphrase=next_key_passphrase,
         )
-        with contextlib.closing(Store(folder / DATABASE_NAME, read_only=False)) as store:
-            _, _, changed = rotate_log(store, folder, rotation, clock())
+        changed = recover_log(Path(folder), rotation, clock())
         return cls.open(folder, passphrase=passphrase, clock=clock), changed
 
     def close(self) -> None:
         """Finish what was submitted, then close; a second call does nothing."""
         if self._committer is not None:
             self._committer.close()
+        if self._guard is not None:
+            with contextlib.suppress(LedgerError):  # the mark stands, but may not be synced
+                self._guard.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -225,11 +245,6 @@ class Ledger(LedgerLife):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def head_interval_s(self) -> float:
-        """Seconds after which `head` is to be asked for again to keep the log's promises."""
-        return min(self.max_merge_delay_s, self.heartbeat_s) / 2
 
     def subject(self, kind: int, credential: bytes) -> SubjectId:
         """Return the pseudonym of a caller.

@@ -6,12 +6,15 @@ Spec:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
+from nous_ledger.ledger.guard import Guard
+from nous_ledger.ledger.highwater import behind
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keychange import check_open, close_by_current_key, reason_of
 from nous_ledger.ledger.keyfiles import settle_files
@@ -20,11 +23,13 @@ from nous_ledger.ledger.model import Clock, KeysChanged, Redacted
 from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.redaction import redact_bodies
 from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
-from nous_ledger.ledger.sequencer import Outcome, Sequencer, Work
+from nous_ledger.ledger.sequencer import HeadWork, Outcome, Sequencer, Work
 from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH
 from nous_ledger.protocol.keyevent import CLOSE, KeyEvent
+from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.registries import REDACTION_REASON
 from nous_ledger.protocol.types import LeafIndex
 
@@ -34,21 +39,51 @@ class LedgerLife(LedgerReader):
 
     Attributes:
         read_only: whether nothing can be signed or written.
-        notices: what the owner should be told after `create` or `recover`.
+        notices: what the owner should be told after `create`, `open` or `recover`.
     """
 
     def __init__(
-        self, folder: Path, store: Store, identity: Identity, signer: Signer | None, clock: Clock
+        self,
+        folder: Path,
+        store: Store,
+        identity: Identity,
+        signer: Signer | None,
+        clock: Clock,
+        *,
+        guard: Guard | None = None,
     ) -> None:
         """Take over an open store; without a signer it is only read."""
         super().__init__(folder, store, identity)
         self.read_only: bool = signer is None
-        self.notices: tuple[str, ...] = ()
+        self.notices: tuple[str, ...] = () if guard is None else guard.notices
         self._clock = clock
         self._signer = signer
+        self._guard = guard
         self._turn = threading.Lock()  # held by whoever uses the keys or replaces them
         if signer is not None:
             self._adopt(identity, signer)
+
+    @property
+    def refusal(self) -> LedgerError | None:
+        """Why nothing can be appended or signed; None if it can, or if it is read only."""
+        if self._guard is None:
+            return None
+        with self._store.read() as view:
+            return self._guard.refusal(view)
+
+    def note_seen(self, leaf_count: int, source: str) -> None:
+        """Hear that this log was longer once; if it is so, nothing is signed any more.
+
+        Args:
+            leaf_count: leaves that it had.
+            source: who says so, in words.
+
+        Raises:
+            LedgerUseError: read-only.
+        """
+        own = self.leaf_count()
+        if leaf_count > own:
+            self._guarding().note_seen(behind(own, leaf_count, source))
 
     def rotate(
         self,
@@ -171,45 +206,40 @@ class LedgerLife(LedgerReader):
         """
         number = REDACTION_REASON[reason]
         self._signing()
-        with self._turn:
-            with self._store.write() as transaction:
-                self._follow_keys(transaction)
-                signer, now = self._signing(), self._clock()
-                records = redact_bodies(
-                    transaction,
-                    self._identity,
-                    signer,
-                    indices=indices,
-                    reason=number,
-                    now=now,
-                )
-            notices = tuple(_empty_log(self._store))
+        with self._writing(head=True) as transaction:
+            records = redact_bodies(
+                transaction,
+                self._identity,
+                self._signing(),
+                indices=indices,
+                reason=number,
+                now=self._clock(),
+            )
+        notices = tuple(_empty_log(self._store))
         gone = tuple(LeafIndex(index) for index in sorted(set(indices)))
         return Redacted(indices=gone, records=records, notices=notices)
 
     def _close_by_current_key(self, reason: str, suspect_from: int | None) -> KeysChanged:
         number = reason_of(reason, suspect_from)
         self._signing()
-        with self._turn:
-            with self._store.write() as transaction:
-                self._follow_keys(transaction)
-                before, signer = self._identity, self._signing()
-                check_open(before)
-                if before.next_hash != ZERO_HASH:
-                    raise InputError(
-                        "input",
-                        f"the log {before.origin} committed to a next key: only that can close it",
-                        hint="give the next-key file",
-                    )
-                event = KeyEvent(
-                    kind=CLOSE,
-                    secp256k1=before.secp256k1,
-                    ed25519=before.ed25519,
-                    reason=number,
-                    suspect_from=suspect_from,
+        with self._writing(head=True) as transaction:
+            before, signer = self._identity, self._signing()
+            check_open(before)
+            if before.next_hash != ZERO_HASH:
+                raise InputError(
+                    "input",
+                    f"the log {before.origin} committed to a next key: only that can close it",
+                    hint="give the next-key file",
                 )
-                now = self._clock()
-                identity = close_by_current_key(transaction, before, signer, event, now)
+            event = KeyEvent(
+                kind=CLOSE,
+                secp256k1=before.secp256k1,
+                ed25519=before.ed25519,
+                reason=number,
+                suspect_from=suspect_from,
+            )
+            identity = close_by_current_key(transaction, before, signer, event, self._clock())
+        with self._turn:
             self._adopt(identity, signer)
         return KeysChanged(
             index=identity.key_event,
@@ -222,7 +252,9 @@ class LedgerLife(LedgerReader):
         self._signing()
         with self._turn:
             now = self._clock()
-            identity, signer, changed = rotate_log(self._store, self.folder, rotation, now)
+            identity, signer, changed = rotate_log(
+                self._store, self.folder, rotation, now, self._guarding()
+            )
             self._adopt(identity, signer)
         return changed
 
@@ -232,9 +264,27 @@ class LedgerLife(LedgerReader):
         self._sequencer = Sequencer(identity, signer, self._clock)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
-        with self._turn, self._store.write() as transaction:
-            self._follow_keys(transaction)
+        head = any(isinstance(work, HeadWork) for work in works)
+        with self._writing(head=head) as transaction:
             return self._sequencer.run(transaction, works)
+
+    @contextlib.contextmanager
+    def _writing(self, *, head: bool) -> Iterator[WriteTransaction]:
+        """Give a transaction of a log that nobody can have shown to be further.
+
+        Args:
+            head: whether a head is signed in it, so that the mark is to be synced too.
+        """
+        guard = self._guarding()
+        with self._turn:
+            with self._store.write() as transaction:
+                guard.check(transaction)
+                self._follow_keys(transaction)
+                yield transaction
+                tip = transaction.tip()
+            guard.raise_to(tip)
+            if head:
+                guard.sync()
 
     def _follow_keys(self, transaction: WriteTransaction) -> None:
         """Take over the keys that another process changed; never sign in a dead epoch."""
@@ -257,6 +307,23 @@ class LedgerLife(LedgerReader):
                 hint="open the ledger again",
             ) from error
         self._adopt(identity, signer)
+
+    def _head_over(self, index: int) -> bytes:
+        """Return the head to prove a leaf under; where nothing may be signed, the stored one."""
+        try:
+            return super()._head_over(index)
+        except LedgerError:
+            if self.refusal is None:
+                raise
+            note = self.latest_head()
+            if index >= parse_checkpoint(parse_note(note).text).leaf_count:
+                raise
+            return note
+
+    def _guarding(self) -> Guard:
+        if self._guard is None:
+            raise LedgerUseError("read-only", "the ledger was opened for reading only")
+        return self._guard
 
     def _signing(self) -> Signer:
         if self._signer is None:

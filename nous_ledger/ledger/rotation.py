@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from nous_ledger.ledger.creation import KEYS_NAME, check_next_key_place
+from nous_ledger.ledger.creation import DATABASE_NAME, KEYS_NAME, check_next_key_place
+from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import KeyFileError, StoreError
+from nous_ledger.ledger.files import check_private_folder
+from nous_ledger.ledger.guard import Guard, stand_guard
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keychange import KeyChange, change_keys, check_change, reason_of
 from nous_ledger.ledger.keyfiles import PENDING_NAME, complete_change
@@ -70,7 +73,7 @@ class Rotation:
 
 
 def rotate_log(
-    store: Store, folder: Path, rotation: Rotation, now: int
+    store: Store, folder: Path, rotation: Rotation, now: int, guard: Guard
 ) -> tuple[Identity, Signer, KeysChanged]:
     """Change the keys of a log; return the log, its keys, and what to tell.
 
@@ -96,6 +99,7 @@ def rotate_log(
         passphrase=rotation.passphrase,
     )
     with store.read() as view:
+        guard.check(view)
         before = read_identity(view)
     check_change(before, change)  # before anything is written
     with contextlib.ExitStack() as made:
@@ -104,7 +108,7 @@ def rotate_log(
             owner = KeyOwner(origin=before.origin, log_id=before.log_id)
             write_next_key(rotation.next_key_out, following, owner, seal)
             made.enter_context(_removed_unless_committed(store, rotation.next_key_out, change))
-        identity, signer = change_keys(store, folder, change, now)
+        identity, signer = change_keys(store, folder, change, now, guard)
     notices = (
         *_note_use(folder, before, identity),
         *_put_in_place(store, folder),
@@ -118,6 +122,21 @@ def rotate_log(
         notices=notices,
     )
     return identity, signer, changed
+
+
+def recover_log(folder: Path, rotation: Rotation, now: int) -> KeysChanged:
+    """Rotate a log whose key file is lost.
+
+    Raises:
+        LedgerError: as `rotate_log` and `Store`; already-exists, if keys.json is there.
+    """
+    check_database_file(folder / DATABASE_NAME)
+    check_private_folder(folder)
+    with contextlib.closing(Store(folder / DATABASE_NAME, read_only=False)) as store:
+        with store.read() as view:
+            log_id = read_identity(view).log_id
+        with contextlib.closing(stand_guard(folder, store, log_id)) as guard:
+            return rotate_log(store, folder, rotation, now, guard)[2]
 
 
 def _read_next(folder: Path, rotation: Rotation) -> tuple[bytes, str | None]:

@@ -137,7 +137,7 @@ class TestClose:
         rotating.close_log(keys[1])
         rotating.close()
         names = {path.name for path in rotating.folder.iterdir()}
-        assert names == {"ledger.db", "keys.json"}
+        assert names == {"ledger.db", "keys.json", "high-water"}
         with Ledger.open(rotating.folder) as again:
             assert again.key_history().closed_at == 4
 

@@ -54,7 +54,8 @@ class TestRotation:
         assert after.secp256k1 == read_next_key(keys[0], None)
         assert (after.ed25519, after.log_secret) == (before.ed25519, before.log_secret)
         assert read_next_key(keys[1], None) != after.secp256k1
-        assert {path.name for path in folder.iterdir()} <= {"ledger.db", "keys.json"}
+        names = {path.name for path in folder.iterdir()}
+        assert names <= {"ledger.db", "keys.json", "high-water"}
         assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
         assert stat.S_IMODE(keys[1].stat().st_mode) == 0o600
         with Ledger.open(folder) as again:

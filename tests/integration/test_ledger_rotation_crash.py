@@ -196,7 +196,8 @@ class TestCrashes:
         rotating.close()
         (folder / f".{PENDING_NAME}.0a1b2c3d").write_bytes(b'{"secrets": ')
         Ledger.open(folder).close()
-        assert {path.name for path in folder.iterdir()} == {"ledger.db", "keys.json"}
+        names = {path.name for path in folder.iterdir()}
+        assert names == {"ledger.db", "keys.json", "high-water"}
 
     def test_keys_of_another_log_are_never_taken(
         self, rotating: Ledger, folder: Path, tmp_path: Path
