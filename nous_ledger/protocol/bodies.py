@@ -151,13 +151,15 @@ def decode_body(record_type: int, data: bytes) -> Body:
 def _read_quickly(shape: type[Body], data: bytes) -> Body | None:
     """Return the body that a lenient reader finds, if its encoding is these very bytes.
 
-    A body has one encoding, so the strict reader would find no other.
+    The field tables check types, texts and the order of keys; that every header is
+    the shortest one, and every key stands there once, shows when it is encoded again.
     """
     if len(data) > MAX_BODY_BYTES:
         return None
     try:
-        body = shape.from_wire(read_leniently(data))
-        return body if pack_checked(body.to_wire()) == data else None
+        value = read_leniently(data)
+        body = shape.from_wire(value)
+        return body if pack_checked(value) == data else None
     except Exception:  # noqa: BLE001 - the strict reader names the fault
         return None
 

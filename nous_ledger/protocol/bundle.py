@@ -22,11 +22,18 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn, TypeAlias, cast
 
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, encode
+from nous_ledger.protocol.encoding import (
+    MAX_BODY_BYTES,
+    decode,
+    encode,
+    pack_checked,
+    read_leniently,
+)
 from nous_ledger.protocol.errors import EncodingError, FormatError, RecordError, UnavailableError
 from nous_ledger.protocol.note import Note, parse_note
 from nous_ledger.protocol.record import decode_record
@@ -58,6 +65,9 @@ class KeyEventEntry:
     record: bytes
     body: bytes
     path: tuple[Hash32, ...]
+
+
+_Extra: TypeAlias = tuple[bytes, bytes, tuple[KeyEventEntry, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,28 +184,38 @@ def _render(bundle: Bundle, extra: bytes) -> bytes:
     return b"%b%b\n%b" % (fixed, path, bundle.checkpoint)
 
 
-def _decode_extra(extra: bytes) -> tuple[bytes, bytes, tuple[KeyEventEntry, ...]]:
+def _decode_extra(extra: bytes) -> _Extra:
+    if len(extra) <= MAX_EXTRA_BYTES:
+        with suppress(Exception):  # what this way does not take, the strict reader judges
+            value = read_leniently(extra)
+            parts = _read_extra(value)
+            # Numbers, byte strings and arrays have one encoding each, the shortest.
+            if pack_checked(value) == extra:
+                return parts
     try:
-        value = decode(extra, max_bytes=MAX_EXTRA_BYTES)
+        return _read_extra(decode(extra, max_bytes=MAX_EXTRA_BYTES))
     except EncodingError as error:
         raise _wrong(f"extra: {error.message}", error.code) from error
-    if isinstance(value, tuple) and value and isinstance(value[0], int):
+
+
+def _read_extra(value: Value) -> _Extra:
+    if type(value) is tuple and value and type(value[0]) is int:
         if value[0] > _EXTRA_VERSION:
             raise _newer(f"extra of version {value[0]}")
         if value[0] == _EXTRA_VERSION and len(value) == 4:
             _, record, body, events = value
-            if isinstance(record, bytes) and isinstance(body, bytes) and isinstance(events, tuple):
-                return record, body, tuple(map(_key_event, events))
+            if type(record) is bytes and type(body) is bytes and type(events) is tuple:
+                return record, body, tuple([_key_event(event) for event in events])
     raise _wrong("extra is not [1, record, body, key events]")
 
 
 def _key_event(value: Value) -> KeyEventEntry:
-    if isinstance(value, tuple) and len(value) == 3:
+    if type(value) is tuple and len(value) == 3:
         record, body, path = value
         if (
-            isinstance(record, bytes)
-            and isinstance(body, bytes)
-            and isinstance(path, tuple)
+            type(record) is bytes
+            and type(body) is bytes
+            and type(path) is tuple
             and {bytes}.issuperset(map(type, path))
         ):
             return KeyEventEntry(record=record, body=body, path=cast("tuple[Hash32, ...]", path))

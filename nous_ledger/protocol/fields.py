@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transform
 
 from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode, pack_checked
 from nous_ledger.protocol.errors import BodyError, EncodingError
@@ -102,8 +102,9 @@ class MapShape(Shape):
     """How deep this map stands in its body; the body itself has depth 1."""
     NAMES: ClassVar[dict[int, str]] = {}
     READERS: ClassVar[tuple[tuple[str, Field], ...]] = ()
-    REQUIRED: ClassVar[frozenset[str]] = frozenset()
+    REQUIRED: ClassVar[frozenset[int]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
+    _read: ClassVar[Callable[[dict[int, Any]], Any]]
     extensions: tuple[tuple[int, Value], ...]
 
     def __init_subclass__(cls) -> None:
@@ -111,8 +112,9 @@ class MapShape(Shape):
         super().__init_subclass__()
         cls.NAMES = {field.key: field.name for field in cls.FIELDS}
         cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
-        cls.REQUIRED = frozenset(field.name for field in cls.FIELDS if field.required)
+        cls.REQUIRED = frozenset(field.key for field in cls.FIELDS if field.required)
         cls._to_wire = _wire_at_first_use(cls)
+        cls._read = _read_at_first_use(cls)
 
     def to_wire(self) -> dict[int, Any]:
         """Return the map with ascending keys, absent fields left out."""
@@ -127,21 +129,32 @@ class MapShape(Shape):
 
         Raises:
             BodyError: wrong-type, missing-field, empty-value, bad-value, ...
-            EncodingError: unknown-field.
+            EncodingError: unknown-field; unsorted and forbidden-type if `decode` is not its source.
         """
         if type(value) is not dict:
             raise BodyError("wrong-type", "expected a map")
+        if not {int}.issuperset(map(type, value)) or [*value] != sorted(value):
+            raise EncodingError("unsorted", "the keys of a map are ascending numbers")
+        if None in value.values():  # it would pass for a field that is absent
+            raise EncodingError("forbidden-type", "nil has no encoding")
+        if cls.NAMES.keys() >= value.keys() >= cls.REQUIRED:
+            return cast("Self", cls._read(value))
+        return cls._read_slowly(value)
+
+    @classmethod
+    def _read_slowly(cls, value: dict[int, Value]) -> Self:
+        """Return the value of a map that has extensions, or raise for what it lacks."""
+        names = cls.NAMES
         if not value and cls.DEPTH > 1:  # a body itself stands in no field
             raise BodyError("empty-value", "an empty map is left out instead")
-        names = cls.NAMES
         known: dict[str, Any] = {names[key]: item for key, item in value.items() if key in names}
         if len(known) != len(value):
             known["extensions"] = _read_extensions(value, names)
         for name, field in cls.READERS:
             if name in known:
                 known[name] = _read(field, known[name])
-        if not known.keys() >= cls.REQUIRED:
-            missing = ", ".join(sorted(cls.REQUIRED - known.keys()))
+        if not value.keys() >= cls.REQUIRED:
+            missing = ", ".join(sorted(names[key] for key in cls.REQUIRED - value.keys()))
             raise BodyError("missing-field", f"required: {missing}")
         return cls(**known)
 
@@ -152,6 +165,14 @@ def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
         return cls._to_wire(shape)
 
     return to_wire
+
+
+def _read_at_first_use(cls: type[MapShape]) -> Callable[[dict[int, Any]], Any]:
+    def read(value: dict[int, Any]) -> Any:
+        cls._read = staticmethod(_lay_out_read(cls))
+        return cls._read(value)
+
+    return staticmethod(read)
 
 
 class RowShape(Shape):
@@ -187,7 +208,32 @@ def table_class(cls: type[S]) -> type[S]:
 
 
 def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
-    """Return an `__init__` that checks all fields, then the rules between them.
+    """Return an `__init__` that checks all fields, then the rules between them."""
+    lines, scope = _lay_out_checks(cls)
+    return lay_out_init(cls, lines, scope)
+
+
+def _lay_out_read(cls: type[MapShape]) -> Callable[[dict[int, Any]], Any]:
+    """Return a function that makes an object of a decoded map without extensions.
+
+    It does what `__init__` does, without keyword arguments.
+    """
+    checks, scope = _lay_out_checks(cls)
+    scope |= {"new": object.__new__, "cls": cls, "read": _read}
+    lines = ["def read_map(value):", "    self, get, extensions = new(cls), value.get, ()"]
+    for number, field in enumerate(cls.FIELDS):
+        lines.append(f"    {field.name} = get({field.key})")
+        if not field.kind.plain:
+            scope[f"field_{number}"] = field
+            reading = f"{field.name} = read(field_{number}, {field.name})"
+            lines.append(f"    if {field.name} is not None: {reading}")
+    for slot in fields(cls):  # type: ignore[arg-type]
+        scope[f"set_{slot.name}"] = getattr(cls, slot.name).__set__
+    return define("read_map", [*lines, *checks, "    return self"], scope)
+
+
+def _lay_out_checks(cls: type[Shape]) -> tuple[list[str], dict[str, Any]]:
+    """Return lines that fill and check an object, and the names that they use.
 
     For each field a cheap guard comes first; what does not pass it goes to the
     kind's own `check`, which decides.
@@ -201,7 +247,7 @@ def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
         lines.append(f"    if not ({absent}{guard}): check({number}, {field.name})")
     if issubclass(cls, MapShape):
         lines.append("    if extensions != (): check_extensions(self, extensions)")
-    return lay_out_init(cls, [*lines, "    self.check_rules()"], scope)
+    return [*lines, "    self.check_rules()"], scope
 
 
 def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:

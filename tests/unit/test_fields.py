@@ -92,9 +92,23 @@ def test_a_map_is_read_by_its_keys() -> None:
     assert code_of(Bucket.from_wire, (1, 12, 3)) == "wrong-type"
     assert code_of(Bucket.from_wire, {1: "1", 2: 12, 3: 3}) == "wrong-type"
     for key in (0, 9, 63):
-        assert code_of(Bucket.from_wire, {1: 1, 2: 12, 3: 3, key: 0}) == "unknown-field"
+        fields = sorted({1: 1, 2: 12, 3: 3, key: 0}.items())
+        assert code_of(Bucket.from_wire, dict(fields)) == "unknown-field"
         # A field that is not known comes before one that is missing.
-        assert code_of(Bucket.from_wire, {1: 1, key: 0}) == "unknown-field"
+        assert code_of(Bucket.from_wire, dict(sorted({1: 1, key: 0}.items()))) == "unknown-field"
+
+
+@pytest.mark.parametrize("keys", [(2, 1, 3), (True, 2, 3), (1, 2.0, 3), (1, 2, "3")])
+def test_a_map_that_was_read_leniently_keeps_its_order(keys: tuple[Any, ...]) -> None:
+    """The bytes of a map would not show that its keys are no ascending numbers (ENC-1)."""
+    values = {1: 1, 2: 12, 3: 3, "3": 3}
+    assert code_of(Bucket.from_wire, {key: values[key] for key in keys}) == "unsorted"
+
+
+@pytest.mark.parametrize("fields", [{1: 1, 2: None, 3: 3}, {1: 1, 2: 12, 3: 3, 64: None}])
+def test_nil_is_no_absent_field(fields: dict[int, Any]) -> None:
+    """ENC-1."""
+    assert code_of(Bucket.from_wire, fields) == "forbidden-type"
 
 
 def test_a_body_that_is_an_empty_map_lacks_its_fields() -> None:
