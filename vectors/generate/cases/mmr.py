@@ -10,6 +10,7 @@ from vectors.generate.suite import Json, Suite
 FULL, PROOFS, ROOTS = 64, 128, 1_024
 
 
+@cache
 def leaf(index: int) -> bytes:
     """Return the hash of the example leaf: its data is u64(index)."""
     return sha256(b"\x00" + uint(index, 8))
