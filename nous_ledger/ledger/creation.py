@@ -38,6 +38,7 @@ from nous_ledger.ledger.keys import (
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path, release_keys
 from nous_ledger.ledger.model import NewLeaf, Tip
 from nous_ledger.ledger.sequencer import grow
+from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.checkpoint import is_origin
@@ -45,7 +46,7 @@ from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.keyevent import GENESIS, KeyEvent, Predecessor
 from nous_ledger.protocol.mmr import root_from_peaks
-from nous_ledger.protocol.record import TYPE_KEY, sign_record
+from nous_ledger.protocol.record import TYPE_KEY, leaf_hash, sign_record
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LeafIndex, LogId, UnixMillis
 
@@ -225,7 +226,7 @@ def _database(new: NewLog, owner: KeyOwner, genesis: KeyEvent) -> Iterator[Mark]
     _remove_database(unfinished)  # left by an attempt that was cut short
     try:
         create_database(unfinished, owner.log_id, owner.origin)
-        with contextlib.closing(Store(unfinished, read_only=False)) as store:
+        with contextlib.closing(SqliteStore(unfinished, read_only=False)) as store:
             tip = _write_genesis(store, new, owner, genesis)
         yield Mark(leaf_count=tip.leaf_count, root=root_from_peaks(tip.leaf_count, tip.peaks))
         _put_in_place(unfinished, new.folder / DATABASE_NAME)
@@ -247,7 +248,7 @@ def _write_genesis(store: Store, new: NewLog, owner: KeyOwner, genesis: KeyEvent
         body_hash=sha256(body),
     )
     with store.write() as transaction:
-        nodes, tip = grow(transaction.tip(), logged_at, [record])
+        nodes, tip = grow(transaction.tip(), logged_at, [leaf_hash(record)])
         leaf = NewLeaf(index=LeafIndex(0), type=TYPE_KEY, record=record, body=body)
         transaction.add_leaves([leaf])
         transaction.add_nodes(0, nodes)

@@ -196,7 +196,7 @@ def log_open_calls(
 ) -> None:
     """Give every call without a receipt the one that its intent holds: no other can follow."""
     drafts = tuple(
-        Draft(receipt=receipt, opening_hash=opening_hash)
+        Draft.of(receipt, opening_hash)
         for draft, opening_hash in transaction.intents()
         if isinstance(receipt := decode_body(TYPE_RECEIPT, draft), Receipt)
     )

@@ -41,6 +41,7 @@ from nous_ledger.ledger.sequencer import (
     Work,
     check_draft,
 )
+from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.cosignature import verify_cosignature
 from nous_ledger.protocol.errors import InputError, LedgerError
@@ -174,7 +175,7 @@ class Ledger(LedgerLife):
         if not read_only:
             check_private_folder(folder)
         with contextlib.ExitStack() as on_failure:
-            store = Store(folder / DATABASE_NAME, read_only=read_only)
+            store = SqliteStore(folder / DATABASE_NAME, read_only=read_only)
             on_failure.callback(store.close)
             with store.read() as view:
                 identity = read_identity(view)
@@ -230,6 +231,7 @@ class Ledger(LedgerLife):
         """Finish what was submitted, then close; a second call does nothing."""
         if self._committer is not None:
             self._committer.close()
+        self._pool.close()
         if self._guard is not None:
             with contextlib.suppress(LedgerError):  # the mark stands, but may not be synced
                 self._guard.close()
@@ -298,7 +300,7 @@ class Ledger(LedgerLife):
             LedgerUseError: read-only, closed, other-process.
             StoreError: overloaded.
         """
-        made = Draft(receipt=draft, opening_hash=_kept(opening_hash), raw_usage=tuple(raw_usage))
+        made = Draft.of(draft, _kept(opening_hash), tuple(raw_usage))
         return self._submit(ReceiptWork(draft=check_draft(made)))
 
     def append_many(self, drafts: Sequence[Receipt]) -> tuple[Appended, ...]:
@@ -313,7 +315,7 @@ class Ledger(LedgerLife):
         """
         if len(drafts) > MAX_TOGETHER:
             raise InputError("input", f"{len(drafts)} receipts are more than {MAX_TOGETHER}")
-        work = AppendWork(drafts=tuple(Draft(receipt=draft) for draft in drafts))
+        work = AppendWork(drafts=tuple([Draft.of(draft) for draft in drafts]))
         appended: tuple[Appended, ...] = self._submit(work).result()
         return appended
 

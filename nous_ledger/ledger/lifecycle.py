@@ -24,6 +24,7 @@ from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.redaction import redact_bodies
 from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
 from nous_ledger.ledger.sequencer import HeadWork, Outcome, Sequencer, Work
+from nous_ledger.ledger.signing_pool import SigningPool
 from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, LedgerError
@@ -59,6 +60,7 @@ class LedgerLife(LedgerReader):
         self._clock = clock
         self._signer = signer
         self._guard = guard
+        self._pool = SigningPool()
         self._turn = threading.Lock()  # held by whoever uses the keys or replaces them
         if signer is not None:
             self._adopt(identity, signer)
@@ -261,7 +263,7 @@ class LedgerLife(LedgerReader):
     def _adopt(self, identity: Identity, signer: Signer) -> None:
         self._identity = identity
         self._signer = signer
-        self._sequencer = Sequencer(identity, signer, self._clock)
+        self._sequencer = Sequencer(identity, signer, self._clock, self._pool)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
         head = any(isinstance(work, HeadWork) for work in works)

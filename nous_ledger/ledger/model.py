@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
+from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.placing import UnplacedReceipt, encode_unplaced
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,
@@ -15,27 +18,49 @@ from nous_ledger.protocol.types import (
     UnixMillis,
     UnixSeconds,
 )
+from nous_ledger.protocol.values import value
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time in milliseconds since 1970-01-01T00:00:00Z."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Draft:
     """A receipt on its way into the log.
 
     Attributes:
         receipt: the receipt; its subject_seq and subject_prev are assigned by the log.
+        unplaced: its bytes but for these two.
         opening_hash: what the gateway keeps of the opening, 32 bytes.
         raw_usage: the usage values as they stood on the wire, in arrival order.
     """
 
     receipt: Receipt
+    unplaced: UnplacedReceipt
     opening_hash: Hash32 | None = None
     raw_usage: tuple[bytes, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        receipt: Receipt,
+        opening_hash: Hash32 | None = None,
+        raw_usage: tuple[bytes, ...] = (),
+    ) -> Self:
+        """Return a draft, encoded.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+        Raises:
+            EncodingError: limit, if the body is too long.
+        """
+        return cls(
+            receipt=receipt,
+            unplaced=encode_unplaced(receipt),
+            opening_hash=opening_hash,
+            raw_usage=raw_usage,
+        )
+
+
+@value
 class Appended:
     """A receipt that is durably in the log.
 
@@ -43,13 +68,18 @@ class Appended:
         index: its leaf.
         record: the signed record, 120 bytes.
         body: canonical bytes of the receipt.
-        receipt: the receipt as it was logged.
     """
 
     index: LeafIndex
     record: bytes
     body: bytes
-    receipt: Receipt
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt as it was logged, read from its body."""
+        receipt = decode_body(TYPE_RECEIPT, self.body)
+        assert isinstance(receipt, Receipt)  # noqa: S101 - by the type asked for
+        return receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +176,7 @@ class Tip:
     peaks: tuple[Hash32, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SubjectHead:
     """The end of one subject's chain of receipts.
 
@@ -161,22 +191,33 @@ class SubjectHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLeaf:
-    """One leaf as it is about to be stored.
+    """One leaf as it is about to be stored, of any type but a receipt's.
 
     Attributes:
         index: the leaf.
         type: record type.
         record: 120 bytes.
         body: canonical bytes.
-        receipt_id: of a receipt, 16 bytes; whose intent is thereby fulfilled.
-        opening_hash: as in `Draft`.
-        raw_usage: the joined usage values; empty for none.
     """
 
     index: LeafIndex
     type: int
     record: bytes
     body: bytes
-    receipt_id: bytes | None = None
+
+
+@value
+class NewReceipt:
+    """A receipt as it is about to be stored, but for its record.
+
+    Attributes:
+        id: 16 bytes; the intent of this id is thereby fulfilled.
+        body: canonical bytes.
+        opening_hash: as in `Draft`.
+        raw_usage: the joined usage values; empty for none.
+    """
+
+    id: bytes
+    body: bytes
     opening_hash: Hash32 | None = None
     raw_usage: bytes = b""

@@ -34,6 +34,7 @@ from nous_ledger.ledger.heads import check_store
 from nous_ledger.ledger.identity import read_identity
 from nous_ledger.ledger.proofs import policy_text
 from nous_ledger.ledger.publish_files import PublishedFolder
+from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store, View
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import HeadError, InputError, LedgerError
@@ -99,7 +100,7 @@ def publish(
     """
     path = Path(folder) / DATABASE_NAME
     check_database_file(path)
-    with contextlib.closing(Store(path, read_only=True)) as store:
+    with contextlib.closing(SqliteStore(path, read_only=True)) as store:
         run = _Run(store, PublishedFolder(Path(target)), all_bodies=all_bodies, verify=verify)
         return run.publish()
 

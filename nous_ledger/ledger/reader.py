@@ -18,8 +18,8 @@ from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
 from nous_ledger.ledger.model import Entry, Intent, StoredHead
 from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
-from nous_ledger.ledger.sequencer import split_usage
 from nous_ledger.ledger.store import Store
+from nous_ledger.ledger.usage import split_usage
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, ProofError

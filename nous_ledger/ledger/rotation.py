@@ -35,6 +35,7 @@ from nous_ledger.ledger.keys import (
 )
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path
 from nous_ledger.ledger.model import KeysChanged
+from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash
@@ -132,7 +133,7 @@ def recover_log(folder: Path, rotation: Rotation, now: int) -> KeysChanged:
     """
     check_database_file(folder / DATABASE_NAME)
     check_private_folder(folder)
-    with contextlib.closing(Store(folder / DATABASE_NAME, read_only=False)) as store:
+    with contextlib.closing(SqliteStore(folder / DATABASE_NAME, read_only=False)) as store:
         with store.read() as view:
             log_id = read_identity(view).log_id
         with contextlib.closing(stand_guard(folder, store, log_id)) as guard:

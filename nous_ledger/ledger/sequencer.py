@@ -1,7 +1,7 @@
 """Gives records their index, time and place in a subject's chain, and signs them.
 
-One call of `run` serves many callers in one transaction. Work that cannot be
-logged fails by itself and leaves no trace; the rest goes on.
+One call of `run` serves many callers in one transaction; `staging` puts their
+receipts in order, `signing_pool` signs them on two cores.
 
 Spec:
     PROTOCOL.md REC-10, REC-11, REC-12, SUBJ-3.
@@ -9,36 +9,26 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
 from nous_ledger.ledger.heads import earliest_time, renew_head
 from nous_ledger.ledger.identity import Identity, Signer
-from nous_ledger.ledger.model import (
-    Appended,
-    Clock,
-    Draft,
-    Intent,
-    NewLeaf,
-    SubjectHead,
-    Tip,
-)
+from nous_ledger.ledger.model import Appended, Clock, Draft, Intent, Tip
+from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
+from nous_ledger.ledger.staging import Batch
 from nous_ledger.ledger.store import WriteTransaction
-from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.errors import InputError, LedgerError
-from nous_ledger.protocol.hashing import raw_usage_hash, sha256
-from nous_ledger.protocol.mmr import append_nodes, next_peaks, node_count
-from nous_ledger.protocol.receipt import MAX_CLOCK_SKEW_MS, Receipt
-from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, sign_record
-from nous_ledger.protocol.registries import ANOMALY
+from nous_ledger.protocol.hashing import raw_usage_hash
+from nous_ledger.protocol.mmr import hash_children, node_count
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis
+from nous_ledger.protocol.values import value
 
-_CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ReceiptWork:
     """Log one receipt."""
 
@@ -73,17 +63,21 @@ Or a LedgerError, for work that could not be done."""
 class Sequencer:
     """Turns work into records, inside a transaction that someone else commits."""
 
-    def __init__(self, identity: Identity, signer: Signer, clock: Clock) -> None:
+    def __init__(
+        self, identity: Identity, signer: Signer, clock: Clock, pool: SigningPool | None = None
+    ) -> None:
         """Serve one log.
 
         Args:
             identity: the log.
             signer: its keys.
             clock: the time in milliseconds.
+            pool: helps to sign; None for no help.
         """
         self._identity = identity
         self._signer = signer
         self._clock = clock
+        self._pool = pool
 
     def run(self, transaction: WriteTransaction, works: Sequence[Work]) -> list[Outcome]:
         """Return what became of each work once the transaction is durable.
@@ -96,7 +90,8 @@ class Sequencer:
         tip = transaction.tip()
         now = self._clock()  # after the lock was taken: nobody logs in between
         earliest = earliest_time(tip, transaction.last_head())
-        batch = _Batch(transaction, tip, now, earliest)
+        drafts = [draft for work in works for draft in _drafts_of(work)]
+        batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest)
         closed = self._identity.closed
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
@@ -104,10 +99,9 @@ class Sequencer:
             if isinstance(work, HeadWork):
                 head = renew_head(transaction, tip, self._identity, self._signer, now)
                 outcomes[number] = head.note
-            elif isinstance(outcomes[number], int):
-                outcomes[number] = appended[outcomes[number]]
             elif isinstance(outcomes[number], range):
-                outcomes[number] = tuple(appended[at] for at in outcomes[number])
+                logged = tuple([appended[at] for at in outcomes[number]])
+                outcomes[number] = logged[0] if isinstance(work, ReceiptWork) else logged
         return outcomes
 
     def _check_keys_in_force(self, transaction: WriteTransaction) -> None:
@@ -118,158 +112,59 @@ class Sequencer:
                 hint="open the ledger again",
             )
 
-    def _write(self, batch: _Batch) -> tuple[list[Appended], Tip]:
-        staged = batch.staged
-        records = [self._sign(item, batch.logged_at) for item in staged]
-        batch.transaction.put_subjects(batch.subjects)
-        batch.transaction.add_leaves(
-            [item.leaf(record) for item, record in zip(staged, records, strict=True)]
-        )
-        nodes, tip = grow(batch.tip, batch.logged_at, records)
-        batch.transaction.add_nodes(node_count(batch.tip.leaf_count), nodes)
+    def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
+        if not batch.receipts:
+            return [], batch.tip
+        transaction, first = batch.transaction, LeafIndex(batch.tip.leaf_count)
+        with self._signing(batch) as signing:  # the store works while the helper signs
+            transaction.put_subjects(batch.subjects)
+            transaction.add_receipts(first, batch.receipts)
+            records, leaves = signing.finish()
+        nodes, tip = grow(batch.tip, batch.logged_at, leaves)
+        transaction.add_records(first, records)
+        transaction.add_nodes(node_count(batch.tip.leaf_count), nodes)
+        pairs = zip(records, batch.receipts, strict=True)
         appended = [
-            Appended(index=item.index, record=record, body=item.body, receipt=item.receipt)
-            for item, record in zip(staged, records, strict=True)
+            Appended(index=LeafIndex(index), record=record, body=receipt.body)
+            for index, (record, receipt) in enumerate(pairs, first)
         ]
         return appended, tip
 
-    def _sign(self, item: _Staged, logged_at: UnixMillis) -> bytes:
-        return sign_record(
-            self._signer.secp256k1,
-            self._identity.log_id,
-            type=TYPE_RECEIPT,
-            epoch=self._identity.epoch,
-            index=item.index,
-            logged_at=logged_at,
-            body_hash=item.body_hash,
-        )
+    @contextlib.contextmanager
+    def _signing(self, batch: Batch) -> Iterator[ReceiptSigning]:
+        first = LeafIndex(batch.tip.leaf_count)
+        signing = ReceiptSigning(self._identity, self._signer, first, batch.logged_at, batch.hashes)
+        if self._pool is not None:
+            self._pool.start(signing)
+        try:
+            yield signing
+        finally:
+            signing.stop()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Staged:
-    """A receipt with everything but its signature."""
+def grow(tip: Tip, logged_at: UnixMillis, leaves: Sequence[Hash32]) -> tuple[list[Hash32], Tip]:
+    """Return the nodes that new leaves add to a tree, and where it stands then.
 
-    index: LeafIndex
-    receipt: Receipt
-    body: bytes
-    body_hash: Hash32
-    draft: Draft
-
-    def leaf(self, record: bytes) -> NewLeaf:
-        return NewLeaf(
-            index=self.index,
-            type=TYPE_RECEIPT,
-            record=record,
-            body=self.body,
-            receipt_id=self.receipt.id,
-            opening_hash=self.draft.opening_hash,
-            raw_usage=join_usage(self.draft.raw_usage),
-        )
-
-
-class _Batch:
-    """The receipts of one transaction, in the order in which they will be logged."""
-
-    def __init__(
-        self, transaction: WriteTransaction, tip: Tip, now: int, earliest: UnixMillis
-    ) -> None:
-        self.transaction = transaction
-        self.tip = tip
-        self.logged_at = UnixMillis(max(now, earliest))
-        self.staged: list[_Staged] = []
-        self.subjects: dict[bytes, SubjectHead] = {}
-        self._clamped = now < earliest
-        self._ids: set[bytes] = set()
-
-    def add(self, drafts: Iterable[Draft]) -> range:
-        """Stage all receipts of one caller and return which they are; or none of them."""
-        first = len(self.staged)
-        staged: list[_Staged] = []
-        chains: dict[bytes, SubjectHead] = {}
-        ids: set[bytes] = set()
-        for draft in drafts:
-            receipt_id, subject = draft.receipt.id, draft.receipt.subject
-            self._check_new(receipt_id, ids)
-            chain = chains.get(subject) or self._chain(subject)
-            index = LeafIndex(self.tip.leaf_count + first + len(staged))
-            item = self._stage(draft, index, chain)
-            staged.append(item)
-            ids.add(receipt_id)
-            chains[subject] = SubjectHead(
-                next_seq=chain.next_seq + 1, last_body_hash=item.body_hash
-            )
-        self.staged += staged
-        self.subjects |= chains
-        self._ids |= ids
-        return range(first, len(self.staged))
-
-    def begin(self, intent: Intent) -> None:
-        """Store the intent of one call."""
-        receipt_id = intent.draft.id
-        self._check_new(receipt_id, ())
-        if self.transaction.has_intent(receipt_id):
-            raise LedgerUseError("duplicate-receipt", f"the call {receipt_id.hex()} began before")
-        draft = encode_body(intent.draft)
-        self.transaction.add_intent(receipt_id, draft, intent.opening_hash)
-
-    def _check_new(self, receipt_id: bytes, others: Iterable[bytes]) -> None:
-        known = receipt_id in self._ids or receipt_id in others
-        if known or self.transaction.find_receipt(receipt_id) is not None:
-            raise LedgerUseError("duplicate-receipt", f"the receipt {receipt_id.hex()} is logged")
-
-    def _chain(self, subject: bytes) -> SubjectHead:
-        return self.subjects.get(subject) or self.transaction.subject(subject)
-
-    def _stage(self, draft: Draft, index: LeafIndex, chain: SubjectHead) -> _Staged:
-        receipt = self._placed(draft.receipt, chain)
-        body = encode_body(receipt)
-        return _Staged(index=index, receipt=receipt, body=body, body_hash=sha256(body), draft=draft)
-
-    def _placed(self, receipt: Receipt, chain: SubjectHead) -> Receipt:
-        place: dict[str, Any] = {
-            "subject_seq": chain.next_seq,
-            "subject_prev": chain.last_body_hash,
-        }
-        too_late = receipt.time > self.logged_at + MAX_CLOCK_SKEW_MS
-        if too_late:  # the clock was set back during the call, which must not cost its receipt
-            place["time"] = self.logged_at
-        if too_late or self._clamped:
-            place["anomalies"] = tuple(sorted({*(receipt.anomalies or ()), _CLOCK_CLAMPED}))
-        return replace(receipt, **place)
-
-
-def grow(tip: Tip, logged_at: UnixMillis, records: Iterable[bytes]) -> tuple[list[Hash32], Tip]:
-    """Return the nodes that new records add to a tree, and where it stands then.
+    Spec:
+        PROTOCOL.md MMR-5.
 
     Args:
         tip: the tree before.
         logged_at: time of the records, milliseconds.
-        records: 120 bytes each, in the order of the log.
+        leaves: leaf hashes of the records, in the order of the log.
     """
-    count, peaks = tip.leaf_count, tip.peaks
+    count, peaks = tip.leaf_count, list(tip.peaks)
     added: list[Hash32] = []
-    for record in records:
-        nodes = append_nodes(count, leaf_hash(record), peaks)
-        peaks = next_peaks(peaks, nodes)
-        count = LeafCount(count + 1)
-        added += nodes
+    for before, leaf in enumerate(leaves, count):
+        number, node = before, leaf
+        added.append(node)
+        while number & 1:  # each trailing one bit of the count is a peak as tall as the node
+            node = hash_children(peaks.pop(), node)
+            added.append(node)
+            number >>= 1
+        peaks.append(node)
     last = logged_at if added else tip.logged_at
-    return added, Tip(leaf_count=count, logged_at=last, peaks=peaks)
-
-
-def join_usage(values: Sequence[bytes]) -> bytes:
-    """Return usage values in one piece, each after its length: what their hash is over."""
-    return b"".join(len(value).to_bytes(4, "big") + value for value in values)
-
-
-def split_usage(data: bytes) -> tuple[bytes, ...]:
-    """Return the values that `join_usage` joined."""
-    values: list[bytes] = []
-    while data:
-        length = int.from_bytes(data[:4], "big")
-        values.append(data[4 : 4 + length])
-        data = data[4 + length :]
-    return tuple(values)
+    return added, Tip(leaf_count=LeafCount(count + len(leaves)), logged_at=last, peaks=tuple(peaks))
 
 
 def check_draft(draft: Draft) -> Draft:
@@ -283,17 +178,21 @@ def check_draft(draft: Draft) -> Draft:
     return draft
 
 
-def _take(batch: _Batch, work: Work, *, closed: bool) -> int | range | LedgerError | None:
+def _drafts_of(work: Work) -> tuple[Draft, ...]:
+    if isinstance(work, ReceiptWork):
+        return (work.draft,)
+    return work.drafts if isinstance(work, AppendWork) else ()
+
+
+def _take(batch: Batch, work: Work, *, closed: bool) -> range | LedgerError | None:
     """Put work into a batch; what cannot be logged is returned as its error."""
     if closed and not isinstance(work, HeadWork):
         return LedgerUseError("log-closed", "the log was closed: nothing can be appended to it")
     try:
-        if isinstance(work, ReceiptWork):
-            return batch.add((work.draft,)).start
-        if isinstance(work, AppendWork):
-            return batch.add(work.drafts)
         if isinstance(work, IntentWork):
             batch.begin(work.intent)
+        elif not isinstance(work, HeadWork):
+            return batch.add(_drafts_of(work))
     except LedgerError as error:
         return error
     return None

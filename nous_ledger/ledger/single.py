@@ -14,7 +14,13 @@ from nous_ledger.protocol.bodies import Redaction, check_body_in_record, encode_
 from nous_ledger.protocol.hashing import sha256
 from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.mmr import node_count
-from nous_ledger.protocol.record import TYPE_KEY, TYPE_REDACTION, decode_record, sign_record
+from nous_ledger.protocol.record import (
+    TYPE_KEY,
+    TYPE_REDACTION,
+    decode_record,
+    leaf_hash,
+    sign_record,
+)
 from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId, UnixMillis
 
@@ -56,7 +62,7 @@ def append_single(
         body_hash=sha256(data),
     )
     check_body_in_record(body, decode_record(record))
-    nodes, after = grow(tip, logged_at, [record])
+    nodes, after = grow(tip, logged_at, [leaf_hash(record)])
     transaction.add_leaves([NewLeaf(index=index, type=record_type, record=record, body=data)])
     transaction.add_nodes(node_count(tip.leaf_count), nodes)
     return after

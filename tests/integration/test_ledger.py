@@ -75,23 +75,22 @@ class TestAppending:
     ) -> None:
         """Work of several callers shares a transaction; each has its own fate."""
         known = ledger.append_receipt(make_draft(seed)).receipt
-        too_long = make_draft(seed, extensions=((64, b"x" * 5_000),))
         subject = b"\x09" * 32
         good = [make_draft(seed, subject=subject) for _ in range(4)]
         bad = make_draft(seed, subject=subject)
         works: list[Work] = [
-            ReceiptWork(draft=Draft(receipt=good[0])),
-            ReceiptWork(draft=Draft(receipt=known)),
-            AppendWork(drafts=(Draft(receipt=bad), Draft(receipt=too_long))),
-            AppendWork(drafts=(Draft(receipt=good[1]), Draft(receipt=good[2]))),
-            ReceiptWork(draft=Draft(receipt=good[0])),
-            ReceiptWork(draft=Draft(receipt=good[3])),
+            ReceiptWork(draft=Draft.of(good[0])),
+            ReceiptWork(draft=Draft.of(known)),
+            AppendWork(drafts=(Draft.of(bad), Draft.of(known))),
+            AppendWork(drafts=(Draft.of(good[1]), Draft.of(good[2]))),
+            ReceiptWork(draft=Draft.of(good[0])),
+            ReceiptWork(draft=Draft.of(good[3])),
         ]
         outcomes = ledger._run(works)
         assert isinstance(outcomes[0], Appended)
         assert [outcomes[n].code for n in (1, 2, 4)] == [
             "duplicate-receipt",
-            "limit",
+            "duplicate-receipt",
             "duplicate-receipt",
         ]
         logged = [outcomes[0], *outcomes[3], outcomes[5]]
@@ -102,6 +101,17 @@ class TestAppending:
             (5, 3),
         ]
         assert bad.id not in audit(folder).receipts
+
+    def test_a_receipt_that_is_too_long_is_refused_before_it_waits(
+        self, ledger: Ledger, seed: random.Random
+    ) -> None:
+        too_long = make_draft(seed, extensions=((64, b"x" * 5_000),))
+        for work in (
+            lambda: ledger.submit_receipt(too_long),
+            lambda: ledger.append_many([make_draft(seed), too_long]),
+        ):
+            assert error_code(work) == "limit"
+        assert ledger.leaf_count() == 1
 
     def test_what_belongs_to_a_receipt_is_kept_beside_it(
         self, ledger: Ledger, seed: random.Random

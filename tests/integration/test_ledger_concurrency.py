@@ -18,6 +18,7 @@ from nous_ledger.protocol.types import LogId
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import Audit, audit, check_head, head_count, head_time
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft, make_intent
+from tests.integration.ledger_sqlite import connection_of
 
 WRITER = Path(__file__).with_name("ledger_writer.py")
 
@@ -139,7 +140,7 @@ def test_a_key_event_that_the_log_does_not_bear_out_stops_every_writer(
 ) -> None:
     """Nothing is signed while it is not clear which epoch is in force."""
     with ledger._store.write() as transaction:
-        transaction._connection.execute("INSERT INTO key_events VALUES (1)")
+        connection_of(transaction).execute("INSERT INTO key_events VALUES (1)")
     with pytest.raises(LedgerError) as caught:
         ledger.append_receipt(make_draft(seed))
     assert caught.value.code == "store-corrupt"

@@ -19,6 +19,7 @@ from nous_ledger.protocol.report import Outcome
 from tests.integration.ledger_audit import error_code, head_count, verified
 from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft, make_intent
 from tests.integration.ledger_keys import Keys, good
+from tests.integration.ledger_sqlite import store_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,7 @@ class TestErasing:
     ) -> None:
         monkeypatch.setattr("nous_ledger.ledger.database.BUSY_TIMEOUT_S", 0.2)
         calls = log_calls(ledger, seed, 3)
-        ledger._store._drop_writer()
+        store_of(ledger)._drop_writer()
         reader = sqlite3.connect(folder / "ledger.db", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM bodies").fetchone()

@@ -18,7 +18,8 @@ from nous_ledger.ledger.files import read_private_file
 from nous_ledger.ledger.keyfiles import PENDING_NAME
 from nous_ledger.ledger.keys import read_next_key
 from nous_ledger.ledger.sequencer import HeadWork
-from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.ledger.sqlite_store import SqliteStore
+from nous_ledger.ledger.store import WriteTransaction
 from nous_ledger.protocol.record import decode_record
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import error_code
@@ -161,16 +162,16 @@ class TestCrashes:
         self, rotating: Ledger, keys: Keys, seed: random.Random, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What the log says decides, not what the caller was told."""
-        write, failures = Store.write, [StoreError("store-io", "the disk did not answer")]
+        write, failures = SqliteStore.write, [StoreError("store-io", "the disk did not answer")]
 
         @contextlib.contextmanager
-        def failing(store: Store) -> Iterator[WriteTransaction]:
+        def failing(store: SqliteStore) -> Iterator[WriteTransaction]:
             with write(store) as transaction:
                 yield transaction
             if failures:
                 raise failures.pop()
 
-        monkeypatch.setattr(Store, "write", failing)
+        monkeypatch.setattr(SqliteStore, "write", failing)
         attempt = partial(rotating.rotate, keys[0], next_key_out=keys[1])
         assert error_code(attempt) == "store-io"
         assert rotating.key_history().epoch == 1

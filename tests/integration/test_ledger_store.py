@@ -20,6 +20,7 @@ from nous_ledger.protocol.errors import LedgerError
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import audit, error_code
 from tests.integration.ledger_drafts import Clock, make_draft
+from tests.integration.ledger_sqlite import connection_of
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ class TestReadOnly:
             with pytest.raises(LedgerError, match="reading only"), ledger._store.write():
                 pass  # pragma: no cover
             with pytest.raises(LedgerError), ledger._store.read() as view:
-                view._connection.execute("DELETE FROM records")
+                connection_of(view).execute("DELETE FROM records")
 
     def test_what_no_head_covers_is_not_proved(
         self, ledger: Ledger, folder: Path, seed: random.Random
@@ -167,8 +168,8 @@ class TestWriting:
     ) -> None:
         promised = [ledger.append_receipt(make_draft(seed)) for _ in range(5)]
         with ledger._store.write() as transaction:  # the size of the file stands for the disk
-            (pages,) = transaction._connection.execute("PRAGMA page_count").fetchone()
-            transaction._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+            (pages,) = connection_of(transaction).execute("PRAGMA page_count").fetchone()
+            connection_of(transaction).execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(LedgerError) as caught:  # noqa: PT012 - some go in before it is full
             while True:
                 promised.append(ledger.append_receipt(make_draft(seed)))
@@ -215,7 +216,7 @@ class TestWriting:
         def fail() -> None:
             with ledger._store.write() as transaction:
                 ledger._sequencer.run(transaction, [])
-                transaction._connection.execute("INSERT INTO records VALUES (2, x'00')")
+                connection_of(transaction).execute("INSERT INTO records VALUES (2, x'00')")
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -226,7 +227,7 @@ class TestWriting:
     def test_every_commit_is_synced(self, ledger: Ledger) -> None:
         """REC-11: durable means on the disk, also when the machine loses its power."""
         with ledger._store.write() as transaction:
-            read = transaction._connection.execute
+            read = connection_of(transaction).execute
             assert read("PRAGMA journal_mode").fetchone() == ("wal",)
             assert read("PRAGMA synchronous").fetchone() == (2,)  # FULL
             assert read("PRAGMA fullfsync").fetchone() == (1,)
@@ -237,7 +238,7 @@ class TestWriting:
     ) -> None:
         logged = ledger.append_receipt(make_draft(seed))
         with pytest.raises(LedgerError) as caught, ledger._store.write() as transaction:
-            transaction._connection.execute(
+            connection_of(transaction).execute(
                 "INSERT INTO records VALUES (?, x'00')", (logged.index,)
             )
         assert caught.value.code == "store-corrupt"

@@ -1,0 +1,147 @@
+"""A ledger in one SQLite file: one transaction that decides, many that read.
+
+Everything that decides an index, a time, the peaks or a place in a subject's
+chain is read through the same transaction that writes what follows from it. It
+holds the write lock of the file from its first read on, so two processes on one
+file continue one log and never fork it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.database import open_connection, sqlite_errors
+from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.sqlite_view import SqliteTransaction, SqliteView
+from nous_ledger.ledger.store import Store
+
+_IDLE_READERS: Final = 8
+
+
+class SqliteStore(Store):
+    """One database file, open in this process."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        """Open a database.
+
+        Raises:
+            LedgerUseError: not-a-ledger.
+            StoreContentError: store-foreign, store-corrupt.
+            StoreError: store-newer, store-locked, store-unwritable, store-io.
+        """
+        self.path = path
+        self.read_only = read_only
+        self._process = os.getpid()
+        self._closed = False
+        self._readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._write_lock = threading.Lock()
+        with self.read() as view:  # the file must be usable now, not at the first call
+            view.leaf_count()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[SqliteView]:
+        """Give a view of what is durable, as it stands at the first read.
+
+        Raises:
+            LedgerUseError: closed, other-process.
+            StoreError, StoreContentError: the database could not be read.
+        """
+        self._check_usable()
+        with sqlite_errors(self.path):
+            connection = self._take_reader()
+            try:
+                connection.execute("BEGIN")  # one snapshot for all that the block reads
+                yield SqliteView(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            self._give_back(connection)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[SqliteTransaction]:
+        """Give a transaction that is durable when the block ends without an error.
+
+        After an error in the commit itself nobody knows what reached the disk. The
+        connection is then dropped, so that the next one reads the file afresh.
+
+        Raises:
+            LedgerUseError: closed, other-process, read-only.
+            StoreError, StoreContentError: the database could not be written.
+        """
+        self._check_usable()
+        if self.read_only:
+            raise LedgerUseError("read-only", "the ledger was opened for reading only")
+        with self._write_lock, sqlite_errors(self.path):
+            if self._writer is None:
+                self._writer = open_connection(self.path, read_only=False)
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield SqliteTransaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._drop_writer()
+                raise
+
+    def empty_log(self) -> bool:
+        """Move the write-ahead log into the file and cut it to nothing.
+
+        Returns:
+            Whether that was possible: a reader may need the log for as long as 20 s.
+
+        Raises:
+            LedgerUseError: closed, other-process.
+            StoreError, StoreContentError: the database could not be written.
+        """
+        self._check_usable()
+        with self._write_lock, sqlite_errors(self.path):
+            if self._writer is None:
+                self._writer = open_connection(self.path, read_only=False)
+            (busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    def close(self) -> None:
+        """Close all connections; a second call does nothing."""
+        with self._write_lock, self._lock:
+            self._closed = True
+            if self._process != os.getpid():
+                return  # a fork must not touch its parent's connections
+            for connection in (*self._readers, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._readers.clear()
+            self._writer = None
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise LedgerUseError("closed", "the ledger was closed")
+        if self._process != os.getpid():
+            raise LedgerUseError("other-process", "the ledger was opened before this fork")
+
+    def _take_reader(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._readers:
+                return self._readers.pop()
+        return open_connection(self.path, read_only=self.read_only)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._readers) < _IDLE_READERS:
+                self._readers.append(connection)
+                return
+        connection.close()
+
+    def _drop_writer(self) -> None:
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            connection.close()

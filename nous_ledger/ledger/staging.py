@@ -1,0 +1,161 @@
+"""The receipts of one transaction, at their places, before they are signed.
+
+Work that cannot be logged fails by itself and leaves no trace; the rest goes on.
+
+Spec:
+    PROTOCOL.md REC-10, SUBJ-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.model import Draft, Intent, NewReceipt, SubjectHead, Tip
+from nous_ledger.ledger.store import WriteTransaction
+from nous_ledger.ledger.usage import join_usage
+from nous_ledger.protocol.bodies import decode_body, encode_body
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.hashing import sha256
+from nous_ledger.protocol.placing import encode_unplaced, place_receipt
+from nous_ledger.protocol.receipt import MAX_CLOCK_SKEW_MS, Receipt
+from nous_ledger.protocol.record import TYPE_RECEIPT
+from nous_ledger.protocol.registries import ANOMALY
+from nous_ledger.protocol.types import Hash32, UnixMillis
+
+_CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
+_NO_CHAIN: Final = SubjectHead()
+
+
+class Batch:
+    """The receipts of one transaction, in the order in which they will be logged.
+
+    Attributes:
+        transaction: what they are logged with.
+        tip: where the log stands before them.
+        logged_at: time of all of them, milliseconds.
+        receipts: what is stored of each.
+        hashes: the body hash of each.
+        subjects: the new ends of their subjects' chains.
+    """
+
+    def __init__(
+        self,
+        transaction: WriteTransaction,
+        drafts: Sequence[Draft],
+        *,
+        now: int,
+        tip: Tip,
+        earliest: UnixMillis,
+    ) -> None:
+        """Start with none; what is known of all that may come is read at once.
+
+        Args:
+            transaction: what they are logged with.
+            drafts: all that may be added.
+            now: milliseconds.
+            tip: where the log stands.
+            earliest: time before which nothing may be logged, milliseconds.
+        """
+        self.transaction = transaction
+        self.tip = tip
+        self.logged_at = UnixMillis(max(now, earliest))
+        self.receipts: list[NewReceipt] = []
+        self.hashes: list[Hash32] = []
+        self.subjects: dict[bytes, SubjectHead] = {}
+        self._clamped = now < earliest
+        self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
+        subjects = tuple({draft.receipt.subject for draft in drafts})
+        self._chains = transaction.subjects(subjects)
+        self._ids: set[bytes] = set()
+
+    def add(self, drafts: Iterable[Draft]) -> range:
+        """Stage all receipts of one caller and return which they are; or none of them.
+
+        Raises:
+            LedgerUseError: duplicate-receipt.
+            EncodingError: limit, if a body is too long.
+        """
+        receipts: list[NewReceipt] = []
+        hashes: list[Hash32] = []
+        chains: dict[bytes, SubjectHead] = {}
+        ids: set[bytes] = set()
+        for draft in drafts:
+            receipt_id, subject = draft.receipt.id, draft.receipt.subject
+            if receipt_id in self._ids or receipt_id in self._logged or receipt_id in ids:
+                raise self._duplicate(draft)
+            ids.add(receipt_id)
+            chain = chains.get(subject) or self._chain(subject)
+            body = self._body(draft, chain)
+            body_hash = sha256(body)
+            usage = join_usage(draft.raw_usage) if draft.raw_usage else b""
+            receipts.append(
+                NewReceipt(
+                    id=receipt_id, body=body, opening_hash=draft.opening_hash, raw_usage=usage
+                )
+            )
+            hashes.append(body_hash)
+            chains[subject] = SubjectHead(next_seq=chain.next_seq + 1, last_body_hash=body_hash)
+        first = len(self.receipts)
+        self.receipts += receipts
+        self.hashes += hashes
+        self.subjects |= chains
+        self._ids |= ids
+        return range(first, len(self.receipts))
+
+    def begin(self, intent: Intent) -> None:
+        """Store the intent of one call.
+
+        Raises:
+            LedgerUseError: duplicate-receipt.
+            EncodingError: limit, if the body is too long.
+        """
+        receipt_id = intent.draft.id
+        if receipt_id in self._ids or self.transaction.find_receipt(receipt_id) is not None:
+            raise LedgerUseError("duplicate-receipt", f"the receipt {receipt_id.hex()} is logged")
+        if self.transaction.has_intent(receipt_id):
+            raise LedgerUseError("duplicate-receipt", f"the call {receipt_id.hex()} began before")
+        draft = encode_body(intent.draft)
+        self.transaction.add_intent(receipt_id, draft, intent.opening_hash)
+
+    def _chain(self, subject: bytes) -> SubjectHead:
+        return self.subjects.get(subject) or self._chains.get(subject, _NO_CHAIN)
+
+    def _body(self, draft: Draft, chain: SubjectHead) -> bytes:
+        unplaced = draft.unplaced
+        if self._clamped or draft.receipt.time > self.logged_at + MAX_CLOCK_SKEW_MS:
+            unplaced = encode_unplaced(self._retimed(draft.receipt))
+        return place_receipt(unplaced, chain.next_seq, chain.last_body_hash)
+
+    def _retimed(self, receipt: Receipt) -> Receipt:
+        changes: dict[str, Any] = {
+            "anomalies": tuple(sorted({*(receipt.anomalies or ()), _CLOCK_CLAMPED}))
+        }
+        if receipt.time > self.logged_at + MAX_CLOCK_SKEW_MS:
+            # The clock was set back during the call, which must not cost its receipt.
+            changes["time"] = self.logged_at
+        return replace(receipt, **changes)
+
+    def _duplicate(self, draft: Draft) -> LedgerUseError:
+        """Return the error of a receipt whose id is taken; it says if this very one is logged.
+
+        So whoever tries again after a commit whose end was never heard of learns that
+        it took place after all.
+        """
+        receipt_id = draft.receipt.id
+        text = f"the receipt {receipt_id.hex()} is logged"
+        index = self._logged.get(receipt_id)
+        if index is None or not _is_logged_as(draft, self.transaction.body(index)):
+            return LedgerUseError("duplicate-receipt", text)
+        return LedgerUseError("duplicate-receipt", f"{text}, as record {index}", index=index)
+
+
+def _is_logged_as(draft: Draft, body: bytes) -> bool:
+    """Return whether a stored body is that of a draft, whatever its place."""
+    try:
+        stored = decode_body(TYPE_RECEIPT, body)
+    except LedgerError:
+        return False  # erased or damaged: nobody can tell
+    return isinstance(stored, Receipt) and encode_unplaced(stored) == draft.unplaced
