@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +13,12 @@ import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
 from nous_ledger.cli.options import json_option, ledger_folder, ledger_option
+from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import printable, say
 
 if TYPE_CHECKING:
-    from nous_ledger.ledger.fsck import FsckReport, Progress
+    from nous_ledger.ledger.fsck import FsckReport
     from nous_ledger.ledger.fsck_leaves import Fault
 
 LONG_LOG: Final = 10_000
@@ -48,7 +46,7 @@ def command(*, named: Path | None, as_json: bool) -> int:
     """
     from nous_ledger.ledger.fsck import fsck
 
-    with _progress() as progress:
+    with progress_bar("checking", "records", at_least=LONG_LOG) as progress:
         report = fsck(ledger_folder(named), processes=_processors(), progress=progress)
     say(json.dumps(_to_json(report), indent=2) if as_json else _render(report))
     if report.fault_count > report.unchecked_count:
@@ -63,33 +61,6 @@ def _processors() -> int:
     else:
         found = os.cpu_count() or 1
     return min(found, 8) if found > 1 else 0
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """Give what shows progress on a terminal once the log proves to be long."""
-    started = time.monotonic()
-    with contextlib.ExitStack() as shown:
-        bars: list[Any] = []
-
-        def progress(done: int, total: int) -> None:
-            if not bars and total >= LONG_LOG and sys.stderr.isatty():
-                bars.append(shown.enter_context(_bar(total)))
-            for bar in bars:
-                rate = done / max(time.monotonic() - started, 0.001)
-                bar.update(done - bar.pos, f"{rate:,.0f} records/s")
-
-        yield progress
-
-
-def _bar(total: int) -> Any:  # noqa: ANN401 - click does not export the type
-    return click.progressbar(
-        length=total,
-        label="checking",
-        file=sys.stderr,
-        show_pos=True,
-        item_show_func=lambda rate: rate,
-    )
 
 
 def _render(report: FsckReport) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
+from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import printable, say, tell
 
 if TYPE_CHECKING:
     from nous_ledger.ledger.publish import Published
+
+
+MANY_TILES: Final = 200
+"""Tiles from which on a terminal gets a progress bar: 256 records have about three."""
 
 
 @click.command(
@@ -51,7 +56,14 @@ def command(*, folder: Path, named: Path | None, bodies: str, verify: bool, as_j
     """
     from nous_ledger.ledger.publish import publish
 
-    done = publish(ledger_folder(named), folder, all_bodies=bodies == "all", verify=verify)
+    with progress_bar("publishing", "tiles", at_least=MANY_TILES) as progress:
+        done = publish(
+            ledger_folder(named),
+            folder,
+            all_bodies=bodies == "all",
+            verify=verify,
+            progress=progress,
+        )
     missing = done.leaf_count - done.checkpoint.leaf_count
     if missing > 0:
         tell(f"note: {missing} newer record{plural(missing)} are not covered by a head yet")

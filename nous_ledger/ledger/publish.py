@@ -21,7 +21,7 @@ Spec:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -80,8 +80,17 @@ class Published:
     removed: int
 
 
+Progress = Callable[[int, int], None]
+"""Is told how many tiles of how many were looked at."""
+
+
 def publish(
-    folder: Path | str, target: Path | str, *, all_bodies: bool, verify: bool = False
+    folder: Path | str,
+    target: Path | str,
+    *,
+    all_bodies: bool,
+    verify: bool = False,
+    progress: Progress | None = None,
 ) -> Published:
     """Bring a published folder up to the newest stored head of a ledger.
 
@@ -90,6 +99,7 @@ def publish(
         target: the published folder; made if it is missing.
         all_bodies: publish every body, not those of key events alone.
         verify: compare what was published before as well; what is missing is written.
+        progress: called for every tile.
 
     Raises:
         LedgerUseError: not-a-ledger.
@@ -102,7 +112,7 @@ def publish(
     check_database_file(path)
     with contextlib.closing(SqliteStore(path, read_only=True)) as store:
         run = _Run(store, PublishedFolder(Path(target)), all_bodies=all_bodies, verify=verify)
-        return run.publish()
+        return run.publish(progress or (lambda _done, _total: None))
 
 
 class _Run:
@@ -132,16 +142,22 @@ class _Run:
         self._note = note
         self._head = parse_checkpoint(parse_note(note).text)
 
-    def publish(self) -> Published:
+    def publish(self, progress: Progress) -> Published:
         with self._files.held():
             old = self._published_head()
             witnessed = choose_head(self._heads, at_least=old, since=self._since)
             if witnessed is not None:
                 self._take(witnessed.note)
-            for tile in _new_tiles(0 if self._verify else old, self._head.leaf_count):
-                if tile.kind != TileKind.BODIES:
-                    self._files.put(format_tile_path(tile), self._content(tile))
-            self._publish_bodies()
+            bodies = self._bodies_to_look_at()
+            new = 0 if self._verify else old, self._head.leaf_count
+            total = len(bodies) + sum(1 for _ in _new_tiles(*new))
+            for done, tile in enumerate(_new_tiles(*new)):
+                progress(done, total)
+                self._files.put(format_tile_path(tile), self._content(tile))
+            for done, (name, tile) in enumerate(bodies, start=total - len(bodies)):
+                progress(done, total)
+                self._put_bodies(name, tile)
+            progress(total, total)
             self._files.replace(POLICY, self._policy)
             self._files.make_durable()
             if self._moves_forward():
@@ -199,17 +215,19 @@ class _Run:
         except LedgerError:
             return -1  # whatever stands there is no head of the log
 
-    def _publish_bodies(self) -> None:
-        """Write the bodies that are missing, and again those that are no longer the same."""
+    def _bodies_to_look_at(self) -> list[tuple[str, Tile]]:
+        """Return the bundles that are missing, and those that are no longer the same."""
         sizes = self._bundle_sizes()
         there: dict[str, int] = dict(self._files.files("tile/bodies"))
         for tile in _tiles(TileKind.BODIES, 0, self._head.leaf_count):
             there.setdefault(format_tile_path(tile), -1)
+        found: list[tuple[str, Tile]] = []
         for name, size in there.items():
             tile = self._bundle_at(name)
             unchanged = tile.width == FULL_WIDTH and size == sizes.get(tile.index, 2 * FULL_WIDTH)
             if self._verify or not unchanged:
-                self._put_bodies(name, tile)
+                found.append((name, tile))
+        return found
 
     def _bundle_at(self, name: str) -> Tile:
         try:

@@ -1,12 +1,9 @@
 """`nous-ledger fsck`: exit codes, output, and when there is a progress bar."""
 
 import json
-import os
-import pty
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -68,30 +65,6 @@ def test_many_faults_are_summed_up(
     monkeypatch.setattr("nous_ledger.ledger.fsck.MAX_LISTED", 0)
     shown = nous("fsck", "--ledger", damaged)
     assert shown.out.splitlines()[-2:] == ["… and 1 more", "1 fault"]
-
-
-def test_progress_on_a_terminal_for_a_long_log(sample: Sample) -> None:
-    """Rate, place and time left; nothing of it where the log is short."""
-    program = (
-        "import sys; from nous_ledger.cli import fsck, main\n"
-        "fsck.LONG_LOG = int(sys.argv.pop(1)); main.main()"
-    )
-    for length, expected in (("1", True), ("1000000", False)):
-        controller, terminal = pty.openpty()
-        command = [sys.executable, "-c", program, length, "fsck", "--ledger", str(sample.folder)]
-        done = subprocess.run(
-            command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=terminal, timeout=60
-        )
-        os.close(terminal)
-        printed = b""
-        try:
-            while piece := os.read(controller, 4096):
-                printed += piece
-        except OSError:  # so Linux says that the last writer is gone
-            pass
-        os.close(controller)
-        assert done.stdout.splitlines()[-1] == b"no fault"
-        assert (b"records/s" in printed) == (b"checking" in printed) == expected
 
 
 def test_no_progress_where_nobody_watches(sample: Sample) -> None:
