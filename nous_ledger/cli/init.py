@@ -58,6 +58,12 @@ from nous_ledger.protocol.errors import InputError
     help="The log that this one continues: its ledger, or its id, leaf count and root in hex.",
 )
 @click.option(
+    "--high-water",
+    type=PATH,
+    help="File that tells an older copy of the ledger from the newest; best on another disk.  "
+    "[default: in the folder]",
+)
+@click.option(
     "--max-merge-delay",
     type=click.IntRange(1, 86_400),
     default=60,
@@ -83,6 +89,7 @@ def command(
     ask: bool,
     passphrase_file: Path | None,
     predecessor: str | None,
+    high_water: Path | None,
     max_merge_delay: int,
     heartbeat: int,
     as_json: bool,
@@ -111,6 +118,7 @@ def command(
         max_merge_delay_s=max_merge_delay,
         heartbeat_s=heartbeat,
         predecessor=continued,
+        high_water=high_water,
     ) as ledger:
         notices, (ed25519, head) = ledger.notices, ledger.vkeys()
         made = {

@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, str]] = {
     "head": "Show the newest signed head.",
     "publish": "Write the log as files for any web server.",
     "fsck": "Check a whole ledger: compute everything again.",
+    "high-water": "See that no older copy of the database is extended.",
     "key": "Show, rotate or revoke the log's key.",
     "close": "End a log for good.",
     "redact": "Erase the bodies of receipts, and log that.",
@@ -82,7 +83,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"nous_ledger.cli.{cmd_name}")
+        module = importlib.import_module(f"nous_ledger.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import ipaddress
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,11 +19,11 @@ import uvicorn
 from nous_ledger.gateway.app import AppConfig, Gateway
 from nous_ledger.gateway.journal import close_open_calls
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.files import only_one
 from nous_ledger.protocol.errors import InputError, UnavailableError
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
-LOCK_NAME: Final = "gateway.lock"
 
 _GRACE_S: Final = 30
 """Seconds that calls in flight have to end by themselves at shutdown."""
@@ -73,26 +71,10 @@ def only_gateway(folder: Path) -> Iterator[None]:
     of the next one, which would be wrong while the earlier one still runs.
 
     Raises:
-        UnavailableError: store-locked, another gateway runs; or the lock file
-            cannot be made.
+        StoreError: gateway-running; store-unwritable.
     """
-    try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UnavailableError(
-            "unreachable", f"{folder / LOCK_NAME} cannot be opened: {error.strerror}"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with only_one(folder):
         yield
-    except BlockingIOError as error:
-        raise UnavailableError(
-            "unreachable",
-            f"another gateway serves the ledger in {folder}",
-            hint="use that one, or end it first",
-        ) from error
-    finally:
-        os.close(descriptor)
 
 
 def run_gateway(

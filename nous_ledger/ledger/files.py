@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import shlex
@@ -22,6 +23,9 @@ PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 _OTHERS: Final = 0o077
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+)
 
 
 def make_private_folder(folder: Path) -> None:
@@ -88,7 +92,7 @@ def write_new_file(path: Path, data: bytes) -> None:
     """
     with _written_beside(path, data) as beside:
         try:
-            os.link(beside, path)  # unlike a rename, this never replaces a file
+            _move_to_free_place(beside, path)
         except FileExistsError as error:
             raise LedgerUseError("already-exists", f"{path} exists already") from error
 
@@ -113,6 +117,34 @@ def fsync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Be the only one who serves a ledger, or who does what its server must not see.
+
+    The folder itself is locked: a file in it could be removed and made anew.
+
+    Raises:
+        StoreError: gateway-running, if another one holds it; store-unwritable.
+    """
+    with os_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _take(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        with os_errors(folder, BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(
+            "gateway-running", f"another gateway serves the ledger in {folder}"
+        ) from error
+
+
+@contextlib.contextmanager
 def os_errors(path: Path, *expected: type[OSError]) -> Iterator[None]:
     """Turn what the system refuses into an error of ours.
 
@@ -130,6 +162,21 @@ def os_errors(path: Path, *expected: type[OSError]) -> Iterator[None]:
     except OSError as error:
         code = "store-full" if error.errno in _NO_ROOM else "store-unwritable"
         raise StoreError(code, f"{path}: {error.strerror or error}") from error
+
+
+def _move_to_free_place(beside: Path, path: Path) -> None:
+    try:
+        os.link(beside, path)  # unlike a rename, this never replaces a file
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # No hard links, as on many USB media: an empty file takes the place first.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+        try:
+            beside.replace(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager

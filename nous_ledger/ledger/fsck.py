@@ -25,7 +25,7 @@ from typing import Final
 
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import open_connection, sqlite_errors
-from nous_ledger.ledger.errors import StoreContentError, StoreError
+from nous_ledger.ledger.errors import LEDGER_ERROR_CODES, StoreContentError, StoreError
 from nous_ledger.ledger.fsck_chains import ChainEnds, ReceiptChecks
 from nous_ledger.ledger.fsck_erasures import check_erasures
 from nous_ledger.ledger.fsck_leaves import (
@@ -36,6 +36,7 @@ from nous_ledger.ledger.fsck_leaves import (
     LeafRow,
     check_leaves,
 )
+from nous_ledger.ledger.fsck_mark import check_high_water
 from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.errors import ERROR_CODES, LedgerError, UnavailableError
@@ -49,7 +50,8 @@ WORTH_PROCESSES: Final = 20_000
 """Leaves from which on starting further processes costs less than it saves."""
 
 _COULD_NOT_CHECK: Final = frozenset(
-    code for code, info in ERROR_CODES.items() if info.family == UnavailableError.__name__
+    [code for code, info in ERROR_CODES.items() if info.family == UnavailableError.__name__]
+    + [code for code, info in LEDGER_ERROR_CODES.items() if info.family == StoreError.__name__]
 )
 _AT_A_TIME: Final = 256
 _THREADS: Final = 2
@@ -123,6 +125,7 @@ def _run(check: _Check, path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN")
             check.run(connection)
+            check.compare_with_mark(path.parent, connection)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # no such table or column
                 raise StoreContentError("store-corrupt", f"{path}: {error}") from error
@@ -177,6 +180,10 @@ class _Check:
         check_erasures(connection, self.report)
         self._check_leftovers(connection)
         self._check_intents(connection)
+
+    def compare_with_mark(self, folder: Path, connection: sqlite3.Connection) -> None:
+        whole = not self._fault_count
+        check_high_water(folder, connection, self._log_id, self.report, whole=whole)
 
     def _check_leaves(
         self, connection: sqlite3.Connection, keys: Keys, total: int, ends: ChainEnds

@@ -80,6 +80,7 @@ class HighWater:
         self._descriptor = -1
         self._inode = (0, 0)
         self._unsynced = False
+        self._parsed: tuple[bytes, int, Mark] | None = None  # as it was read last
         self.read()
 
     @staticmethod
@@ -187,6 +188,8 @@ class HighWater:
 
     def _newest(self) -> tuple[int, Mark]:
         content = os.pread(self._descriptor, FILE_LENGTH, 0)
+        if self._parsed is not None and content == self._parsed[0]:
+            return self._parsed[1:]
         found = [_decode(content[at : at + _SLOT_LENGTH]) for at in (0, _APART)]
         whole = [slot for slot in found if slot is not None]
         if not whole:
@@ -194,6 +197,7 @@ class HighWater:
         log_id, number, mark = max(whole, key=lambda slot: slot[1])
         if log_id != self._log_id:
             raise unusable(self.path, f"it belongs to the log {log_id.hex()}")
+        self._parsed = (content, number, mark)
         return number, mark
 
     def _put(self, number: int, mark: Mark) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
+from nous_ledger.ledger.files import only_one
 from nous_ledger.ledger.guard import Guard
 from nous_ledger.ledger.highwater import behind
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
@@ -151,7 +152,7 @@ class LedgerLife(LedgerReader):
         """End the log: no record can follow, only heads over the same records.
 
         Calls that have no receipt yet get the receipt that their intent holds, so
-        nobody should be writing to the ledger any more.
+        nobody should be writing to the ledger any more; a gateway is looked for.
 
         Spec:
             PROTOCOL.md KEY-21, KEY-23, KEY-24.
@@ -170,20 +171,22 @@ class LedgerLife(LedgerReader):
             KeyFileError: key-mismatch, if the key is not the one committed to; and those
                 of reading the files.
             BodyError: index-order, if suspect_from lies beyond the log.
+            StoreError: gateway-running.
             StoreError, StoreContentError: the database or a file could not be used.
         """
-        if next_key is None:
-            return self._close_by_current_key(reason, suspect_from)
-        return self._rotate(
-            Rotation(
-                next_key=next_key,
-                next_key_out=None,
-                reason=reason,
-                suspect_from=suspect_from,
-                passphrase=passphrase,
-                next_key_passphrase=next_key_passphrase,
+        with only_one(self.folder):
+            if next_key is None:
+                return self._close_by_current_key(reason, suspect_from)
+            return self._rotate(
+                Rotation(
+                    next_key=next_key,
+                    next_key_out=None,
+                    reason=reason,
+                    suspect_from=suspect_from,
+                    passphrase=passphrase,
+                    next_key_passphrase=next_key_passphrase,
+                )
             )
-        )
 
     def redact(self, indices: Sequence[int], reason: str) -> Redacted:
         """Erase bodies with their raw usage and opening hashes, and log that, at once.

@@ -265,8 +265,12 @@ def _fetch(url: str, deadline: float) -> bytes:
     proxies = [urllib.request.ProxyHandler({})] if local else []
     opener = urllib.request.build_opener(_NoRedirects, *proxies)
     timeout = max(0.1, deadline - time.monotonic())
-    with opener.open(url, timeout=timeout) as answer:
-        data: bytes = answer.read(MAX_NOTE_BYTES + 1)
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            data: bytes = answer.read(MAX_NOTE_BYTES + 1)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
     return data
 
 
