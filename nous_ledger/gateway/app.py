@@ -21,12 +21,15 @@ from starlette.responses import Response
 from nous_ledger.gateway.call import Call, Drains, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
 from nous_ledger.gateway.headers import header
+from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.hosts import is_own_host
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.providers import ROUTES, Upstream, make_upstream
 from nous_ledger.gateway.read_api import ReadApi, error_response
 from nous_ledger.gateway.upstream import Limits, make_session
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.headkeeper import HeadKeeper
+from nous_ledger.ledger.witnesses import Witness
 from nous_ledger.protocol.errors import InputError
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
@@ -48,12 +51,14 @@ class AppConfig:
         limits: bounds of one call.
         auditor_tokens: SHA-256 of each token that may read every body.
         hosts: names that it answers under, beside `localhost` and addresses.
+        witnesses: who is asked to cosign the log's heads.
     """
 
     upstreams: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     auditor_tokens: frozenset[bytes] = frozenset()
     hosts: frozenset[str] = frozenset()
+    witnesses: tuple[Witness, ...] = ()
 
 
 async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -78,14 +83,18 @@ class Gateway:
 
         Raises:
             InputError: an upstream's URL or the name of a route is wrong.
+            FormatError: policy-format, if a witness goes by the name of the log.
+            LedgerUseError: read-only.
         """
         self._config = config
         self._ledger = ledger
         self._upstreams = _upstreams(config.upstreams)
         self._journal = Journal(ledger)
+        self._keeper = HeadKeeper(ledger, witnesses=config.witnesses)
         self._calls: set[asyncio.Task[None]] = set()
         self._service: Service | None = None
-        api = ReadApi(self._journal, config.auditor_tokens)
+        heads = Heads(self._journal, self._keeper)
+        api = ReadApi(self._journal, heads, config.auditor_tokens)
         self._router = Starlette(
             routes=api.routes(), exception_handlers={404: _nothing_here}, lifespan=self._lifespan
         )
@@ -136,13 +145,15 @@ class Gateway:
             self._service = Service(
                 journal=self._journal, session=session, limits=limits, drains=Drains(limits)
             )
-            keeper = asyncio.create_task(self._journal.keep_promises())
+            writer = asyncio.create_task(self._journal.keep_writing())
+            self._keeper.start()
             try:
                 yield
             finally:
                 await self._end_calls()
-                keeper.cancel()
-                await asyncio.gather(keeper, return_exceptions=True)
+                await asyncio.to_thread(self._keeper.close)  # after the last receipt
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
                 self._service = None
         await self._journal.close()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -31,8 +30,10 @@ def close_open_calls(ledger: Ledger) -> int:
     """Append a receipt for every call that an earlier gateway left open; return how many.
 
     Raises:
-        LedgerError: the ledger cannot be read or written.
+        LedgerError: the ledger cannot be read or written, or may not be extended.
     """
+    if (refusal := ledger.refusal) is not None:
+        raise refusal
     intents = ledger.open_intents()
     for intent in intents:
         ledger.append_receipt(intent.draft, opening_hash=intent.opening_hash)
@@ -90,19 +91,11 @@ class Journal:
             if (event := self._in_flight.pop(receipt.id, None)) is not None:
                 event.set()
 
-    async def keep_promises(self) -> None:
-        """Sign heads as often as the log promised and write what is late, until cancelled."""
-        interval = self.ledger.head_interval_s
-        next_head = 0.0
+    async def keep_writing(self) -> None:
+        """Write what is late as soon as it can be written, until cancelled."""
         while True:
             await self._write_late()
-            if time.monotonic() >= next_head:
-                next_head = time.monotonic() + interval
-                try:
-                    await self.read(self.ledger.head)
-                except LedgerError as error:
-                    _log.error("no head could be signed: %s", error.code)
-            await asyncio.sleep(min(interval, _RETRY_S))
+            await asyncio.sleep(_RETRY_S)
 
     async def _write_late(self) -> None:
         for receipt_id, submit in tuple(self._late.items()):

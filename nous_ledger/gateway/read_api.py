@@ -28,8 +28,10 @@ Spec:
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -40,9 +42,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nous_ledger import __version__
+from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.identity import KIND_ACCESS_KEY_ID, KIND_NONE, find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.ledger import Entry
+from nous_ledger.ledger.headkeeper import PATIENCE_S
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, LedgerError, ProofError, UnavailableError
@@ -72,20 +76,28 @@ _NEVER_CHANGES: Final = {"cache-control": "public, max-age=31536000, immutable"}
 _ALWAYS_ASK: Final = {"cache-control": "no-cache"}
 _PRIVATE: Final = {"cache-control": "no-store"}
 
+_NO_WEIGHT: Final = re.compile(r"q\s*=\s*0(\.0*)?")
+_WORTH_PACKING: Final = 1024
+"""Bytes below which a bundle goes as it is."""
+_FAST: Final = 1
+"""Level of gzip: signatures and hashes do not shrink, whatever the effort."""
+
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ReadApi:
     """Answers readers from one ledger."""
 
-    def __init__(self, journal: Journal, auditor_tokens: frozenset[bytes]) -> None:
+    def __init__(self, journal: Journal, heads: Heads, auditor_tokens: frozenset[bytes]) -> None:
         """Serve a ledger.
 
         Args:
             journal: the ledger.
+            heads: gives the heads that readers need.
             auditor_tokens: SHA-256 of each token that may read every body.
         """
         self._journal = journal
+        self._heads = heads
         self._ledger = journal.ledger
         self._auditor_tokens = auditor_tokens
 
@@ -111,21 +123,25 @@ class ReadApi:
                 "service": f"nous-ledger {__version__}",
                 "origin": ledger.origin,
                 "log_id": ledger.log_id.hex(),
-            }
+            },
+            headers=_ALWAYS_ASK,
         )
 
     async def health(self, _: Request) -> Response:
         """Say whether the last write succeeded and the ledger can be read."""
         leaf_count = await self._journal.read(self._ledger.leaf_count)
         healthy = self._journal.healthy
-        return JSONResponse(
-            {"status": "ok" if healthy else "ledger-unwritable", "leaf_count": leaf_count},
-            200 if healthy else 503,
-        )
+        content: dict[str, Any] = {
+            "status": "ok" if healthy else "ledger-unwritable",
+            "leaf_count": leaf_count,
+        }
+        if witnesses := self._heads.witnesses:
+            content["witnesses"] = {report.name: report.state for report in witnesses}
+        return JSONResponse(content, 200 if healthy else 503, headers=_PRIVATE)
 
     async def checkpoint(self, _: Request) -> Response:
-        """Give a head over everything durable."""
-        note = await self._journal.read(self._ledger.head)
+        """Give a head over everything durable, or one that is little older and cosigned."""
+        note = await self._heads.newest()
         return Response(note, headers=_ALWAYS_ASK, media_type=_TEXT)
 
     async def policy(self, _: Request) -> Response:
@@ -137,14 +153,22 @@ class ReadApi:
         tile = parse_tile_path(f"tile/{request.path_params['path']}")
         all_bodies = self._is_auditor(request)
         data = await self._journal.read(partial(self._tile_bytes, tile, all_bodies=all_bodies))
-        private = tile.kind == TileKind.BODIES
-        return Response(data, headers=_PRIVATE if private else _NEVER_CHANGES, media_type=_OCTETS)
+        headers = dict(_PRIVATE if tile.kind == TileKind.BODIES else _NEVER_CHANGES)
+        # Hashes look random and do not shrink. What shows bodies is not packed either:
+        # its length would tell of one caller's body to whoever wrote the one beside it.
+        if tile.kind == TileKind.ENTRIES:
+            headers["vary"] = "accept-encoding"
+            if len(data) >= _WORTH_PACKING and _takes_gzip(request):
+                data = await self._journal.read(partial(gzip.compress, data, _FAST, mtime=0))
+                headers["content-encoding"] = "gzip"
+        return Response(data, headers=headers, media_type=_OCTETS)
 
     async def receipt(self, request: Request) -> Response:
         """Give one receipt with its record."""
         entry = await self._find(request)
         if not self._may_read(request, entry):
             raise _HttpError(403, "no-read-right", "this receipt's body is not yours to read")
+        await self._heads.cover(entry.index)  # SERV-5: a head covers what is served
         body = decode_body(decode_record(entry.record).type, entry.body) if entry.body else None
         return JSONResponse(
             {
@@ -167,6 +191,7 @@ class ReadApi:
 
     async def _proof(self, request: Request, entry: Entry) -> Response:
         with_body = self._may_read(request, entry)
+        await self._heads.cover(entry.index, patience_s=PATIENCE_S)
         prove = partial(self._ledger.prove, entry.index, with_body=with_body)
         return Response(await self._journal.read(prove), headers=_PRIVATE, media_type=_TEXT)
 
@@ -179,7 +204,6 @@ class ReadApi:
         entry = await self._journal.read(partial(self._ledger.find_receipt, receipt_id))
         if entry is None:
             raise _HttpError(404, "not-found", "the log has no receipt of this id")
-        await self._journal.read(self._ledger.head)  # SERV-5: a head covers what is served
         return entry
 
     def _entry(self, index: int) -> Entry:
@@ -258,6 +282,12 @@ class _HttpError(Exception):
 
 
 async def _answer(handler: _Handler, request: Request) -> Response:
+    response = await _answer_or_error(handler, request)
+    response.headers["x-content-type-options"] = "nosniff"
+    return response
+
+
+async def _answer_or_error(handler: _Handler, request: Request) -> Response:
     try:
         return await handler(request)
     except _HttpError as error:
@@ -270,6 +300,15 @@ async def _answer(handler: _Handler, request: Request) -> Response:
         return error_response(503, error.code, error.message, error.hint)
     except LedgerError as error:
         return error_response(500, error.code, error.message, error.hint)
+
+
+def _takes_gzip(request: Request) -> bool:
+    """Return whether a client says that it takes gzip."""
+    for item in request.headers.get("accept-encoding", "").lower().split(","):
+        coding, _, weight = item.partition(";")
+        if coding.strip() in ("gzip", "x-gzip"):
+            return not _NO_WEIGHT.fullmatch(weight.strip())
+    return False
 
 
 def error_response(status: int, code: str, message: str, hint: str) -> Response:

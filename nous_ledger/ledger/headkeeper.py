@@ -24,7 +24,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
 
-from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.cosigned import cosigner_count
+from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.model import Clock
 from nous_ledger.ledger.witness_rounds import Monotonic, WitnessRounds, resolve
@@ -125,7 +126,6 @@ class HeadKeeper:
         self._monotonic = monotonic
         clients = [WitnessClient(ledger, witness, clock=clock) for witness in witnesses]
         self._rounds = WitnessRounds(clients, self._tell_of_witness, monotonic)
-        self._has_witnesses = bool(clients)
         self._interval_s = min(ledger.max_merge_delay_s, ledger.heartbeat_s) / 3
         self._lock = threading.Lock()
         self._requests: list[HeadRequest] = []
@@ -142,15 +142,24 @@ class HeadKeeper:
         return self._failures > 0
 
     @property
+    def has_witnesses(self) -> bool:
+        """Whether anybody is asked to cosign."""
+        return bool(self._rounds.reports)
+
+    @property
     def witnesses(self) -> tuple[WitnessReport, ...]:
         """How each witness stands, in the order of the configuration."""
         return self._rounds.reports
 
-    def __enter__(self) -> Self:
-        """Start; the first head is signed at once if one is due."""
+    def start(self) -> None:
+        """Start the threads; the first head is signed at once if one is due."""
         self._rounds.start()
         self._thread = threading.Thread(target=self._run, name="nous-ledger-heads", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
         return self
 
     def __exit__(
@@ -162,15 +171,36 @@ class HeadKeeper:
         self.close()
 
     def close(self) -> None:
-        """End the threads; requests to witnesses are cut short. A second call does nothing."""
+        """Sign a last head if one is due, and end the threads; a second call does nothing.
+
+        Requests to witnesses are cut short: they are asked again at the next start.
+        """
+        with self._lock:
+            was_running = self._ended is None and self._thread is not None
         self._end(LedgerUseError("closed", "the keeper of the heads was closed"))
         self._rounds.close()
         if self._thread is not None:
             self._thread.join()
+        if was_running:
+            try:
+                self.ledger.head()
+            except LedgerError as error:
+                self._failed(error, self._monotonic())
 
-    def request(self) -> HeadRequest:
-        """Ask for a head over all that is durable now; returns at once."""
+    def request(self, *, covering: int | None = None) -> HeadRequest:
+        """Ask for a head; returns without waiting for a signature or a witness.
+
+        Args:
+            covering: leaves that it has to cover; a stored head will do. None for all
+                that are durable now.
+
+        Raises:
+            StoreError, StoreContentError: with `covering`, if the ledger cannot be read.
+        """
         request = HeadRequest()
+        if covering is not None and (stored := self._stored(covering)) is not None:
+            self._answer(request, stored)
+            return request
         with self._lock:
             if self._ended is None:
                 self._requests.append(request)
@@ -230,7 +260,7 @@ class HeadKeeper:
         wait = self._due - now
         with self._lock:
             if self._requests:
-                pace = _REQUEST_PACE_S if self._has_witnesses else 0.0
+                pace = _REQUEST_PACE_S if self.has_witnesses else 0.0
                 wait = min(wait, self._signed_at + pace - now)
         return wait
 
@@ -271,10 +301,21 @@ class HeadKeeper:
             return False  # it cannot be read either, which was told already
         return since is not None and self._clock() > since + self.ledger.max_merge_delay_s * 1000
 
+    def _stored(self, covering: int) -> bytes | None:
+        try:
+            return self.ledger.cosigned_head(covering=covering)
+        except StoreError as error:
+            if error.code == "not-covered":
+                return None
+            raise
+
     def _answer(self, request: HeadRequest, note: bytes) -> None:
         if request.signed.set_running_or_notify_cancel():
             request.signed.set_result(note)
-        self._rounds.settled().add_done_callback(lambda _: resolve(request.cosigned))
+        if cosigner_count(note) >= len(self._rounds.reports):
+            resolve(request.cosigned)  # it has all that could be waited for
+        else:
+            self._rounds.settled().add_done_callback(lambda _: resolve(request.cosigned))
 
     def _end(self, error: LedgerError) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Ledger
+from nous_ledger.ledger import Ledger, headkeeper, witness_rounds
 from nous_ledger.ledger.headkeeper import HeadKeeper, KeeperEvent
 from nous_ledger.ledger.witness_rounds import Turn, WitnessRounds
 from nous_ledger.ledger.witnesses import (
@@ -24,6 +24,13 @@ from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 from tests.integration.witness_server import Handler, Reply, Witness, WitnessServer, send
 
 Servers = tuple[WitnessServer, WitnessServer, WitnessServer]
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the witnesses be asked more often than those of others."""
+    monkeypatch.setattr(witness_rounds, "PACE_S", 0.05)
+    monkeypatch.setattr(headkeeper, "_REQUEST_PACE_S", 0.02)
 
 
 @pytest.fixture
@@ -57,6 +64,7 @@ def broken(handler: Handler, body: bytes) -> None:
     send(handler, Reply(503))
 
 
+@pytest.mark.usefixtures("often")
 def test_every_head_that_is_asked_for_comes_back_cosigned(
     ledger: Ledger, servers: Servers, clock: Clock, seed: random.Random
 ) -> None:
