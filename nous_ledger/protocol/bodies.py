@@ -15,13 +15,8 @@ from nous_ledger.protocol.errors import (
     RecordError,
     UnavailableError,
 )
-from nous_ledger.protocol.fields import (
-    MAX_EXTENSION_BYTES,
-    Field,
-    MapShape,
-    extension_bytes,
-    table_class,
-)
+from nous_ledger.protocol.extensions import MAX_EXTENSION_BYTES, extension_bytes
+from nous_ledger.protocol.fields import Field, MapShape, table_class
 from nous_ledger.protocol.hashing import sha256
 from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.kinds import Bytes, Enum, ListOf, Nested, Text, Uint

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final, Self, TypeVar, cast, dataclass_transform
+from functools import lru_cache, partial
+from operator import is_
+from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
-from nous_ledger.protocol.encoding import MAX_DEPTH, MAX_ITEMS, decode, encode, pack_checked
 from nous_ledger.protocol.errors import BodyError, EncodingError
+from nous_ledger.protocol.extensions import check_extensions, read_extensions
 from nous_ledger.protocol.kinds import Kind
 from nous_ledger.protocol.strict import Value
 from nous_ledger.protocol.values import Frozen, define, init_at_first_use, lay_out_init
-
-FIRST_EXTENSION_KEY: Final = 64
-MAX_EXTENSION_BYTES: Final = 4_096
 
 S = TypeVar("S", bound="Shape")
 
@@ -35,15 +34,6 @@ class Field:
     name: str
     kind: Kind
     required: bool = False
-
-
-def _read_extensions(
-    value: dict[int, Value], names: dict[int, str]
-) -> tuple[tuple[int, Value], ...]:
-    extensions = tuple((key, item) for key, item in value.items() if key not in names)
-    if extensions[0][0] < FIRST_EXTENSION_KEY:
-        raise EncodingError("unknown-field", f"key {extensions[0][0]} is not defined here")
-    return extensions
 
 
 def _read(field: Field, item: Value) -> Any:
@@ -105,6 +95,7 @@ class MapShape(Shape):
     REQUIRED: ClassVar[frozenset[int]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
     _read: ClassVar[Callable[[dict[int, Any]], Any]]
+    _known_keys: ClassVar[Callable[[tuple[int, ...]], tuple[int, ...] | None]]
     extensions: tuple[tuple[int, Value], ...]
 
     def __init_subclass__(cls) -> None:
@@ -115,6 +106,7 @@ class MapShape(Shape):
         cls.REQUIRED = frozenset(field.key for field in cls.FIELDS if field.required)
         cls._to_wire = _wire_at_first_use(cls)
         cls._read = _read_at_first_use(cls)
+        cls._known_keys = staticmethod(lru_cache(maxsize=256)(partial(_check_keys, cls)))
 
     def to_wire(self) -> dict[int, Any]:
         """Return the map with ascending keys, absent fields left out."""
@@ -133,23 +125,26 @@ class MapShape(Shape):
         """
         if type(value) is not dict:
             raise BodyError("wrong-type", "expected a map")
-        if not {int}.issuperset(map(type, value)) or [*value] != sorted(value):
-            raise EncodingError("unsorted", "the keys of a map are ascending numbers")
+        keys = cls._known_keys(tuple(value))
+        if keys is None or not all(map(is_, value, keys)):
+            return cls._read_slowly(value)
         if None in value.values():  # it would pass for a field that is absent
-            raise EncodingError("forbidden-type", "nil has no encoding")
-        if cls.NAMES.keys() >= value.keys() >= cls.REQUIRED:
-            return cast("Self", cls._read(value))
-        return cls._read_slowly(value)
+            raise _nil()
+        return cast("Self", cls._read(value))
 
     @classmethod
     def _read_slowly(cls, value: dict[int, Value]) -> Self:
-        """Return the value of a map that has extensions, or raise for what it lacks."""
+        """Return the value of a map with extensions or rare keys; raise for what is wrong."""
         names = cls.NAMES
+        if not {int}.issuperset(map(type, value)) or [*value] != sorted(value):
+            raise EncodingError("unsorted", "the keys of a map are ascending numbers")
+        if None in value.values():
+            raise _nil()
         if not value and cls.DEPTH > 1:  # a body itself stands in no field
             raise BodyError("empty-value", "an empty map is left out instead")
         known: dict[str, Any] = {names[key]: item for key, item in value.items() if key in names}
         if len(known) != len(value):
-            known["extensions"] = _read_extensions(value, names)
+            known["extensions"] = read_extensions(value, names)
         for name, field in cls.READERS:
             if name in known:
                 known[name] = _read(field, known[name])
@@ -165,6 +160,20 @@ def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
         return cls._to_wire(shape)
 
     return to_wire
+
+
+def _check_keys(cls: type[MapShape], keys: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the keys of a map if it has all that it needs and no extension.
+
+    Most maps of a shape have the same keys as others, so answers are kept. True and 1.0
+    are found under the same name as 1: whoever asks must compare the answer by identity.
+    """
+    good = cls.NAMES.keys() >= {*keys} >= cls.REQUIRED and {int}.issuperset(map(type, keys))
+    return keys if good and [*keys] == sorted(keys) else None
+
+
+def _nil() -> EncodingError:
+    return EncodingError("forbidden-type", "nil has no encoding")
 
 
 def _read_at_first_use(cls: type[MapShape]) -> Callable[[dict[int, Any]], Any]:
@@ -238,7 +247,7 @@ def _lay_out_checks(cls: type[Shape]) -> tuple[list[str], dict[str, Any]]:
     For each field a cheap guard comes first; what does not pass it goes to the
     kind's own `check`, which decides.
     """
-    scope: dict[str, Any] = {"check": _checker(cls.FIELDS), "check_extensions": _check_extensions}
+    scope: dict[str, Any] = {"check": _checker(cls.FIELDS), "check_extensions": check_extensions}
     lines = [f"    set_{slot.name}(self, {slot.name})" for slot in fields(cls)]  # type: ignore[arg-type]
     for number, field in enumerate(cls.FIELDS):
         scope[f"known_{number}"] = field.kind.known()
@@ -261,40 +270,3 @@ def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:
             raise _within(field.name, error) from None
 
     return check
-
-
-def _check_extensions(shape: MapShape, extensions: tuple[tuple[int, Value], ...]) -> None:
-    """Hold extensions to the rules of the encoding: what is made can be read again."""
-    if type(extensions) is not tuple or not all(map(_is_pair, extensions)):
-        raise BodyError("wrong-type", "extensions are a tuple of (number, value) pairs")
-    pairs = dict(extensions)
-    if len(pairs) != len(extensions):
-        raise EncodingError("duplicate-key", "two extensions have the same key")
-    data = encode(pairs)
-    if pack_checked(pairs) != data:
-        raise EncodingError("unsorted", "extensions and maps in them have ascending keys")
-    if extensions[0][0] < FIRST_EXTENSION_KEY:
-        raise EncodingError("unknown-field", f"key {extensions[0][0]} is not defined here")
-    present = sum(getattr(shape, field.name) is not None for field in shape.FIELDS)
-    if present + len(pairs) > MAX_ITEMS:
-        raise EncodingError("limit", f"a map of more than {MAX_ITEMS} fields")
-    # The extensions stand in the shape's own map, so they begin as deep as it does.
-    decode(data, max_depth=MAX_DEPTH + 1 - shape.DEPTH)
-
-
-def _is_pair(item: object) -> bool:
-    return type(item) is tuple and len(item) == 2 and type(item[0]) is int
-
-
-def extension_bytes(shape: Shape) -> int:
-    """Return the encoded size of all extensions in a body, nested ones included."""
-    total = 0
-    extensions = getattr(shape, "extensions", ())
-    if extensions:
-        total = sum(len(encode(key)) + len(encode(value)) for key, value in extensions)
-    for name in shape.NESTED:
-        value = getattr(shape, name)
-        if value is not None:
-            items = value if type(value) is tuple else (value,)
-            total += sum(map(extension_bytes, items))
-    return total

@@ -7,7 +7,7 @@ import pytest
 
 from nous_ledger.protocol.bodies import Redaction, decode_body, encode_body
 from nous_ledger.protocol.encoding import decode, pack_checked
-from nous_ledger.protocol.fields import extension_bytes
+from nous_ledger.protocol.extensions import extension_bytes
 from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.receipt import Context, ImportInfo, PolicyAction, Receipt
