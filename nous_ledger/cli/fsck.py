@@ -47,14 +47,14 @@ def command(*, named: Path | None, as_json: bool) -> int:
     from nous_ledger.ledger.fsck import fsck
 
     with progress_bar("checking", "records", at_least=LONG_LOG) as progress:
-        report = fsck(ledger_folder(named), processes=_processors(), progress=progress)
+        report = fsck(ledger_folder(named), processes=processors(), progress=progress)
     say(json.dumps(_to_json(report), indent=2) if as_json else _render(report))
     if report.fault_count > report.unchecked_count:
         return EXIT_WRONG
     return EXIT_UNAVAILABLE if report.fault_count else EXIT_GOOD
 
 
-def _processors() -> int:
+def processors() -> int:
     """Return how many processors this process may use; 0 where only one, for no others."""
     if sys.platform == "linux":
         found = len(os.sched_getaffinity(0))

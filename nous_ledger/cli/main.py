@@ -42,6 +42,8 @@ COMMANDS: Final[dict[str, str]] = {
     "head": "Show the newest signed head.",
     "publish": "Write the log as files for any web server.",
     "fsck": "Check a whole ledger: compute everything again.",
+    "backup": "Copy a ledger while a gateway writes to it.",
+    "restore": "Make a ledger from a backup.",
     "high-water": "See that no older copy of the database is extended.",
     "key": "Show, rotate or revoke the log's key.",
     "close": "End a log for good.",

@@ -80,6 +80,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LedgerUseError, "already-erased", "the body was erased before", "leave the record out"),
     (LedgerUseError, "cannot-rotate", "the log committed to no next key", "close it, and make a successor: `nous-ledger init --predecessor`"),
     (LedgerUseError, "last-epoch", "the log has used up its 63 epochs", "make a successor: `nous-ledger init --predecessor`"),
+    (LedgerUseError, "not-a-backup", "the folder holds no backup", "name the folder that `nous-ledger backup` made"),
     (LedgerUseError, "nothing-to-accept", "the database is not behind anything that is known of its log", "open the ledger as it is"),
     (StoreError, "store-locked", "another process holds the database for too long", "end the process that holds it, then try again"),
     (StoreError, "store-full", "there is no room for the database to grow", "free some space, then try again; nothing was half-written"),

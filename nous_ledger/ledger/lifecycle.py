@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from nous_ledger.ledger.backup import Backup, back_up
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
 from nous_ledger.ledger.files import only_one
@@ -87,6 +88,26 @@ class LedgerLife(LedgerReader):
         own = self.leaf_count()
         if leaf_count > own:
             self._guarding().note_seen(behind(own, leaf_count, source))
+
+    def backup(
+        self,
+        target: Path | str,
+        *,
+        keys: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Backup:
+        """Write a backup of what is durable now, while others go on writing.
+
+        Args:
+            target: a new folder for it, outside of the ledger's.
+            keys: whether the key file goes with it; the next key never does.
+            progress: told how many pages of how many were copied.
+
+        Raises:
+            InputError, LedgerUseError, KeyFileError, StoreError, StoreContentError: as
+                `back_up`.
+        """
+        return back_up(self.folder, Path(target), self._clock(), keys=keys, progress=progress)
 
     def rotate(
         self,
