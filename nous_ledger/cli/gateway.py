@@ -13,6 +13,7 @@ import click
 from nous_ledger.cli.files import open_ledger, read_secret
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
 from nous_ledger.cli.terminal import printable, say, tell
+from nous_ledger.cli.witnesses import read_witnesses, witnesses_options
 from nous_ledger.protocol.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ MIN_TOKEN_LENGTH = 16
         "  nous-ledger gateway\n"
         "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic claude\n"
         "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1 python my_program.py\n"
+        "  nous-ledger gateway --witnesses witnesses.policy\n"
     ),
 )
 @ledger_option
@@ -55,6 +57,7 @@ MIN_TOKEN_LENGTH = 16
     metavar="NAME",
     help="Answer under this name too, as for a tunnel. Beside it: localhost and addresses.",
 )
+@witnesses_options
 @passphrase_file_option
 @json_option
 def command(
@@ -66,6 +69,8 @@ def command(
     anthropic_upstream: str,
     auditor_token_file: Path | None,
     hosts: tuple[str, ...],
+    witnesses_file: Path | None,
+    insecure_witnesses: bool,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -74,6 +79,9 @@ def command(
     Paths under /openai/ and /anthropic/ are forwarded; everything else is the
     read API. API keys pass through and are never stored or logged. Ctrl-C or
     SIGTERM ends it; calls in flight get their receipts first.
+
+    Heads are signed as often as the log promised. With --witnesses each witness is
+    asked to cosign them; how it answers is logged, and stops nothing.
     """
     try:
         from nous_ledger.gateway.app import AppConfig
@@ -93,6 +101,7 @@ def command(
             upstreams={name: url for name, url in given.items() if url},
             auditor_tokens=_token_hashes(auditor_token_file),
             hosts=frozenset(map(str.lower, hosts)),
+            witnesses=read_witnesses(witnesses_file, insecure=insecure_witnesses)[1],
         ),
     )
     _log_to_stderr()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from nous_ledger.ledger.cosigned import split_lines
@@ -190,6 +190,17 @@ class WitnessRounds:
                 wait = self._wait_s(turn)  # a head may have come meanwhile
                 if wait != 0.0 and not self._closed:
                     self._changed.wait(wait)
+
+
+def ask_all(clients: Sequence[WitnessClient], head: bytes) -> tuple[WitnessReport, ...]:
+    """Ask some witnesses at the same time, once each, and return what became of it.
+
+    Args:
+        clients: one for each witness.
+        head: a stored head of their log.
+    """
+    with ThreadPoolExecutor(max(1, len(clients)), "nous-ledger-witness") as pool:
+        return tuple(pool.map(lambda client: client.ask(head), clients))
 
 
 def resolve(future: Future[None]) -> None:
