@@ -12,6 +12,7 @@ Spec:
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import sqlite3
@@ -21,7 +22,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import open_connection, sqlite_errors
@@ -33,8 +34,9 @@ from nous_ledger.ledger.fsck_leaves import (
     LeafFacts,
     LeafFindings,
     LeafJob,
-    LeafRow,
     check_leaves,
+    check_leaves_apart,
+    findings_from,
 )
 from nous_ledger.ledger.fsck_mark import check_high_water
 from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
@@ -234,16 +236,15 @@ class _Check:
             " ORDER BY records.leaf"
         )
         eras = keys.eras()
-        waiting: deque[Future[LeafFindings]] = deque()
-        with _workers(self._processes if total >= WORTH_PROCESSES else 0) as (executor, number):
+        waiting: deque[Future[Any]] = deque()
+        with _workers(self._processes if total >= WORTH_PROCESSES else 0) as workers:
             while batch := rows.fetchmany(_AT_A_TIME):
-                leaves = tuple(LeafRow(*row) for row in batch)
-                job = LeafJob(log_id=keys.log_id, eras=eras, rows=leaves)
-                waiting.append(executor.submit(check_leaves, job))
-                if len(waiting) >= number * _WAITING:
-                    yield waiting.popleft().result()
+                job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
+                waiting.append(workers.submit(job))
+                if len(waiting) >= workers.number * _WAITING:
+                    yield workers.findings(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield workers.findings(waiting.popleft())
 
     def _check_leftovers(self, connection: sqlite3.Connection) -> None:
         for table in ("bodies", "raw_usage"):
@@ -289,24 +290,49 @@ def _plausible_leaf_count(connection: sqlite3.Connection) -> int:
     return 0 if last is None else min(within, last + 1)
 
 
+class _Workers:
+    """Threads or processes that check leaves."""
+
+    def __init__(self, processes: int) -> None:
+        self.number = processes or _THREADS
+        self.executor: Executor
+        self._check: Callable[[LeafJob], Any]
+        self._receive: Callable[[Any], LeafFindings]
+        if processes:
+            context = multiprocessing.get_context("spawn")
+            self.executor = ProcessPoolExecutor(processes, context, _begin_process)
+            self._check, self._receive = check_leaves_apart, findings_from
+        else:
+            self.executor = ThreadPoolExecutor(_THREADS)
+            self._check, self._receive = check_leaves, _as_it_is
+
+    def submit(self, job: LeafJob) -> Future[Any]:
+        return self.executor.submit(self._check, job)
+
+    def findings(self, done: Future[Any]) -> LeafFindings:
+        return self._receive(done.result())
+
+
+def _as_it_is(findings: LeafFindings) -> LeafFindings:
+    return findings
+
+
 @contextlib.contextmanager
-def _workers(processes: int) -> Iterator[tuple[Executor, int]]:
-    """Give what runs the jobs, and how many it runs at once."""
-    executor: Executor
-    if processes:
-        executor = ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), _ignore_interrupts
-        )
-    else:
-        executor = ThreadPoolExecutor(_THREADS)
+def _workers(processes: int) -> Iterator[_Workers]:
+    """Give what checks leaves; with 0 processes, threads of this one."""
+    workers = _Workers(processes)
     try:
-        yield executor, processes or _THREADS
+        yield workers
     except BrokenProcessPool as error:
         raise StoreError("check-cut-short", f"a process of the check ended: {error}") from error
     finally:
-        executor.shutdown(cancel_futures=True)
+        workers.executor.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:  # pragma: no cover - runs in processes that are not traced
-    """Leave Ctrl-C to the process that was called."""
+def _begin_process() -> None:  # pragma: no cover - runs in processes that are not traced
+    """Leave Ctrl-C to the process that was called, and look for garbage rarely.
+
+    A check makes no cycles, but each look costs as much as ten leaves.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(200_000)
