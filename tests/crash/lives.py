@@ -1,0 +1,260 @@
+"""What processes do with a ledger until they end, or are ended.
+
+Everything that the ledger promises is written down as it is promised, one line of
+JSON each; what stands there holds whatever happens afterwards.
+"""
+
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from nous_ledger.ledger import Appended, Ledger
+from nous_ledger.ledger.publish import publish
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.receipt import Receipt
+from tests.crash.faults import disarm
+from tests.integration.ledger_drafts import ORIGIN, make_draft, make_intent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a ledger and what belongs to it lie."""
+
+    base: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.base / "ledger"
+
+    @property
+    def public(self) -> Path:
+        return self.base / "public"
+
+    @property
+    def promises(self) -> Path:
+        return self.base / "promises"
+
+    def next_key(self, number: int) -> Path:
+        return self.base / "offline" / f"next-{number}.key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """One process in the middle of its work.
+
+    Attributes:
+        place: where.
+        seed: makes its identifiers.
+        begin: to be called when what matters begins.
+        say: writes a promise down.
+        given: what else the test wants of it.
+    """
+
+    place: Place
+    seed: random.Random
+    begin: Callable[[], None]
+    say: Callable[..., None]
+    given: dict[str, Any]
+
+
+def sayer(place: Place) -> Callable[..., None]:
+    """Return what writes promises down; lines of several threads and processes do not mix."""
+    descriptor = os.open(place.promises, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def say(what: str, **values: Any) -> None:
+        os.write(descriptor, json.dumps({"what": what, **values}).encode() + b"\n")
+
+    return say
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def draft(life: Life, **changes: Any) -> Receipt:
+    return make_draft(life.seed, time_ms=now_ms(), **changes)
+
+
+def admit(ledger: Ledger, life: Life) -> Receipt:
+    intent = make_intent(life.seed, time_ms=now_ms())
+    ledger.begin_call(intent)
+    life.say("begun", id=intent.id.hex())
+    return intent
+
+
+def say_logged(life: Life, appended: Appended) -> None:
+    life.say(
+        "logged",
+        id=appended.receipt.id.hex(),
+        index=appended.index,
+        record=appended.record.hex(),
+        body=appended.body.hex(),
+    )
+
+
+def answer(ledger: Ledger, life: Life, intent: Receipt) -> None:
+    found = draft(life, id=intent.id, subject=intent.subject)
+    say_logged(life, ledger.append_receipt(found))
+
+
+def say_head(ledger: Ledger, life: Life) -> None:
+    life.say("head", note=ledger.head().hex())
+
+
+def call(life: Life) -> None:
+    """Two calls, a batch, heads; then the ledger is closed."""
+    with Ledger.open(life.place.folder) as ledger:
+        life.begin()
+        for _ in range(2):
+            answer(ledger, life, admit(ledger, life))
+        for appended in ledger.append_many([draft(life) for _ in range(3)]):
+            say_logged(life, appended)
+        say_head(ledger, life)
+        admit(ledger, life)
+        say_logged(life, ledger.append_receipt(draft(life)))
+        say_head(ledger, life)
+
+
+def create(life: Life) -> None:
+    """A new log and its first receipt."""
+    life.begin()
+    folder, out = life.place.folder, life.place.next_key(0)
+    with Ledger.create(folder, next_key_out=out, origin=ORIGIN) as ledger:
+        life.say("created", log_id=ledger.log_id.hex())
+        say_logged(life, ledger.append_receipt(draft(life)))
+
+
+def rotate(life: Life) -> None:
+    """New keys, with a call open meanwhile."""
+    keys = life.place.next_key
+    with Ledger.open(life.place.folder) as ledger:
+        intent = admit(ledger, life)
+        life.begin()
+        changed = ledger.rotate(keys(0), next_key_out=keys(1), new_ed25519=True)
+        life.say("rotated", epoch=changed.epoch)
+        answer(ledger, life, intent)
+        say_head(ledger, life)
+
+
+def redact(life: Life) -> None:
+    """Two bodies are erased."""
+    with Ledger.open(life.place.folder) as ledger:
+        for appended in ledger.append_many([draft(life) for _ in range(3)]):
+            say_logged(life, appended)
+        life.begin()
+        gone = ledger.redact([1, 2], "data_subject_request")
+        life.say("redacted", indices=gone.indices)
+        say_logged(life, ledger.append_receipt(draft(life)))
+
+
+def close(life: Life) -> None:
+    """The log ends while a call is open."""
+    with Ledger.open(life.place.folder) as ledger:
+        admit(ledger, life)
+        say_logged(life, ledger.append_receipt(draft(life)))
+        life.begin()
+        ledger.close_log(life.place.next_key(0))
+        life.say("closed")
+
+
+def publish_log(life: Life) -> None:
+    """A published folder follows its log."""
+    with Ledger.open(life.place.folder) as ledger:
+        ledger.append_many([draft(life) for _ in range(30)])
+        ledger.head()
+    life.begin()
+    done = publish(life.place.folder, life.place.public, all_bodies=True)
+    life.say("published", count=done.checkpoint.leaf_count)
+
+
+def write(life: Life) -> None:
+    """Threads that make calls, as many as are wanted: {"threads": n, "calls": n}."""
+    with Ledger.open(life.place.folder) as ledger:
+        life.begin()
+        threads = [
+            threading.Thread(target=_calls, args=(ledger, life, number))
+            for number in range(life.given["threads"])
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _calls(ledger: Ledger, life: Life, number: int) -> None:
+    seed = random.Random(f"{life.given['name']}/{number}")
+    own = Life(place=life.place, seed=seed, begin=life.begin, say=life.say, given=life.given)
+    for turn in range(life.given["calls"]):
+        intent = admit(ledger, own)
+        if turn % 10 == 9:
+            continue  # a call that is never heard of again
+        answer(ledger, own, intent)
+        if turn % 4 == 1:
+            say_head(ledger, own)
+        if turn % 4 == 3:
+            for appended in ledger.append_many([draft(own) for _ in range(2)]):
+                say_logged(own, appended)
+
+
+def persist(life: Life) -> None:
+    """Calls of a gateway that does not give up: what fails is tried again.
+
+    {"rounds": n}: how many calls. What fails is written down with its code. A retry
+    that finds its receipt or intent logged is content with what stands there.
+    """
+    with Ledger.open(life.place.folder) as ledger:
+        life.begin()
+        for _ in range(life.given["rounds"]):
+            intent = make_intent(life.seed, time_ms=now_ms())
+            if not _try(life, "begin", partial(ledger.begin_call, intent)):
+                continue
+            life.say("begun", id=intent.id.hex())
+            if _try(life, "append", partial(answer, ledger, life, intent)):
+                assert ledger.find_receipt(intent.id) is not None
+            _try(life, "head", partial(say_head, ledger, life))
+    life.say("ended")
+
+
+_TRIES: Final = 4
+
+
+def _try(life: Life, name: str, work: Callable[[], None]) -> bool:
+    for _ in range(_TRIES):
+        try:
+            work()
+            return True
+        except LedgerError as error:
+            if error.code == "duplicate-receipt":
+                return True  # the attempt that failed had taken place after all
+            life.say("failed", name=name, code=error.code, hint=error.hint)
+    return False
+
+
+LIVES: Final[dict[str, Callable[[Life], None]]] = {
+    "call": call,
+    "create": create,
+    "rotate": rotate,
+    "redact": redact,
+    "close": close,
+    "publish": publish_log,
+    "write": write,
+    "persist": persist,
+}
+
+
+def run(life: Life, name: str) -> None:
+    """Live a life; say what went wrong, if nobody ends it before."""
+    try:
+        LIVES[name](life)
+        life.say("calls", count=disarm())
+    except LedgerError as error:
+        life.say("ended", code=error.code, message=error.message, hint=error.hint)
+        sys.exit(3)
