@@ -261,11 +261,20 @@ def _put_in_place(unfinished: Path, place: Path) -> None:
     # Closing the last connection moves everything into the file itself, unless that fails.
     if unfinished.with_name(f"{unfinished.name}-wal").exists():
         raise StoreError("store-io", f"{unfinished} could not be written to its end")
-    with os_errors(unfinished):
-        unfinished.rename(place)
-        fsync_folder(place.parent)
+    try:
+        with os_errors(unfinished):
+            unfinished.rename(place)
+            fsync_folder(place.parent)
+    except BaseException:
+        # It may have been moved all the same; its keys are about to be removed.
+        if not unfinished.exists():
+            _remove_database(place)
+        raise
+    with contextlib.suppress(StoreError):
+        _remove_database(unfinished)  # SQLite does not say if it could not remove its own files
 
 
 def _remove_database(path: Path) -> None:
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+    with os_errors(path):
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)

@@ -88,13 +88,21 @@ def write_new_file(path: Path, data: bytes) -> None:
 
     Raises:
         LedgerUseError: already-exists.
-        StoreError: store-unwritable.
+        StoreError: store-unwritable, store-full; then the file is not there.
     """
-    with _written_beside(path, data) as beside:
-        try:
-            _move_to_free_place(beside, path)
-        except FileExistsError as error:
-            raise LedgerUseError("already-exists", f"{path} exists already") from error
+    made: tuple[int, int] | None = None
+    try:
+        with _written_beside(path, data) as beside:
+            made = _identity(beside)
+            try:
+                _move_to_free_place(beside, path)
+            except FileExistsError as error:
+                raise LedgerUseError("already-exists", f"{path} exists already") from error
+    except BaseException:
+        with contextlib.suppress(OSError):  # whether it was moved is not what the error says
+            if _identity(path) == made:
+                path.unlink()
+        raise
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -196,6 +204,11 @@ def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _check_mode(path: Path, mode: int, wanted: str) -> None:
