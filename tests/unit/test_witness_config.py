@@ -1,14 +1,18 @@
 """The file that names a log's witnesses, and the addresses that are accepted in it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from nous_ledger.ledger.witness_http import check_url
-from nous_ledger.ledger.witnesses import parse_witnesses
+from nous_ledger.ledger.witnesses import WitnessState, parse_witnesses
 from nous_ledger.protocol.errors import FormatError, InputError, LedgerError
 from nous_ledger.protocol.policy import NO_QUORUM
 from nous_ledger.protocol.vkey import KIND_MLDSA44, format_vkey, make_vkey
 from tests.unit import small_log as log
 
+ROOT = Path(__file__).parents[2]
 VKEYS = [format_vkey(key) for key in log.WITNESS_VKEYS]
 MLDSA = format_vkey(make_vkey("pq.example", KIND_MLDSA44, b"\x01" * 1312))
 
@@ -65,6 +69,16 @@ def test_more_witnesses_than_a_head_has_room_for_are_refused() -> None:
     with pytest.raises(FormatError):
         parse_witnesses(text.encode())
     assert len(parse_witnesses(text.partition("witness w62 ")[0].encode())[1]) == 62
+
+
+def test_the_documentation_has_every_state_and_a_file_that_is_taken() -> None:
+    text = (ROOT / "docs" / "witnesses.md").read_text("utf-8")
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == list(WitnessState)
+    first = next(line for line in text.splitlines() if line.startswith("witness w1 "))
+    policy, (witness,) = parse_witnesses(f"{first}\n".encode())
+    assert witness.vkey == log.WITNESS_VKEYS[0]
+    assert witness.url == "https://witness.example/log"
+    assert policy.quorum == NO_QUORUM
 
 
 @pytest.mark.parametrize(
