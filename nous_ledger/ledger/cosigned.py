@@ -17,7 +17,8 @@ from typing import Final
 from nous_ledger.ledger.model import StoredHead
 from nous_ledger.ledger.store import WriteTransaction
 from nous_ledger.protocol.checkpoint import parse_checkpoint
-from nous_ledger.protocol.cosignature import COSIGNATURE_PAYLOAD_LENGTH
+from nous_ledger.protocol.cosignature import COSIGNATURE_PAYLOAD_LENGTH, verify_cosignature
+from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.note import (
     MAX_SIGNATURES,
     Note,
@@ -26,7 +27,7 @@ from nous_ledger.protocol.note import (
     format_note,
     parse_note,
 )
-from nous_ledger.protocol.types import LeafCount
+from nous_ledger.protocol.types import LeafCount, UnixSeconds
 from nous_ledger.protocol.vkey import VerifierKey
 
 OWN_LINES: Final = 2
@@ -80,6 +81,28 @@ def carry_over(note: bytes, last: StoredHead | None) -> bytes:
     if new.text != old.text:
         return note
     return format_note(merge_cosignatures(new, split_lines(old)[1]))
+
+
+def verify_line(origin: str, text: str, key: VerifierKey, line: NoteSignature) -> UnixSeconds:
+    """Return the time of a witness's line, once it is known to be one under a head.
+
+    Spec:
+        PROTOCOL.md COSIG-1, COSIG-2, WIT-2.
+
+    Args:
+        origin: origin of the log, whose own name no witness may have.
+        text: the note text that was cosigned.
+        key: the witness's key, of kind 0x04.
+        line: a line of that key.
+
+    Raises:
+        SignatureError: malformed, mismatch.
+        FormatError: vkey-format, if it is no key of a witness.
+        InputError: the line is not of this key, or goes by the log's name.
+    """
+    if (line.name, line.key_id) != (key.name, key.key_id) or line.name == origin:
+        raise InputError("input", f"the line of {line.name!r} is none of that witness's")
+    return verify_cosignature(key, text, line)
 
 
 def put_cosignatures(

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from nous_ledger.ledger.committer import GroupCommitter
-from nous_ledger.ledger.cosigned import put_cosignatures
+from nous_ledger.ledger.cosigned import put_cosignatures, verify_line
 from nous_ledger.ledger.creation import DATABASE_NAME, NewLog, create_log
 from nous_ledger.ledger.database import check_database_file
 from nous_ledger.ledger.errors import LedgerUseError
@@ -43,7 +43,6 @@ from nous_ledger.ledger.sequencer import (
 )
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
-from nous_ledger.protocol.cosignature import verify_cosignature
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import subject_id
 from nous_ledger.protocol.keyevent import Predecessor
@@ -364,27 +363,15 @@ class Ledger(LedgerLife):
 
         Whatever was merged before stays; of one key the latest line is kept.
 
-        Spec:
-            PROTOCOL.md HEAD-16, COSIG-1, COSIG-2.
-
-        Args:
-            text: the note text that was cosigned.
-            key: the witness's key, of kind 0x04.
-            line: a line of that key.
-
         Returns:
             False if no stored head has this text.
 
         Raises:
-            SignatureError: malformed, mismatch; nothing was merged.
-            FormatError: vkey-format, if it is no key of a witness.
-            InputError: the line or the key goes under another name.
+            SignatureError, FormatError, InputError: as `verify_line`; nothing was merged.
             LedgerUseError: read-only, closed, other-process.
             StoreError, StoreContentError: the database could not be used.
         """
-        if (line.name, line.key_id) != (key.name, key.key_id) or line.name == self.origin:
-            raise InputError("input", f"the line of {line.name!r} is none of that witness's")
-        verify_cosignature(key, text, line)
+        verify_line(self.origin, text, key, line)
         with self._store.write() as transaction:
             found = put_cosignatures(transaction, text, [line])
         self._heads = ()  # an older head may now be the best
