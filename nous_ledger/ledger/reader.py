@@ -18,7 +18,7 @@ from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
 from nous_ledger.ledger.model import Entry, Intent, StoredHead
 from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
-from nous_ledger.ledger.store import Store
+from nous_ledger.ledger.store import Store, View
 from nous_ledger.ledger.usage import split_usage
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
@@ -93,7 +93,8 @@ class LedgerReader:
         Raises:
             StoreError: not-covered, if no stored head covers so many leaves.
         """
-        heads = self._recent_heads()
+        with self._store.read() as view:
+            heads = self._recent_heads(view)
         since = 0 if covering else heads[0].timestamp - self.max_merge_delay_s
         head = choose_head(heads, at_least=covering, since=since)
         if head is None:
@@ -267,7 +268,7 @@ class LedgerReader:
         """
         with self._store.read() as view:
             covering = max(index, view.key_events()[-1]) + 1
-        cosigned = choose_head(self._recent_heads(), at_least=covering)
+            cosigned = choose_head(self._recent_heads(view), at_least=covering)
         if cosigned is not None and cosigner_count(cosigned.note):
             return cosigned.note
         note = self.head()
@@ -275,15 +276,14 @@ class LedgerReader:
             raise StoreError("not-covered", f"no signed head covers leaf {index} yet")
         return note
 
-    def _recent_heads(self) -> tuple[StoredHead, ...]:
+    def _recent_heads(self, view: View) -> tuple[StoredHead, ...]:
         """Return the newest head and those before it with more cosignatures."""
-        with self._store.read() as view:
-            newest = view.last_head()
-            if newest is None:
-                raise StoreContentError("store-corrupt", "the log has no signed head")
-            heads = self._heads
-            if heads[:1] != (newest,):
-                heads = self._heads = most_cosigned(view.newest_heads(RECENT_HEADS))
+        newest = view.last_head()
+        if newest is None:
+            raise StoreContentError("store-corrupt", "the log has no signed head")
+        heads = self._heads
+        if heads[:1] != (newest,):
+            heads = self._heads = most_cosigned(view.newest_heads(RECENT_HEADS))
         return heads
 
     def _identity_now(self) -> Identity:

@@ -1,12 +1,20 @@
 """Asking one witness over HTTP: what an honest one gives, and what a hostile one cannot do."""
 
+import ipaddress
 import random
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.witness_http import HttpPost
@@ -332,3 +340,61 @@ def test_only_the_logs_own_lines_are_sent(
     client.ask(ledger.latest_head())
     assert sent == [b"old 1\n\n" + signed]
     assert parse_checkpoint(parse_note(signed).text).leaf_count == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = tmp_path / "cert.pem", tmp_path / "key.pem"
+    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+def test_over_tls_the_witness_has_to_be_who_it_says(
+    ledger: Ledger,
+    server: WitnessServer,
+    clock: Clock,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """WIT-6."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    listener = server._server
+    listener.socket = context.wrap_socket(
+        listener.socket, server_side=True, do_handshake_on_connect=False
+    )
+    server.url = server.url.replace("http:", "https:")
+    client = WitnessClient(ledger, listed(server), clock=clock)
+    report = client.ask(ledger.head())
+    assert (report.state, "CERTIFICATE_VERIFY_FAILED" in report.message) == (GONE, True)
+    assert server.asked == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    assert client.ask(ledger.head()).state == WitnessState.COSIGNED
+    assert has_line(ledger, client)
+
+
+def test_a_handshake_that_hangs_is_cut_off_in_time(ledger: Ledger, server: WitnessServer) -> None:
+    """WIT-5."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        witness = Listed(name="w", vkey=listed(server).vkey, url=url)
+        client = WitnessClient(ledger, witness, post=HttpPost(url, timeout_s=0.2))
+        assert client.ask(ledger.head()).message == "no answer: not within 0.2 s"
