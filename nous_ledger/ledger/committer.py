@@ -8,25 +8,26 @@ A caller gets its result only after the commit, and an error if the queue is ful
 from __future__ import annotations
 
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
+from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all
 from nous_ledger.ledger.sequencer import AppendWork, Outcome, Work
 from nous_ledger.protocol.errors import LedgerError
 
-MAX_WAITING: Final = 4_096
-"""Pieces of work that may wait; one more is refused."""
+MAX_WAITING: Final = 16_384
+"""Receipts and other pieces of work that may wait; what comes then is refused."""
 MAX_TOGETHER: Final = 512
 """Receipts after which a transaction takes no further work."""
 
 Run = Callable[[Sequence[Work]], list[Outcome]]
 """Does some work in one transaction and returns, once it is durable, what became of each."""
 
-_Item = tuple[Work, "Future[Any]"]
+_Item = tuple[Work, Reply]
 
 
 class GroupCommitter:
@@ -37,11 +38,15 @@ class GroupCommitter:
 
         Args:
             run: called by one thread at a time.
-            max_waiting: pieces of work that may wait.
+            max_waiting: receipts and other pieces of work that may wait.
         """
         self._run = run
-        self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=max_waiting)
-        self._lock = threading.Lock()
+        self._max_waiting = max_waiting
+        self._lock = threading.Lock()  # over all that follows
+        self._waiting: deque[_Item] = deque()
+        self._weight = 0
+        self._asleep = False
+        self._wake = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._closed = False
         self._process = os.getpid()
@@ -53,25 +58,44 @@ class GroupCommitter:
             StoreError: overloaded, if too much work is waiting.
             LedgerUseError: closed, other-process.
         """
+        reply = FutureReply()
+        self.send(work, reply)
+        return reply.future
+
+    def do(self, work: Work) -> Any:  # noqa: ANN401 - the kind of work says what it is
+        """Return the result of some work once it is durable.
+
+        Raises:
+            StoreError: overloaded, if too much work is waiting.
+            LedgerUseError: closed, other-process.
+            LedgerError: whatever became of the work.
+        """
+        reply = ThreadReply()
+        self.send(work, reply)
+        return reply.wait()
+
+    def send(self, work: Work, reply: Reply) -> None:
+        """Take work in; its reply is settled after the commit, whatever comes of it.
+
+        Raises:
+            StoreError: overloaded, if too much work is waiting.
+            LedgerUseError: closed, other-process.
+        """
         if self._process != os.getpid():
             raise LedgerUseError("other-process", "the ledger was opened before this fork")
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # work that was taken in can no longer be cancelled
         with self._lock:
             if self._closed:
                 raise LedgerUseError("closed", "the ledger was closed")
+            if self._weight >= self._max_waiting:
+                raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
+            self._waiting.append((work, reply))
+            self._weight += _weight(work)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._serve, name="nous-ledger-commit", daemon=True
                 )
                 self._thread.start()
-            try:
-                self._queue.put_nowait((work, future))
-            except queue.Full:
-                raise StoreError(
-                    "overloaded", f"{self._queue.maxsize} pieces of work wait for the disk"
-                ) from None
-        return future
+            self._rouse()
 
     def close(self) -> None:
         """Finish what was submitted and end the thread; a second call does nothing."""
@@ -80,33 +104,38 @@ class GroupCommitter:
         with self._lock:
             thread, self._thread = self._thread, None
             self._closed = True
-            if thread is not None:
-                self._queue.put(None)  # last: whatever was submitted stands before it
+            self._rouse()
         if thread is not None:
             thread.join()
 
-    def _serve(self) -> None:
-        closing = False
-        while not closing:
-            group, closing = self._gather()
-            if group:
-                self._commit(group)
+    def _rouse(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            self._wake.release()
 
-    def _gather(self) -> tuple[list[_Item], bool]:
-        """Return the next work, and whether it is the last; waits for some."""
+    def _serve(self) -> None:
+        while group := self._gather():
+            self._commit(group)
+
+    def _gather(self) -> list[_Item]:
+        """Return the next work, waiting for some; none if the last was done."""
+        while True:
+            with self._lock:
+                if self._waiting:
+                    return self._take()
+                if self._closed:
+                    return []
+                self._asleep = True
+            self._wake.acquire()
+
+    def _take(self) -> list[_Item]:
         group: list[_Item] = []
         size = 0
-        item = self._queue.get()
-        while item is not None:
-            group.append(item)
-            size += _weight(item)
-            if size >= MAX_TOGETHER:
-                break
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        return group, item is None
+        while self._waiting and size < MAX_TOGETHER:
+            group.append(self._waiting.popleft())
+            size += _weight(group[-1][0])
+        self._weight -= size
+        return group
 
     def _commit(self, group: Sequence[_Item]) -> None:
         outcomes: Sequence[Outcome]
@@ -114,11 +143,7 @@ class GroupCommitter:
             outcomes = self._run([work for work, _ in group])
         except BaseException as error:  # noqa: BLE001 - no caller may wait for ever
             outcomes = [_copy(error) for _ in group]
-        for (_, future), outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+        settle_all(zip([reply for _, reply in group], outcomes, strict=True))
 
 
 def _copy(error: BaseException) -> BaseException:
@@ -130,6 +155,5 @@ def _copy(error: BaseException) -> BaseException:
     return copy
 
 
-def _weight(item: _Item) -> int:
-    work = item[0]
-    return len(work.drafts) if isinstance(work, AppendWork) else 1
+def _weight(work: Work) -> int:
+    return max(1, len(work.drafts)) if isinstance(work, AppendWork) else 1

@@ -1,11 +1,12 @@
 """The ledger: append receipts, sign heads, prove and read.
 
     with Ledger.open("ledger") as ledger:
-        logged = ledger.append_receipt(draft)
+        logged = ledger.append(draft)
         proof = ledger.prove(logged.index)
 
 What a call returns is durable. Any number of threads may use one ledger, and any
-number of processes may open the same folder: they extend one log.
+number of processes may open the same folder: they extend one log. `aio` has the same
+for asyncio.
 """
 
 from __future__ import annotations
@@ -13,48 +14,33 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from nous_ledger.ledger.committer import GroupCommitter
+from nous_ledger.ledger.appending import LedgerAppender
 from nous_ledger.ledger.cosigned import put_cosignatures, verify_line
 from nous_ledger.ledger.creation import DATABASE_NAME, NewLog, create_log
 from nous_ledger.ledger.database import check_database_file
-from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.files import check_private_folder
-from nous_ledger.ledger.guard import Guard, stand_guard
-from nous_ledger.ledger.heads import check_store, is_due
-from nous_ledger.ledger.identity import Identity, Signer, read_identity
+from nous_ledger.ledger.guard import stand_guard
+from nous_ledger.ledger.heads import check_store
+from nous_ledger.ledger.identity import read_identity
 from nous_ledger.ledger.keyfiles import load_keys
 from nous_ledger.ledger.keys import LogKeys, generate_keys
-from nous_ledger.ledger.lifecycle import LedgerLife
-from nous_ledger.ledger.model import Appended, Clock, Draft, Intent, KeysChanged
+from nous_ledger.ledger.model import Clock, KeysChanged
 from nous_ledger.ledger.rotation import NextKey, Rotation, recover_log
 from nous_ledger.ledger.seen import check_source
-from nous_ledger.ledger.sequencer import (
-    AppendWork,
-    HeadWork,
-    IntentWork,
-    ReceiptWork,
-    Work,
-    check_draft,
-)
 from nous_ledger.ledger.sqlite_store import SqliteStore
-from nous_ledger.ledger.store import Store
-from nous_ledger.protocol.errors import InputError, LedgerError
+from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import subject_id
 from nous_ledger.protocol.keyevent import Predecessor
 from nous_ledger.protocol.note import NoteSignature
-from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.types import Hash32, SubjectId
+from nous_ledger.protocol.types import SubjectId
 from nous_ledger.protocol.vkey import VerifierKey
 
 DEFAULT_MERGE_DELAY_S: Final = 60
 DEFAULT_HEARTBEAT_S: Final = 86_400
-MAX_TOGETHER: Final = 4_096
-"""Most receipts of one `append_many`."""
 
 
 def system_clock() -> int:
@@ -62,22 +48,8 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Ledger(LedgerLife):
+class Ledger(LedgerAppender):
     """One log in one folder, open in this process."""
-
-    def __init__(
-        self,
-        folder: Path,
-        store: Store,
-        identity: Identity,
-        signer: Signer | None,
-        clock: Clock,
-        *,
-        guard: Guard | None = None,
-    ) -> None:
-        """Put a ledger together; `create` and `open` do."""
-        super().__init__(folder, store, identity, signer, clock, guard=guard)
-        self._committer = None if signer is None else GroupCommitter(self._run)
 
     @classmethod
     def create(
@@ -260,104 +232,6 @@ class Ledger(LedgerLife):
         """
         return subject_id(self._signing().log_secret, kind, credential)
 
-    def append_receipt(
-        self,
-        draft: Receipt,
-        *,
-        opening_hash: bytes | None = None,
-        raw_usage: Sequence[bytes] = (),
-    ) -> Appended:
-        """Log one receipt and return it once it is durable.
-
-        The intent of the same id, if there is one, is fulfilled by the same
-        transaction. Index, time, subject_seq and subject_prev are assigned here.
-
-        Args:
-            draft: the receipt; what it says of its place in the chain is replaced.
-            opening_hash: what is kept of the call's opening, 32 bytes.
-            raw_usage: the values that raw_usage_hash is over.
-
-        Raises:
-            InputError: opening_hash or raw_usage do not fit the receipt.
-            EncodingError: limit, if the body is too long.
-            LedgerUseError: duplicate-receipt, read-only, closed, other-process.
-            StoreError: overloaded; or the database could not be written.
-        """
-        return self.submit_receipt(draft, opening_hash=opening_hash, raw_usage=raw_usage).result()
-
-    def submit_receipt(
-        self,
-        draft: Receipt,
-        *,
-        opening_hash: bytes | None = None,
-        raw_usage: Sequence[bytes] = (),
-    ) -> Future[Appended]:
-        """Return at once what `append_receipt` will return, for `asyncio.wrap_future`.
-
-        Raises:
-            InputError: opening_hash or raw_usage do not fit the receipt.
-            LedgerUseError: read-only, closed, other-process.
-            StoreError: overloaded.
-        """
-        made = Draft.of(draft, _kept(opening_hash), tuple(raw_usage))
-        return self._submit(ReceiptWork(draft=check_draft(made)))
-
-    def append_many(self, drafts: Sequence[Receipt]) -> tuple[Appended, ...]:
-        """Log some receipts in one transaction, all or none of them.
-
-        Args:
-            drafts: at most 4,096, in the order in which they are to stand.
-
-        Raises:
-            InputError: too many.
-            EncodingError, LedgerUseError, StoreError: as `append_receipt`.
-        """
-        if len(drafts) > MAX_TOGETHER:
-            raise InputError("input", f"{len(drafts)} receipts are more than {MAX_TOGETHER}")
-        work = AppendWork(drafts=tuple([Draft.of(draft) for draft in drafts]))
-        appended: tuple[Appended, ...] = self._submit(work).result()
-        return appended
-
-    def begin_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> None:
-        """Note durably that a call was admitted, before it is made.
-
-        Args:
-            draft: the receipt that the call gets if nothing more is heard of it.
-            opening_hash: as in `append_receipt`.
-
-        Raises:
-            InputError, LedgerUseError, StoreError: as `append_receipt`.
-        """
-        self.submit_call(draft, opening_hash=opening_hash).result()
-
-    def submit_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> Future[None]:
-        """Return at once what `begin_call` will return, for `asyncio.wrap_future`.
-
-        Raises:
-            InputError, LedgerUseError, StoreError: as `submit_receipt`.
-        """
-        return self._submit(
-            IntentWork(intent=Intent(draft=draft, opening_hash=_kept(opening_hash)))
-        )
-
-    def head(self) -> bytes:
-        """Return a signed head over every record that is durable now.
-
-        It is signed anew if the log has grown or half of the heartbeat has passed,
-        and stored before it is returned. Read-only, it is the newest stored head.
-
-        Raises:
-            LedgerUseError: closed, other-process.
-            StoreError, StoreContentError: the database could not be used.
-        """
-        with self._store.read() as view:
-            stored, leaf_count = view.last_head(), view.leaf_count()
-        due = is_due(stored, leaf_count, self._clock(), self.heartbeat_s)
-        if self.read_only or not due:
-            return self.latest_head()
-        note: bytes = self._submit(HeadWork()).result()
-        return note
-
     def add_cosignature(self, text: str, key: VerifierKey, line: NoteSignature) -> bool:
         """Merge a witness's cosignature into the stored head of a text.
 
@@ -376,14 +250,3 @@ class Ledger(LedgerLife):
             found = put_cosignatures(transaction, text, [line])
         self._heads = ()  # an older head may now be the best
         return found
-
-    def _submit(self, work: Work) -> Future[Any]:
-        if self._committer is None:
-            raise LedgerUseError("read-only", "the ledger was opened for reading only")
-        return self._committer.submit(work)
-
-
-def _kept(opening_hash: bytes | None) -> Hash32 | None:
-    if opening_hash is not None and len(opening_hash) != 32:
-        raise InputError("input", f"an opening hash has 32 bytes, not {len(opening_hash)}")
-    return None if opening_hash is None else Hash32(opening_hash)

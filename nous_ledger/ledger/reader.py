@@ -117,14 +117,14 @@ class LedgerReader:
             covered = LeafIndex(0 if head is None else head.leaf_count)
             return view.decoded(covered).logged_at if covered < view.leaf_count() else None
 
-    def prove(self, index: int, *, with_body: bool = True, head: bytes | None = None) -> bytes:
+    def prove(self, index: int, head: bytes | None = None, *, with_body: bool = True) -> bytes:
         """Return a `.tlog-proof` file for one record, with all key events of the head.
 
         Args:
             index: leaf to prove.
-            with_body: whether the body goes with the proof.
             head: a signed head of this log to prove it under; None for one that
                 witnesses cosigned, or else the newest.
+            with_body: whether the body goes with the proof.
 
         Raises:
             ProofError: proof-index (no such leaf, or not under this head),
@@ -137,7 +137,7 @@ class LedgerReader:
         with self._store.read() as view:
             return make_bundle(view, self._identity, LeafIndex(index), note, with_body=with_body)
 
-    def prove_consistency(self, old: int, new: int) -> tuple[Hash32, ...]:
+    def consistency(self, old: int, new: int) -> tuple[Hash32, ...]:
         """Return the proof that the tree of `new` leaves extends that of `old`.
 
         Raises:
@@ -147,6 +147,23 @@ class LedgerReader:
             if new > view.leaf_count():
                 raise ProofError("proof-counts", f"the log does not have {new} leaves yet")
             return prove_consistency(view.nodes, LeafCount(old), LeafCount(new))
+
+    def prove_consistency(self, old: int, new: int) -> tuple[Hash32, ...]:
+        """Do as `consistency`, its other name."""
+        return self.consistency(old, new)
+
+    def read(self, leaves: range) -> tuple[Entry, ...]:
+        """Return records and bodies of some leaves; opening hashes are left out.
+
+        Args:
+            leaves: at most 4,096 that follow each other, such as `range(0, 10)`.
+
+        Raises:
+            InputError: the range is longer, has gaps, or is not within the log.
+        """
+        if leaves.step != 1:
+            raise InputError("input", f"{leaves} has gaps or goes backwards")
+        return self._read_range(leaves.start, leaves.stop)
 
     def vkeys(self) -> tuple[str, str]:
         """Return the log's verifier keys as text: Ed25519, then the one with the log id."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
 from nous_ledger.ledger.heads import earliest_time, renew_head
@@ -58,6 +58,13 @@ Work: TypeAlias = ReceiptWork | AppendWork | IntentWork | HeadWork
 Outcome: TypeAlias = Any
 """In the order of the kinds of work: Appended, a tuple of Appended, None, the bytes of a head.
 Or a LedgerError, for work that could not be done."""
+
+
+_WORTH_OVERLAP: Final = 512
+"""Receipts from which on the helper signs while the store works.
+
+With few, the store would wait longer for its turns beside the helper than it works.
+"""
 
 
 class Sequencer:
@@ -116,9 +123,12 @@ class Sequencer:
         if not batch.receipts:
             return [], batch.tip
         transaction, first = batch.transaction, LeafIndex(batch.tip.leaf_count)
-        with self._signing(batch) as signing:  # the store works while the helper signs
+        with self._signing(batch) as signing:
+            if len(batch.receipts) >= _WORTH_OVERLAP:
+                self._start_helper(signing)
             transaction.put_subjects(batch.subjects)
             transaction.add_receipts(first, batch.receipts)
+            self._start_helper(signing)
             records, leaves = signing.finish()
         nodes, tip = grow(batch.tip, batch.logged_at, leaves)
         transaction.add_records(first, records)
@@ -134,12 +144,14 @@ class Sequencer:
     def _signing(self, batch: Batch) -> Iterator[ReceiptSigning]:
         first = LeafIndex(batch.tip.leaf_count)
         signing = ReceiptSigning(self._identity, self._signer, first, batch.logged_at, batch.hashes)
-        if self._pool is not None:
-            self._pool.start(signing)
         try:
             yield signing
         finally:
             signing.stop()
+
+    def _start_helper(self, signing: ReceiptSigning) -> None:
+        if self._pool is not None and signing.helper is None:
+            self._pool.start(signing)
 
 
 def grow(tip: Tip, logged_at: UnixMillis, leaves: Sequence[Hash32]) -> tuple[list[Hash32], Tip]:

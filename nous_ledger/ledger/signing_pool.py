@@ -14,8 +14,8 @@ from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, sign_record
 from nous_ledger.protocol.types import Hash32, LeafIndex, UnixMillis
 
-_AT_A_TIME: Final = 4
-_WORTH_HELP: Final = 8
+_AT_A_TIME: Final = 8
+_WORTH_HELP: Final = 16
 """Records for which waking the helper pays."""
 
 

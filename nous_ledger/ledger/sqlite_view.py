@@ -209,10 +209,18 @@ class SqliteTransaction(SqliteView, WriteTransaction):
 
     def put_subjects(self, heads: Mapping[bytes, SubjectHead]) -> None:
         """Write the new ends of some subjects' chains."""
-        self._many(
-            "INSERT INTO subjects VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET"
+        ends = heads.values()
+        self._rows(
+            f"{_ROWS} INSERT INTO subjects SELECT substr(?2, i * 32 + 1, 32),"
+            " CAST(substr(?3, i * 16 + 1, 16) AS INTEGER), substr(?4, i * 32 + 1, 32)"
+            " FROM n WHERE true ON CONFLICT (subject) DO UPDATE SET"
             " next_seq = excluded.next_seq, last_body_hash = excluded.last_body_hash",
-            [(subject, head.next_seq, head.last_body_hash) for subject, head in heads.items()],
+            (
+                len(heads),
+                b"".join(heads),
+                b"".join([b"%16d" % end.next_seq for end in ends]),
+                b"".join([end.last_body_hash or b"" for end in ends]),
+            ),
         )
 
     def add_intent(self, receipt_id: bytes, draft: bytes, opening_hash: Hash32 | None) -> None:

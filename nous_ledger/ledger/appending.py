@@ -1,0 +1,205 @@
+"""What a ledger offers to those who append to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.committer import GroupCommitter
+from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.guard import Guard
+from nous_ledger.ledger.heads import is_due
+from nous_ledger.ledger.identity import Identity, Signer
+from nous_ledger.ledger.lifecycle import LedgerLife
+from nous_ledger.ledger.model import Appended, Clock, Draft, Intent
+from nous_ledger.ledger.replies import Reply
+from nous_ledger.ledger.sequencer import (
+    AppendWork,
+    HeadWork,
+    IntentWork,
+    ReceiptWork,
+    Work,
+    check_draft,
+)
+from nous_ledger.ledger.store import Store
+from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.types import Hash32
+
+MAX_TOGETHER: Final = 4_096
+"""Most receipts of one `append_many`."""
+
+
+class LedgerAppender(LedgerLife):
+    """A ledger that takes in receipts, intents and wishes for a head, from any thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        identity: Identity,
+        signer: Signer | None,
+        clock: Clock,
+        *,
+        guard: Guard | None = None,
+    ) -> None:
+        """Take over an open store; without a signer it is only read."""
+        super().__init__(folder, store, identity, signer, clock, guard=guard)
+        self._committer = None if signer is None else GroupCommitter(self._run)
+
+    def append(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> Appended:
+        """Log one receipt and return it once it is durable.
+
+        The intent of the same id, if there is one, is fulfilled by the same
+        transaction. Index, time, subject_seq and subject_prev are assigned here.
+
+        Args:
+            draft: the receipt; what it says of its place in the chain is replaced.
+            opening_hash: what is kept of the call's opening, 32 bytes.
+            raw_usage: the values that raw_usage_hash is over.
+
+        Raises:
+            InputError: opening_hash or raw_usage do not fit the receipt.
+            EncodingError: limit, if the body is too long.
+            LedgerUseError: duplicate-receipt, with the attribute `index` if this very
+                receipt is logged there; read-only, log-closed, closed, other-process.
+            StoreError: overloaded; or the database could not be written. Of store-io
+                nobody knows whether the receipt was logged: try again, and see
+                duplicate-receipt.
+        """
+        work = self.append_work(draft, opening_hash=opening_hash, raw_usage=raw_usage)
+        appended: Appended = self._committing().do(work)
+        return appended
+
+    def append_receipt(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> Appended:
+        """Do as `append`, its other name."""
+        return self.append(draft, opening_hash=opening_hash, raw_usage=raw_usage)
+
+    def submit_receipt(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> Future[Appended]:
+        """Return at once what `append` will return, for `asyncio.wrap_future`.
+
+        Raises:
+            InputError: opening_hash or raw_usage do not fit the receipt.
+            EncodingError: limit.
+            LedgerUseError: read-only, closed, other-process.
+            StoreError: overloaded.
+        """
+        work = self.append_work(draft, opening_hash=opening_hash, raw_usage=raw_usage)
+        return self._committing().submit(work)
+
+    def append_many(self, drafts: Sequence[Receipt]) -> tuple[Appended, ...]:
+        """Log some receipts in one transaction, all or none of them.
+
+        Args:
+            drafts: at most 4,096, in the order in which they are to stand.
+
+        Raises:
+            InputError: too many.
+            EncodingError, LedgerUseError, StoreError: as `append`.
+        """
+        if len(drafts) > MAX_TOGETHER:
+            raise InputError("input", f"{len(drafts)} receipts are more than {MAX_TOGETHER}")
+        work = AppendWork(drafts=tuple([Draft.of(draft) for draft in drafts]))
+        appended: tuple[Appended, ...] = self._committing().do(work)
+        return appended
+
+    def begin_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> None:
+        """Note durably that a call was admitted, before it is made.
+
+        Args:
+            draft: the receipt that the call gets if nothing more is heard of it.
+            opening_hash: as in `append`.
+
+        Raises:
+            InputError, LedgerUseError, StoreError: as `append`.
+        """
+        self._committing().do(self.call_work(draft, opening_hash=opening_hash))
+
+    def submit_call(self, draft: Receipt, *, opening_hash: bytes | None = None) -> Future[None]:
+        """Return at once what `begin_call` will return, for `asyncio.wrap_future`.
+
+        Raises:
+            InputError, LedgerUseError, StoreError: as `submit_receipt`.
+        """
+        return self._committing().submit(self.call_work(draft, opening_hash=opening_hash))
+
+    def head(self) -> bytes:
+        """Return a signed head over every record that is durable now.
+
+        It is signed anew if the log has grown or half of the heartbeat has passed,
+        and stored before it is returned. Read-only, it is the newest stored head.
+
+        Raises:
+            LedgerUseError: closed, other-process.
+            StoreError, StoreContentError: the database could not be used.
+        """
+        with self._store.read() as view:
+            stored, leaf_count = view.last_head(), view.leaf_count()
+        due = is_due(stored, leaf_count, self._clock(), self.heartbeat_s)
+        if self.read_only or not due:
+            return self.latest_head()
+        note: bytes = self._committing().do(HeadWork())
+        return note
+
+    def append_work(
+        self,
+        draft: Receipt,
+        *,
+        opening_hash: bytes | None = None,
+        raw_usage: Sequence[bytes] = (),
+    ) -> ReceiptWork:
+        """Return the work of `append`, for `send`.
+
+        Raises:
+            InputError, EncodingError: as `append`.
+        """
+        made = Draft.of(draft, _kept(opening_hash), tuple(raw_usage))
+        return ReceiptWork(draft=check_draft(made))
+
+    def call_work(self, draft: Receipt, *, opening_hash: bytes | None = None) -> IntentWork:
+        """Return the work of `begin_call`, for `send`.
+
+        Raises:
+            InputError: opening_hash does not fit.
+        """
+        return IntentWork(intent=Intent(draft=draft, opening_hash=_kept(opening_hash)))
+
+    def send(self, work: Work, reply: Reply) -> None:
+        """Take work in and settle its reply once it is durable, whatever comes of it.
+
+        Raises:
+            LedgerUseError: read-only, closed, other-process.
+            StoreError: overloaded.
+        """
+        self._committing().send(work, reply)
+
+    def _committing(self) -> GroupCommitter:
+        if self._committer is None:
+            raise LedgerUseError("read-only", "the ledger was opened for reading only")
+        return self._committer
+
+
+def _kept(opening_hash: bytes | None) -> Hash32 | None:
+    if opening_hash is not None and len(opening_hash) != 32:
+        raise InputError("input", f"an opening hash has 32 bytes, not {len(opening_hash)}")
+    return None if opening_hash is None else Hash32(opening_hash)
