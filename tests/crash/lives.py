@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -177,10 +177,19 @@ def publish_log(life: Life) -> None:
 
 def write(life: Life) -> None:
     """Threads that make calls, as many as are wanted: {"threads": n, "calls": n}."""
+    _in_threads(life, _calls)
+
+
+def append(life: Life) -> None:
+    """Threads that append, alone and in batches: {"threads": n, "turns": n}."""
+    _in_threads(life, _appends)
+
+
+def _in_threads(life: Life, work: Callable[[Ledger, Life], None]) -> None:
     with Ledger.open(life.place.folder) as ledger:
         life.begin()
         threads = [
-            threading.Thread(target=_calls, args=(ledger, life, number))
+            threading.Thread(target=work, args=(ledger, _own(life, number)))
             for number in range(life.given["threads"])
         ]
         for thread in threads:
@@ -189,19 +198,31 @@ def write(life: Life) -> None:
             thread.join()
 
 
-def _calls(ledger: Ledger, life: Life, number: int) -> None:
-    seed = random.Random(f"{life.given['name']}/{number}")
-    own = Life(place=life.place, seed=seed, begin=life.begin, say=life.say, given=life.given)
+def _own(life: Life, number: int) -> Life:
+    return replace(life, seed=random.Random(f"{life.given['name']}/{number}"))
+
+
+def _calls(ledger: Ledger, life: Life) -> None:
     for turn in range(life.given["calls"]):
-        intent = admit(ledger, own)
+        intent = admit(ledger, life)
         if turn % 10 == 9:
             continue  # a call that is never heard of again
-        answer(ledger, own, intent)
+        answer(ledger, life, intent)
         if turn % 4 == 1:
-            say_head(ledger, own)
+            say_head(ledger, life)
         if turn % 4 == 3:
-            for appended in ledger.append_many([draft(own) for _ in range(2)]):
-                say_logged(own, appended)
+            _append_two(ledger, life)
+
+
+def _appends(ledger: Ledger, life: Life) -> None:
+    for _ in range(life.given["turns"]):
+        say_logged(life, ledger.append_receipt(draft(life)))
+        _append_two(ledger, life)
+
+
+def _append_two(ledger: Ledger, life: Life) -> None:
+    for appended in ledger.append_many([draft(life) for _ in range(2)]):
+        say_logged(life, appended)
 
 
 def persist(life: Life) -> None:
@@ -246,6 +267,7 @@ LIVES: Final[dict[str, Callable[[Life], None]]] = {
     "close": close,
     "publish": publish_log,
     "write": write,
+    "append": append,
     "persist": persist,
 }
 

@@ -11,11 +11,13 @@ subprocess has it: negative for the signal that killed them. With kill_after all
 are killed so long after the last has begun.
 """
 
+import gc
 import json
 import os
 import random
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import replace
@@ -55,7 +57,6 @@ def _child(given: dict[str, Any], ready: int) -> None:
         say=sayer(place),
         given=given,
     )
-    watched.install()
     run(life, given["life"])
 
 
@@ -92,8 +93,27 @@ def _serve(job: dict[str, Any]) -> list[int]:
     return codes
 
 
+def _warm_up() -> None:
+    """Do once what Python does at the first use of something, so that no child needs to."""
+    with tempfile.TemporaryDirectory() as base:
+        place = Place(base=Path(base))
+        place.next_key(0).parent.mkdir()
+        for name in ("create", "call"):
+            life = Life(
+                place=place,
+                seed=random.Random(name),
+                begin=lambda: None,
+                say=sayer(place),
+                given={},
+            )
+            run(life, name)
+    gc.freeze()
+
+
 def main() -> None:
     """Serve jobs until stdin ends."""
+    watched.install()
+    _warm_up()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_serve(json.loads(line))) + "\n")
         sys.stdout.flush()
