@@ -11,6 +11,9 @@ heads            when a head is signed
 store, database  the SQLite file
 creation         a new log, all or nothing
 keys, keyuse     the key file, and which keys are in use on this machine
+signer           keys that lie in a hardware module or with a key service
+guard, highwater no older copy of a database is extended; seen: heads that others hold
+backup, restore  copies while others write, and the way back; acceptance: what is lost
 identity         who the log is, compared with the keys at hand
 proofs, listing  bundles and policies; lists of receipts and their sums
 files, errors    private files; what can go wrong
@@ -21,14 +24,16 @@ from nous_ledger.ledger.errors import (
     LEDGER_ERROR_CODES,
     KeyFileError,
     LedgerUseError,
+    SignerError,
     StoreContentError,
     StoreError,
 )
-from nous_ledger.ledger.keys import LogKeys
+from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.listing import KindTotal, ReceiptRow, Totals, sum_receipts
 from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged, Redacted
 from nous_ledger.ledger.rotation import NextKey
+from nous_ledger.ledger.signer import ExternalEd25519, ExternalSigner, Signers
 
 __all__ = [
     "KEYS_NAME",
@@ -36,6 +41,8 @@ __all__ = [
     "Appended",
     "Clock",
     "Entry",
+    "ExternalEd25519",
+    "ExternalSigner",
     "Intent",
     "KeyFileError",
     "KeysChanged",
@@ -46,9 +53,12 @@ __all__ = [
     "NextKey",
     "ReceiptRow",
     "Redacted",
+    "SignerError",
+    "Signers",
     "StoreContentError",
     "StoreError",
     "Totals",
+    "generate_keys",
     "sum_receipts",
     "system_clock",
 ]

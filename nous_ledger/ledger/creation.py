@@ -31,12 +31,12 @@ from nous_ledger.ledger.identity import Signer, read_identity
 from nous_ledger.ledger.keys import (
     KeyOwner,
     LogKeys,
-    generate_secp256k1,
     write_log_keys,
     write_next_key,
 )
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path, release_keys
 from nous_ledger.ledger.model import NewLeaf, Tip
+from nous_ledger.ledger.nextkey import NextKeyPair
 from nous_ledger.ledger.sequencer import grow
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
@@ -47,7 +47,6 @@ from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_has
 from nous_ledger.protocol.keyevent import GENESIS, KeyEvent, Predecessor
 from nous_ledger.protocol.mmr import root_from_peaks
 from nous_ledger.protocol.record import TYPE_KEY, leaf_hash, sign_record
-from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LeafIndex, LogId, UnixMillis
 
 DATABASE_NAME: Final = "ledger.db"
@@ -64,7 +63,8 @@ class NewLog:
         origin: its name; None for a random one.
         keys: its secrets.
         fresh: whether the keys were made for it.
-        next_key_out: where the next private key goes; None for a log that cannot rotate.
+        next_key_out: where the next private key goes, or the public key of one that
+            lies elsewhere; None for a log that cannot rotate.
         passphrase: seals both key files; None leaves them plain.
         max_merge_delay_s: seconds within which a head covers every record.
         heartbeat_s: most seconds between two heads.
@@ -77,7 +77,7 @@ class NewLog:
     origin: str | None
     keys: LogKeys
     fresh: bool
-    next_key_out: Path | None
+    next_key_out: Path | str | bytes | None
     passphrase: str | None
     max_merge_delay_s: int
     heartbeat_s: int
@@ -97,16 +97,16 @@ def create_log(new: NewLog) -> tuple[str, ...]:
     """
     _check_request(new)
     origin = new.origin or f"nous.invalid/{secrets.token_hex(16)}"
-    next_key = None if new.next_key_out is None else generate_secp256k1()
+    next_key = NextKeyPair.of(new.next_key_out)
     genesis, log_id = _genesis(new, origin, next_key)
     owner = KeyOwner(origin=origin, log_id=log_id)
     make_private_folder(new.folder)
     _check_free(new.folder)
     with contextlib.ExitStack() as made:
         notices = made.enter_context(_claimed(new, owner))
-        if new.next_key_out is not None and next_key is not None:
-            write_next_key(new.next_key_out, next_key, owner, new.passphrase)
-            made.enter_context(_removed_on_failure(new.next_key_out))
+        if next_key is not None and next_key.place is not None:
+            write_next_key(next_key.place, next_key.secret, owner, new.passphrase)
+            made.enter_context(_removed_on_failure(next_key.place))
         keys_path = new.folder / KEYS_NAME
         write_log_keys(keys_path, new.keys, owner, new.passphrase)
         made.enter_context(_removed_on_failure(keys_path))
@@ -130,8 +130,8 @@ def _check_request(new: NewLog) -> None:
     for name in ("max_merge_delay_s", "heartbeat_s"):
         if not 1 <= getattr(new, name) <= MAX_UINT // 1000:
             raise InputError("input", f"{name} is a number of seconds, at least 1")
-    if new.next_key_out is not None:
-        check_next_key_place(new.next_key_out, new.folder)
+    if isinstance(new.next_key_out, Path | str):
+        check_next_key_place(Path(new.next_key_out), new.folder)
 
 
 def check_next_key_place(place: Path, folder: Path) -> None:
@@ -169,8 +169,8 @@ def _check_free(folder: Path) -> None:
             )
 
 
-def _genesis(new: NewLog, origin: str, next_key: bytes | None) -> tuple[KeyEvent, LogId]:
-    next_hash = ZERO_HASH if next_key is None else next_key_hash(SigningKey(next_key).public_key)
+def _genesis(new: NewLog, origin: str, next_key: NextKeyPair | None) -> tuple[KeyEvent, LogId]:
+    next_hash = ZERO_HASH if next_key is None else next_key_hash(next_key.public_key)
     secp256k1, ed25519 = _public_keys(new.keys)
     genesis = KeyEvent(
         kind=GENESIS,

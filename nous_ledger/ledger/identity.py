@@ -10,7 +10,7 @@ from nous_ledger.ledger.keys import LogKeys
 from nous_ledger.ledger.store import View
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.keyhistory import KeyHistory, verify_key_history
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signer import DigestSigner, MessageSigner
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId
 
 
@@ -53,8 +53,8 @@ class Signer:
         log_secret: keys the pseudonyms, 32 bytes.
     """
 
-    secp256k1: SigningKey
-    ed25519: Ed25519Key
+    secp256k1: DigestSigner
+    ed25519: MessageSigner
     log_secret: bytes = field(repr=False)
 
     @classmethod

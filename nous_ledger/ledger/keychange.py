@@ -22,9 +22,10 @@ from nous_ledger.ledger.guard import Guard
 from nous_ledger.ledger.heads import renew_head
 from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keyfiles import complete_change, settle_files, write_pending
-from nous_ledger.ledger.keys import LogKeys, is_sealed, read_log_keys
+from nous_ledger.ledger.keys import LogKeys, digest_signer, is_sealed, read_log_keys
 from nous_ledger.ledger.model import Draft
 from nous_ledger.ledger.sequencer import AppendWork, Sequencer
+from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.ledger.single import append_single
 from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.bodies import decode_body
@@ -36,7 +37,7 @@ from nous_ledger.protocol.keyhistory import MAX_EPOCH
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.registries import KEY_REASON
-from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.signer import DigestSigner
 from nous_ledger.protocol.types import Epoch
 
 _SUSPECT: Final = (KEY_REASON["suspected"], KEY_REASON["compromised"])
@@ -50,21 +51,23 @@ class KeyChange:
         kind: ROTATE or CLOSE.
         reason: number of the reason.
         suspect_from: first index whose signature is suspect; with reasons 1 and 2.
-        revealed: the private key that was committed to, 32 bytes.
+        revealed: the private key that was committed to, 32 bytes; or its signer.
         next_hash: commitment to the key after it; zeros for a close.
         new_ed25519: whether the Ed25519 key is replaced too.
         lost: whether keys.json is gone, so that nothing of it can be kept.
         passphrase: of keys.json; with `lost` it seals the new one.
+        signers: of the keys in force that lie outside of keys.json.
     """
 
     kind: int
     reason: int
     suspect_from: int | None
-    revealed: bytes = field(repr=False)
+    revealed: bytes | DigestSigner = field(repr=False)
     next_hash: bytes
     new_ed25519: bool = False
     lost: bool = False
     passphrase: str | None = field(repr=False)
+    signers: Signers = NO_SIGNERS
 
 
 def reason_of(name: str, suspect_from: int | None) -> int:
@@ -98,7 +101,7 @@ def check_change(identity: Identity, change: KeyChange) -> None:
             f"the log {identity.origin} has no next key",
             hint="close it without one" if change.kind == CLOSE else "",
         )
-    revealed = SigningKey(change.revealed).public_key
+    revealed = digest_signer(change.revealed).public_key
     if next_key_hash(revealed) != identity.next_hash:
         raise KeyFileError(
             "key-mismatch",
@@ -225,7 +228,7 @@ def _keys_before(folder: Path, before: Identity, change: KeyChange) -> LogKeys |
     """Return the keys of the old epoch; None if they are lost."""
     path = folder / KEYS_NAME
     if not change.lost:
-        keys = read_log_keys(path, change.passphrase)
+        keys = read_log_keys(path, change.passphrase, change.signers)
         Signer.of(keys, before)
         return keys
     if path.exists():

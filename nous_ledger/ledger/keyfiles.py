@@ -24,29 +24,34 @@ from nous_ledger.ledger.keys import (
     read_public_keys,
     write_log_keys,
 )
+from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.ledger.store import Store
 
 PENDING_NAME: Final = f"{KEYS_NAME}.next"
 _ATTEMPTS: Final = 5
 
 
-def load_keys(store: Store, folder: Path, passphrase: str | None) -> tuple[Identity, Signer]:
+def load_keys(
+    store: Store, folder: Path, passphrase: str | None, signers: Signers = NO_SIGNERS
+) -> tuple[Identity, Signer]:
     """Return the log and the keys in force, completing a key change that was cut short.
 
     Args:
         store: open for writing.
         folder: of the ledger.
         passphrase: needed if the key file is sealed.
+        signers: of keys that lie outside of the file.
 
     Raises:
         KeyFileError: key-missing, key-permissions, key-passphrase, key-format,
-            key-mismatch.
+            key-mismatch, signer-missing.
         StoreError, StoreContentError: the database or a file could not be used.
     """
     for _ in range(_ATTEMPTS):
         identity = complete_change(store, folder)
         try:
-            return identity, Signer.of(read_log_keys(folder / KEYS_NAME, passphrase), identity)
+            keys = read_log_keys(folder / KEYS_NAME, passphrase, signers)
+            return identity, Signer.of(keys, identity)
         except KeyFileError as error:
             with store.read() as view:
                 changed = view.key_events()[-1] != identity.key_event

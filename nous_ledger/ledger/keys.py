@@ -1,9 +1,11 @@
 """The key file of a log, and the file of the key that will follow.
 
-A JSON object, whose secrets are either plain hex or sealed under a passphrase:
+A JSON object, whose secrets are either plain hex or sealed under a passphrase. A key
+that lies outside, in a hardware module say, is listed as such and has no secret here:
 
     {"version": 1, "kind": "log-keys", "origin": …, "log_id": …,
      "secp256k1": …, "ed25519": …,            public keys, for people and checks
+     "external": ["secp256k1"],               only if there are such keys
      "secrets": {"secp256k1": …, "ed25519": …, "log_secret": …}}
 
     "sealed": {"kdf": "scrypt", "n": …, "r": …, "p": …, "salt": …,
@@ -23,7 +25,7 @@ import secrets
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -31,7 +33,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from nous_ledger.ledger.errors import KeyFileError
 from nous_ledger.ledger.files import read_private_file, write_new_file
+from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.signer import DigestSigner, MessageSigner
 from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
 from nous_ledger.protocol.types import LogId
 
@@ -45,7 +49,8 @@ _SCRYPT_P: Final = 1
 _READABLE_N: Final = tuple(1 << bits for bits in range(10, 19))
 _SALT_LENGTH: Final = 16
 _NONCE_LENGTH: Final = 12
-_LOG_SECRETS: Final = ("secp256k1", "ed25519", "log_secret")
+_KEYS: Final = ("secp256k1", "ed25519")
+_LOG_SECRETS: Final = (*_KEYS, "log_secret")
 _NEXT_SECRETS: Final = ("secp256k1",)
 
 
@@ -54,30 +59,42 @@ class LogKeys:
     """The secrets of a log.
 
     Attributes:
-        secp256k1: private key that signs records and heads, 32 bytes.
-        ed25519: seed of the key that signs heads for other tools, 32 bytes.
+        secp256k1: private key that signs records and heads, 32 bytes; or its signer.
+        ed25519: seed of the key that signs heads for other tools, 32 bytes; or its
+            signer.
         log_secret: what the pseudonyms of callers are made with, 32 bytes.
     """
 
-    secp256k1: bytes = field(repr=False)
-    ed25519: bytes = field(repr=False)
+    secp256k1: bytes | DigestSigner = field(repr=False)
+    ed25519: bytes | MessageSigner = field(repr=False)
     log_secret: bytes = field(repr=False)
 
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> DigestSigner:
         """Return the secp256k1 key.
 
         Raises:
             InputError: the secret is not a private key.
         """
-        return SigningKey(self.secp256k1)
+        return digest_signer(self.secp256k1)
 
-    def ed25519_key(self) -> Ed25519Key:
+    def ed25519_key(self) -> MessageSigner:
         """Return the Ed25519 key.
 
         Raises:
             InputError: the seed is not 32 bytes.
         """
-        return Ed25519Key(self.ed25519)
+        return Ed25519Key(self.ed25519) if isinstance(self.ed25519, bytes) else self.ed25519
+
+    def signers(self) -> Signers:
+        """Return the signers of the keys that lie outside."""
+        return Signers(
+            secp256k1=None if isinstance(self.secp256k1, bytes) else self.secp256k1,
+            ed25519=None if isinstance(self.ed25519, bytes) else self.ed25519,
+        )
+
+    def external(self) -> list[str]:
+        """Return the names of the keys that lie outside."""
+        return [name for name in _KEYS if not isinstance(getattr(self, name), bytes)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +110,22 @@ class KeyOwner:
     log_id: LogId
 
 
-def generate_keys() -> LogKeys:
-    """Return fresh random keys."""
+def generate_keys(signers: Signers = NO_SIGNERS) -> LogKeys:
+    """Return fresh random keys, but for those that lie outside."""
     return LogKeys(
-        secp256k1=generate_secp256k1(),
-        ed25519=secrets.token_bytes(32),
+        secp256k1=signers.secp256k1 or generate_secp256k1(),
+        ed25519=signers.ed25519 or secrets.token_bytes(32),
         log_secret=secrets.token_bytes(32),
     )
+
+
+def digest_signer(key: bytes | DigestSigner) -> DigestSigner:
+    """Return what signs with a secp256k1 key.
+
+    Raises:
+        InputError: the secret is not a private key.
+    """
+    return SigningKey(key) if isinstance(key, bytes) else key
 
 
 def generate_secp256k1() -> bytes:
@@ -125,23 +151,30 @@ def write_log_keys(path: Path, keys: LogKeys, owner: KeyOwner, passphrase: str |
         "secp256k1": keys.signing_key().public_key.hex(),
         "ed25519": keys.ed25519_key().public_key.hex(),
     }
-    private = {name: getattr(keys, name) for name in _LOG_SECRETS}
-    _write(path, _head("log-keys", owner) | public, private, passphrase)
+    external = keys.external()
+    private = {name: getattr(keys, name) for name in _LOG_SECRETS if name not in external}
+    outside = {"external": external} if external else {}
+    _write(path, _head("log-keys", owner) | public | outside, private, passphrase)
 
 
-def read_log_keys(path: Path, passphrase: str | None) -> LogKeys:
+def read_log_keys(path: Path, passphrase: str | None, signers: Signers = NO_SIGNERS) -> LogKeys:
     """Return the keys in the key file of a log.
 
     Args:
         path: the file; only its owner may reach it.
         passphrase: needed if the file is sealed, ignored otherwise.
+        signers: of the keys that lie outside.
 
     Raises:
-        KeyFileError: key-missing, key-permissions, key-format, key-passphrase.
+        KeyFileError: key-missing, key-permissions, key-format, key-passphrase;
+            signer-missing; key-mismatch (the signer is of another key).
         StoreError: store-unwritable.
     """
-    document, private = _read(path, "log-keys", _LOG_SECRETS, passphrase)
-    keys = LogKeys(**private)
+    external = _external(path, _document(path, "log-keys"))
+    names = tuple(name for name in _LOG_SECRETS if name not in external)
+    document, private = _read(path, "log-keys", names, passphrase)
+    outside = {name: _signer(path, document, name, signers) for name in external}
+    keys = LogKeys(**private, **outside)
     try:
         public = (keys.signing_key().public_key.hex(), keys.ed25519_key().public_key.hex())
     except InputError as error:
@@ -149,6 +182,26 @@ def read_log_keys(path: Path, passphrase: str | None) -> LogKeys:
     if public != (document.get("secp256k1"), document.get("ed25519")):
         raise _damaged(path, "its public keys do not belong to its secrets")
     return keys
+
+
+def _external(path: Path, document: dict[str, object]) -> list[str]:
+    names = document.get("external", [])
+    if not isinstance(names, list) or not all(name in _KEYS for name in names):
+        raise _damaged(path, "it does not say which keys lie outside")
+    return names
+
+
+def _signer(path: Path, document: dict[str, object], name: str, signers: Signers) -> Any:  # noqa: ANN401 - of the kind that the name says
+    signer = getattr(signers, name)
+    if signer is None:
+        raise KeyFileError("signer-missing", f"the {name} key of {path} lies outside of it")
+    if signer.public_key.hex() != document.get(name):
+        raise KeyFileError(
+            "key-mismatch",
+            f"the signer has the {name} key {signer.public_key.hex()}, {path} names another",
+            hint="name the key of this log to the module or service",
+        )
+    return signer
 
 
 def read_public_keys(path: Path) -> tuple[bytes, bytes]:

@@ -29,8 +29,9 @@ from nous_ledger.ledger.identity import read_identity
 from nous_ledger.ledger.keyfiles import load_keys
 from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.model import Clock, KeysChanged
-from nous_ledger.ledger.rotation import NextKey, Rotation, recover_log
+from nous_ledger.ledger.rotation import NextKey, NextKeyOut, Rotation, recover_log
 from nous_ledger.ledger.seen import check_source
+from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import subject_id
@@ -56,7 +57,7 @@ class Ledger(LedgerAppender):
         cls,
         folder: Path | str,
         *,
-        next_key_out: Path | str | None,
+        next_key_out: NextKeyOut | None,
         origin: str | None = None,
         passphrase: str | None = None,
         max_merge_delay_s: int = DEFAULT_MERGE_DELAY_S,
@@ -74,12 +75,13 @@ class Ledger(LedgerAppender):
         Args:
             folder: made with mode 700; may exist if it holds no ledger.
             next_key_out: file for the private key that the first rotation will
-                reveal, outside the folder; None makes a log that can never rotate.
+                reveal, outside the folder, or the public key of one that lies
+                elsewhere; None makes a log that can never rotate.
             origin: name of the log, 1..255 of `[a-z0-9._~/-]`; None for a random one.
             passphrase: seals both key files.
             max_merge_delay_s: seconds within which a head covers every record, from 1.
             heartbeat_s: most seconds between two heads, from 1.
-            keys: secrets of the log; None for fresh ones.
+            keys: secrets of the log, or the signers that have them; None for fresh ones.
             predecessor: the log that it continues, and its last good head.
             high_water: place of the high-water file, also for later; None for the folder.
             clock: the time in milliseconds.
@@ -95,7 +97,7 @@ class Ledger(LedgerAppender):
             origin=origin,
             keys=keys or generate_keys(),
             fresh=keys is None,
-            next_key_out=None if next_key_out is None else Path(next_key_out),
+            next_key_out=next_key_out,
             passphrase=passphrase,
             max_merge_delay_s=max_merge_delay_s,
             heartbeat_s=heartbeat_s,
@@ -104,7 +106,7 @@ class Ledger(LedgerAppender):
             high_water=high_water,
         )
         notices = create_log(new)
-        ledger = cls.open(folder, passphrase=passphrase, clock=clock)
+        ledger = cls.open(folder, passphrase=passphrase, clock=clock, signers=new.keys.signers())
         ledger.notices = (*notices, *ledger.notices)
         return ledger
 
@@ -118,6 +120,7 @@ class Ledger(LedgerAppender):
         clock: Clock = system_clock,
         high_water: Path | str | None = None,
         sources: Sequence[str] = (),
+        signers: Signers = NO_SIGNERS,
     ) -> Self:
         """Return the ledger in a folder.
 
@@ -131,12 +134,13 @@ class Ledger(LedgerAppender):
             clock: the time in milliseconds.
             high_water: the high-water file; None for where it was put before.
             sources: more published folders and URLs of checkpoints to compare with.
+            signers: of the keys that lie outside of the key file.
 
         Raises:
             InputError: a source is neither.
             LedgerUseError: not-a-ledger.
             KeyFileError: key-missing, key-permissions, key-passphrase, key-format,
-                key-mismatch.
+                key-mismatch, signer-missing.
             StoreError: store-newer, store-locked, store-unwritable, store-io.
             StoreContentError: store-foreign, store-corrupt.
         """
@@ -154,7 +158,7 @@ class Ledger(LedgerAppender):
             if read_only:
                 ledger = cls(folder, store, identity, None, clock)
             else:
-                identity, signer = load_keys(store, folder, passphrase)
+                identity, signer = load_keys(store, folder, passphrase, signers)
                 guard = stand_guard(folder, store, identity.log_id, high_water, elsewhere)
                 ledger = cls(folder, store, identity, signer, clock, guard=guard)
             on_failure.pop_all()
@@ -166,7 +170,7 @@ class Ledger(LedgerAppender):
         folder: Path | str,
         next_key: NextKey,
         *,
-        next_key_out: Path | str,
+        next_key_out: NextKeyOut,
         passphrase: str | None = None,
         next_key_passphrase: str | None = None,
         clock: Clock = system_clock,
@@ -189,14 +193,17 @@ class Ledger(LedgerAppender):
         """
         rotation = Rotation(
             next_key=next_key,
-            next_key_out=Path(next_key_out),
+            next_key_out=next_key_out,
             reason="lost",
             lost=True,
             passphrase=passphrase,
             next_key_passphrase=next_key_passphrase,
         )
         changed = recover_log(Path(folder), rotation, clock())
-        return cls.open(folder, passphrase=passphrase, clock=clock), changed
+        signers = NO_SIGNERS
+        if not isinstance(next_key, Path | str | bytes):
+            signers = Signers(secp256k1=next_key)
+        return cls.open(folder, passphrase=passphrase, clock=clock, signers=signers), changed
 
     def close(self) -> None:
         """Finish what was submitted, then close; a second call does nothing."""

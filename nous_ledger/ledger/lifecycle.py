@@ -24,8 +24,9 @@ from nous_ledger.ledger.keys import read_log_keys
 from nous_ledger.ledger.model import Clock, KeysChanged, Redacted
 from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.redaction import redact_bodies
-from nous_ledger.ledger.rotation import NextKey, Rotation, rotate_log
+from nous_ledger.ledger.rotation import NextKey, NextKeyOut, Rotation, rotate_log
 from nous_ledger.ledger.sequencer import HeadWork, Outcome, Sequencer, Work
+from nous_ledger.ledger.signer import Signers
 from nous_ledger.ledger.signing_pool import SigningPool
 from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.checkpoint import parse_checkpoint
@@ -113,7 +114,7 @@ class LedgerLife(LedgerReader):
         self,
         next_key: NextKey,
         *,
-        next_key_out: Path | str,
+        next_key_out: NextKeyOut,
         reason: str = "scheduled",
         suspect_from: int | None = None,
         new_ed25519: bool = False,
@@ -129,9 +130,11 @@ class LedgerLife(LedgerReader):
             PROTOCOL.md KEY-19 to KEY-21.
 
         Args:
-            next_key: file that `create` or the last rotation wrote, or the key itself.
+            next_key: file that `create` or the last rotation wrote, the key itself, or
+                its signer.
             next_key_out: file for the private key that the rotation after this one will
-                reveal, outside the folder; nothing may stand there.
+                reveal, outside the folder; nothing may stand there. Or the public key
+                of one that lies elsewhere, 33 bytes.
             reason: scheduled, suspected, compromised or lost.
             suspect_from: first leaf that somebody else may have signed; exactly with
                 suspected and compromised.
@@ -152,7 +155,8 @@ class LedgerLife(LedgerReader):
         return self._rotate(
             Rotation(
                 next_key=next_key,
-                next_key_out=Path(next_key_out),
+                next_key_out=next_key_out,
+                signers=self._signers(),
                 reason=reason,
                 suspect_from=suspect_from,
                 new_ed25519=new_ed25519,
@@ -206,6 +210,7 @@ class LedgerLife(LedgerReader):
                     suspect_from=suspect_from,
                     passphrase=passphrase,
                     next_key_passphrase=next_key_passphrase,
+                    signers=self._signers(),
                 )
             )
 
@@ -350,6 +355,10 @@ class LedgerLife(LedgerReader):
         if self._guard is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")
         return self._guard
+
+    def _signers(self) -> Signers:
+        signer = self._signing()
+        return Signers(secp256k1=signer.secp256k1, ed25519=signer.ed25519)
 
     def _signing(self) -> Signer:
         if self._signer is None:

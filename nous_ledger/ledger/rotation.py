@@ -28,24 +28,27 @@ from nous_ledger.ledger.keychange import KeyChange, change_keys, check_change, r
 from nous_ledger.ledger.keyfiles import PENDING_NAME, complete_change
 from nous_ledger.ledger.keys import (
     KeyOwner,
-    generate_secp256k1,
     is_sealed,
     read_next_key,
     write_next_key,
 )
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path
 from nous_ledger.ledger.model import KeysChanged
+from nous_ledger.ledger.nextkey import NextKeyPair
+from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash
 from nous_ledger.protocol.keyevent import CLOSE, ROTATE
 from nous_ledger.protocol.keyhistory import MAX_EPOCH
-from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.signer import DigestSigner
 
 WARN_FROM_EPOCH: Final = 56
-NextKey: TypeAlias = Path | str | bytes
-"""A next-key file, or the private key itself: 32 bytes."""
+NextKey: TypeAlias = Path | str | bytes | DigestSigner
+"""A next-key file, the private key itself (32 bytes), or its signer."""
+NextKeyOut: TypeAlias = Path | str | bytes
+"""A file for a new private key, or the public key (33 bytes) of one that lies elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +57,26 @@ class Rotation:
 
     Attributes:
         next_key: the key that the log committed to.
-        next_key_out: where the private key after it goes; None closes the log.
+        next_key_out: where the private key after it goes, or the public key of one
+            that lies elsewhere; None closes the log.
         reason: its name.
         suspect_from: first leaf that somebody else may have signed.
         new_ed25519: whether the Ed25519 key is replaced too.
         lost: whether keys.json is gone.
         passphrase: of keys.json.
         next_key_passphrase: of the next-key file; None = the same.
+        signers: of the keys in force that lie outside of keys.json.
     """
 
     next_key: NextKey = field(repr=False)
-    next_key_out: Path | None
+    next_key_out: NextKeyOut | None
     reason: str
     suspect_from: int | None = None
     new_ed25519: bool = False
     lost: bool = False
     passphrase: str | None = field(repr=False)
     next_key_passphrase: str | None = field(default=None, repr=False)
+    signers: Signers = NO_SIGNERS
 
 
 def rotate_log(
@@ -88,27 +94,28 @@ def rotate_log(
     """
     reason = reason_of(rotation.reason, rotation.suspect_from)
     revealed, seal = _read_next(folder, rotation)
-    following = None if rotation.next_key_out is None else generate_secp256k1()
+    following = NextKeyPair.of(rotation.next_key_out)
     change = KeyChange(
         kind=CLOSE if following is None else ROTATE,
         reason=reason,
         suspect_from=rotation.suspect_from,
         revealed=revealed,
-        next_hash=ZERO_HASH if following is None else _commitment(following),
+        next_hash=ZERO_HASH if following is None else next_key_hash(following.public_key),
         new_ed25519=rotation.new_ed25519,
         lost=rotation.lost,
         passphrase=rotation.passphrase,
+        signers=rotation.signers,
     )
     with store.read() as view:
         guard.check(view)
         before = read_identity(view)
     check_change(before, change)  # before anything is written
     with contextlib.ExitStack() as made:
-        if rotation.next_key_out is not None and following is not None:
-            check_next_key_place(rotation.next_key_out, folder)
+        if following is not None and following.place is not None:
+            check_next_key_place(following.place, folder)
             owner = KeyOwner(origin=before.origin, log_id=before.log_id)
-            write_next_key(rotation.next_key_out, following, owner, seal)
-            made.enter_context(_removed_unless_committed(store, rotation.next_key_out, change))
+            write_next_key(following.place, following.secret, owner, seal)
+            made.enter_context(_removed_unless_committed(store, following.place, change))
         identity, signer = change_keys(store, folder, change, now, guard)
     notices = (
         *_note_use(folder, before, identity),
@@ -140,9 +147,9 @@ def recover_log(folder: Path, rotation: Rotation, now: int) -> KeysChanged:
             return rotate_log(store, folder, rotation, now, guard)[2]
 
 
-def _read_next(folder: Path, rotation: Rotation) -> tuple[bytes, str | None]:
+def _read_next(folder: Path, rotation: Rotation) -> tuple[bytes | DigestSigner, str | None]:
     """Return the key to reveal, and what seals the one after it: as it was itself."""
-    if isinstance(rotation.next_key, bytes):
+    if not isinstance(rotation.next_key, Path | str):
         keys = folder / KEYS_NAME
         sealed = rotation.lost or is_sealed(keys)
         return rotation.next_key, rotation.passphrase if sealed else None
@@ -150,10 +157,6 @@ def _read_next(folder: Path, rotation: Rotation) -> tuple[bytes, str | None]:
     passphrase = rotation.next_key_passphrase or rotation.passphrase
     secret = read_next_key(path, passphrase)
     return secret, passphrase if is_sealed(path) else None
-
-
-def _commitment(secret: bytes) -> bytes:
-    return next_key_hash(SigningKey(secret).public_key)
 
 
 @contextlib.contextmanager

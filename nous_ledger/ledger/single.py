@@ -21,7 +21,7 @@ from nous_ledger.protocol.record import (
     leaf_hash,
     sign_record,
 )
-from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.signer import DigestSigner
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId, UnixMillis
 
 
@@ -29,7 +29,7 @@ def append_single(
     transaction: WriteTransaction,
     body: KeyEvent | Redaction,
     *,
-    key: SigningKey,
+    key: DigestSigner,
     log_id: LogId,
     epoch: Epoch,
     now: int,

@@ -25,9 +25,8 @@ from nous_ledger.protocol.note import (
     format_note,
     parse_note,
 )
+from nous_ledger.protocol.signer import DigestSigner, MessageSigner
 from nous_ledger.protocol.signing import (
-    Ed25519Key,
-    SigningKey,
     check_signature_shape,
     verify_ed25519,
     verify_signature,
@@ -209,8 +208,8 @@ def sign_head(
     log_id: LogId,
     epoch: Epoch,
     timestamp: UnixSeconds,
-    key: SigningKey,
-    ed25519: Ed25519Key,
+    key: DigestSigner,
+    ed25519: MessageSigner,
 ) -> bytes:
     """Return the note of a head with both signature lines of the log.
 

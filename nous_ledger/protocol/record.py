@@ -22,7 +22,8 @@ from typing import Final
 
 from nous_ledger.protocol.errors import InputError, RecordError, UnavailableError
 from nous_ledger.protocol.hashing import sha256
-from nous_ledger.protocol.signing import SigningKey, check_signature_shape, verify_signature
+from nous_ledger.protocol.signer import DigestSigner
+from nous_ledger.protocol.signing import check_signature_shape, verify_signature
 from nous_ledger.protocol.types import (
     MAX_UINT,
     Epoch,
@@ -139,7 +140,7 @@ def leaf_hash(record: bytes) -> Hash32:
 
 
 def sign_record(
-    key: SigningKey,
+    key: DigestSigner,
     log_id: LogId,
     *,
     type: int,

@@ -1,14 +1,9 @@
 """An older database that was put back is never extended, and can still be read."""
 
-import http.server
 import os
 import random
 import shutil
 import signal
-import socket
-import sqlite3
-import threading
-from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,43 +14,13 @@ from nous_ledger.ledger import Ledger, LedgerUseError, StoreContentError, StoreE
 from nous_ledger.ledger.acceptance import ACCEPTED_NAME, accept_loss, read_state
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.guard import GuardSettings, read_settings, write_settings
-from nous_ledger.ledger.highwater import FILE_LENGTH, HighWater, Mark
-from nous_ledger.ledger.publish import publish
-from nous_ledger.ledger.seen import look_elsewhere
-from nous_ledger.protocol.errors import InputError, LedgerError
-from nous_ledger.protocol.types import Hash32, LeafCount, LogId
+from nous_ledger.ledger.highwater import HighWater, Mark
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.types import LeafCount
 from tests.integration.ledger_audit import head_count
-from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft
-from tests.integration.ledger_keys import Keys, good
-
-ID = LogId(b"\1" * 32)
-
-
-def root(number: int) -> Hash32:
-    return Hash32(number.to_bytes(32, "big"))
-
-
-def code_of(work: Callable[[], object]) -> str:
-    with pytest.raises(LedgerError) as found:
-        work()
-    return found.value.code
-
-
-def copy_database(folder: Path, target: Path) -> Path:
-    """Copy the database as a file-level backup does, what is in its write-ahead log included."""
-    with sqlite3.connect(folder / "ledger.db") as source, sqlite3.connect(target) as copy:
-        source.backup(copy)
-    source.close()
-    copy.close()
-    target.chmod(0o600)
-    return target
-
-
-def put_back(folder: Path, copy: Path) -> None:
-    """Replace the database of a ledger that nobody has open."""
-    for name in ("ledger.db-wal", "ledger.db-shm"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.copy(copy, folder / "ledger.db")
+from tests.integration.ledger_drafts import START_MS, Clock, make_draft
+from tests.integration.ledger_keys import good
+from tests.integration.old_copies import code_of, copy_database, put_back
 
 
 @pytest.fixture
@@ -68,88 +33,6 @@ def older(tmp_path: Path, folder: Path, ledger: Ledger, seed: random.Random) -> 
     ledger.close()
     put_back(folder, copy)
     return folder
-
-
-class TestFile:
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        HighWater.create(tmp_path / "mark", ID, Mark(leaf_count=LeafCount(1), root=root(1)))
-        return tmp_path / "mark"
-
-    def test_it_only_rises(self, path: Path) -> None:
-        file = HighWater(path, ID)
-        for count in (5, 3, 9, 9, 1):
-            file.raise_to(LeafCount(count), root(count))
-        assert file.read() == Mark(leaf_count=LeafCount(9), root=root(9))
-        assert code_of(lambda: file.raise_to(LeafCount(9), root(8))) == "store-forked"
-        file.close()
-        assert path.stat().st_size == FILE_LENGTH
-        assert path.stat().st_mode & 0o777 == 0o600
-
-    def test_a_torn_slot_leaves_the_mark_before_it(self, path: Path) -> None:
-        """Whatever part of the newest slot reached the disk."""
-        file = HighWater(path, ID)
-        file.raise_to(LeafCount(2), root(2))
-        before = path.read_bytes()
-        file.raise_to(LeafCount(3), root(3))
-        file.close()
-        after = path.read_bytes()
-        changed = [at for at in range(FILE_LENGTH) if before[at] != after[at]]
-        for cut in (changed[0] + 1, changed[len(changed) // 2], changed[-1]):
-            path.write_bytes(after[:cut] + before[cut:])
-            assert HighWater(path, ID).read().leaf_count == 2
-            again = HighWater(path, ID)
-            again.raise_to(LeafCount(4), root(4))
-            assert HighWater(path, ID).read().leaf_count == 4
-
-    @pytest.mark.parametrize("content", [b"", b"\0" * FILE_LENGTH, b"Z" * FILE_LENGTH])
-    def test_a_damaged_file_says_so(self, path: Path, content: bytes) -> None:
-        path.write_bytes(content)
-        assert code_of(lambda: HighWater(path, ID)) == "high-water-unusable"
-
-    def test_the_file_of_another_log(self, path: Path) -> None:
-        with pytest.raises(StoreError, match="belongs to the log 0101"):
-            HighWater(path, LogId(b"\2" * 32))
-
-    def test_a_lower_mark_needs_to_be_told(self, path: Path) -> None:
-        file = HighWater(path, ID)
-        file.raise_to(LeafCount(7), root(7))
-        file.reset(Mark(leaf_count=LeafCount(3), root=root(3)))
-        assert HighWater(path, ID).read().leaf_count == 3
-        data = bytearray(path.read_bytes())
-        data[0] ^= 1
-        path.write_bytes(bytes(data))  # no torn slot brings the old mark back
-        assert HighWater(path, ID).read().leaf_count == 3
-
-    def test_a_file_that_was_replaced_is_read_anew(self, path: Path, tmp_path: Path) -> None:
-        file = HighWater(path, ID)
-        HighWater.create(tmp_path / "new", ID, Mark(leaf_count=LeafCount(8), root=root(8)))
-        (tmp_path / "new").replace(path)
-        assert file.read().leaf_count == 8
-        path.unlink()
-        assert code_of(file.read) == "high-water-unusable"
-
-
-def _raise_many(path: Path, offset: int) -> None:
-    file = HighWater(path, ID)
-    for step in range(400):
-        count = 2 + 2 * step + offset
-        file.raise_to(LeafCount(count), root(count))
-        assert file.read().leaf_count >= count
-    file.close()
-
-
-def test_two_processes_raise_one_mark(tmp_path: Path) -> None:
-    path = tmp_path / "mark"
-    HighWater.create(path, ID, Mark(leaf_count=LeafCount(1), root=root(1)))
-    context = get_context("fork")
-    workers = [context.Process(target=_raise_many, args=(path, offset)) for offset in (0, 1)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    assert HighWater(path, ID).read() == Mark(leaf_count=LeafCount(801), root=root(801))
 
 
 class TestStopped:
@@ -372,113 +255,6 @@ def test_two_processes_write_one_log(ledger: Ledger, folder: Path) -> None:
     assert state.mark == Mark(leaf_count=LeafCount(81), root=state.root)
 
 
-class TestElsewhere:
-    @pytest.fixture
-    def published(self, tmp_path: Path, ledger: Ledger, seed: random.Random) -> Path:
-        """A published head of 3 leaves, beside a database of 2 whose mark agrees with it."""
-        ledger.append_receipt(make_draft(seed))
-        folder, copy = ledger.folder, tmp_path / "copy"
-        copy_folder(folder, copy)
-        ledger.append_receipt(make_draft(seed))
-        ledger.head()
-        publish(folder, tmp_path / "published", all_bodies=False)
-        ledger.close()
-        shutil.rmtree(folder)
-        shutil.move(copy, folder)
-        return tmp_path / "published"
-
-    def test_a_published_head_that_is_ahead(
-        self, published: Path, folder: Path, seed: random.Random
-    ) -> None:
-        with Ledger.open(folder) as unaware:
-            assert unaware.refusal is None
-        with Ledger.open(folder, sources=[str(published)]) as told:
-            assert code_of(lambda: told.append_receipt(make_draft(seed))) == "store-behind"
-            assert told.leaf_count() == 2
-
-    def test_over_http(self, published: Path, folder: Path) -> None:
-        with serving(published) as url:
-            with Ledger.open(folder, sources=[f"{url}/checkpoint"]) as told:
-                assert code_of(told.head) == "store-behind"
-            with Ledger.open(folder, sources=[f"{url}/nothing"]) as told:
-                assert told.refusal is None
-                assert "could not compare" in told.notices[0]
-        with Ledger.open(folder, sources=[f"{url}/checkpoint"]) as told:
-            assert told.refusal is None, "unreachable is no alarm"
-            assert "could not compare" in told.notices[0]
-
-    def test_a_source_that_never_answers(self, folder: Path, ledger: Ledger) -> None:
-        del folder
-        with socket_that_is_silent() as url:
-            seen = look_elsewhere(ledger._store, [url], wait_s=0.2)
-        assert seen.heads == ()
-        assert "no answer" in seen.notices[0] or "timed out" in seen.notices[0]
-
-    @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"x" * 1_000_000, b"a\nb\n\n"])
-    def test_what_is_no_head(self, tmp_path: Path, ledger: Ledger, content: bytes) -> None:
-        (tmp_path / "checkpoint").write_bytes(content)
-        seen = look_elsewhere(ledger._store, [str(tmp_path)])
-        assert (len(seen.heads), len(seen.notices)) == (0, 1)
-
-    def test_a_head_of_another_log_says_nothing(
-        self, tmp_path: Path, ledger: Ledger, seed: random.Random
-    ) -> None:
-        """Also if it bears the same name."""
-        with Ledger.create(
-            tmp_path / "b", next_key_out=None, origin=ORIGIN, clock=Clock()
-        ) as other:
-            other.append_many([make_draft(seed) for _ in range(5)])
-            other.head()
-            (tmp_path / "checkpoint").write_bytes(other.latest_head())
-        seen = look_elsewhere(ledger._store, [str(tmp_path / "checkpoint")])
-        assert seen.fault is None
-        assert len(seen.notices) == 1
-
-    def test_another_root(
-        self, tmp_path: Path, folder: Path, ledger: Ledger, seed: random.Random
-    ) -> None:
-        copy_folder(folder, tmp_path / "b")
-        with Ledger.open(tmp_path / "b") as other:
-            other.append_receipt(make_draft(seed))
-            (tmp_path / "checkpoint").write_bytes(other.head())
-        ledger.append_many([make_draft(seed), make_draft(seed)])
-        ledger.close()
-        with Ledger.open(folder, sources=[str(tmp_path)]) as told:
-            assert code_of(told.head) == "store-forked"
-
-    def test_heads_of_keys_that_the_old_database_does_not_know(
-        self, tmp_path: Path, rotating: Ledger, keys: Keys, folder: Path
-    ) -> None:
-        """The next epoch by its committed key, a later one by the Ed25519 key if it was kept."""
-        copy_folder(folder, tmp_path / "copy")
-        found = []
-        for number in range(3):
-            rotating.rotate(keys[number], next_key_out=keys[number + 1], new_ed25519=number == 2)
-            (tmp_path / "checkpoint").write_bytes(rotating.latest_head())
-            with Ledger.open(tmp_path / "copy", sources=[str(tmp_path)]) as old:
-                code = "" if old.refusal is None else old.refusal.code
-                found.append((code, old.notices[0][:17]))
-        told = ("store-behind", "nothing can be si")
-        assert found == [told, told, ("", "could not compare")]
-
-    def test_sources_are_remembered(self, published: Path, folder: Path) -> None:
-        write_settings(folder, GuardSettings(sources=(str(published),)))
-        with Ledger.open(folder) as told:
-            assert code_of(told.head) == "store-behind"
-
-    @pytest.mark.parametrize("source", ["", "ftp://x/y", "http://a:b@c/d", "http://"])
-    def test_what_is_no_source(self, ledger: Ledger, folder: Path, source: str) -> None:
-        ledger.close()
-        with pytest.raises(InputError):
-            Ledger.open(folder, sources=[source])
-
-    def test_what_a_witness_says(self, ledger: Ledger, seed: random.Random) -> None:
-        ledger.note_seen(1, "the witness w.example")
-        assert ledger.append_receipt(make_draft(seed)).index == 1
-        ledger.note_seen(3, "the witness w.example")
-        assert code_of(lambda: ledger.append_receipt(make_draft(seed))) == "store-behind"
-
-
 class TestAccepting:
     def test_the_log_goes_on(self, older: Path, clock: Clock, seed: random.Random) -> None:
         before = accept_loss(older, clock)
@@ -517,49 +293,6 @@ class TestAccepting:
             assert code_of(lambda: Ledger.open(folder)) == "key-format"
         (folder / "guard.json").unlink()
         assert read_settings(folder) == GuardSettings()
-
-
-def copy_folder(folder: Path, target: Path) -> None:
-    """Copy a ledger that may be open."""
-    target.mkdir(mode=0o700)
-    copy_database(folder, target / "ledger.db")
-    for name in ("keys.json", "high-water"):
-        shutil.copy(folder / name, target / name)
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def serving(folder: Path) -> "_Serving":
-    return _Serving(partial(_Quiet, directory=str(folder)))
-
-
-class _Serving:
-    def __init__(self, handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> None:
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def socket_that_is_silent() -> "_Silent":
-    return _Silent()
-
-
-class _Silent:
-    def __enter__(self) -> str:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/checkpoint"
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
 
 
 def test_a_fork_of_the_process_leaves_the_file_alone(ledger: Ledger, seed: random.Random) -> None:

@@ -12,6 +12,7 @@ from nous_ledger.ledger import Ledger, LogKeys, StoreError
 from nous_ledger.ledger.keyfiles import PENDING_NAME
 from nous_ledger.ledger.keys import generate_secp256k1, is_sealed, read_log_keys, read_next_key
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys
+from nous_ledger.ledger.signer import Signers
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.record import decode_record
 from nous_ledger.protocol.report import Outcome
@@ -261,10 +262,10 @@ class TestNotices:
         """The keys that are read may be newer than the log that was read before them."""
         waiting = [keys[0]]
 
-        def read(path: Path, passphrase: str | None) -> LogKeys:
+        def read(path: Path, passphrase: str | None, signers: Signers) -> LogKeys:
             while waiting:
                 rotating.rotate(waiting.pop(), next_key_out=keys[1])
-            return read_log_keys(path, passphrase)
+            return read_log_keys(path, passphrase, signers)
 
         monkeypatch.setattr("nous_ledger.ledger.keyfiles.read_log_keys", read)
         with Ledger.open(rotating.folder) as again:

@@ -26,7 +26,8 @@ from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.types import LogId
 
 OWNER = KeyOwner(origin="ledger.example.com/main", log_id=LogId(bytes(range(32))))
-KEYS = LogKeys(secp256k1=b"\x11" * 32, ed25519=b"\x33" * 32, log_secret=b"\x44" * 32)
+SECRET = b"\x11" * 32
+KEYS = LogKeys(secp256k1=SECRET, ed25519=b"\x33" * 32, log_secret=b"\x44" * 32)
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +189,7 @@ def test_a_file_does_not_choose_how_costly_it_is_to_read(path: Path, name: str) 
 
 
 def test_a_sealed_file_of_another_kind_is_refused(path: Path) -> None:
-    write_next_key(path, KEYS.secp256k1, OWNER, "correct horse")
+    write_next_key(path, SECRET, OWNER, "correct horse")
     assert _code(lambda: read_log_keys(path, "correct horse")) == "key-format"
 
 
@@ -237,7 +238,7 @@ def test_a_next_key_comes_back(path: Path, passphrase: str | None) -> None:
 def test_a_damaged_next_key_is_refused(
     path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    write_next_key(path, KEYS.secp256k1, OWNER, None)
+    write_next_key(path, SECRET, OWNER, None)
     _edit(path, change)
     assert _code(lambda: read_next_key(path, None)) == "key-format"
 

@@ -9,7 +9,7 @@ from nous_ledger.ledger.errors import LEDGER_ERROR_CODES
 from nous_ledger.protocol.errors import ERROR_CODES, InputError, LedgerError, UnavailableError
 from tests.architecture.repository import python_files
 
-FAMILIES = ("LedgerUseError", "StoreError", "KeyFileError", "StoreContentError")
+FAMILIES = ("LedgerUseError", "StoreError", "KeyFileError", "SignerError", "StoreContentError")
 
 
 def _raised() -> set[tuple[str, str]]:
