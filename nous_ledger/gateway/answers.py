@@ -37,18 +37,32 @@ class Answer:
     anthropic_type: str
     should_retry: bool | None = None
 
-    def body(self, provider: str) -> bytes:
-        """Return the JSON body in a provider's shape."""
-        if provider == "anthropic":
-            error = {"type": self.anthropic_type, "message": f"nous-ledger: {self.message}"}
-            return json.dumps({"type": "error", "error": error}).encode()
-        shaped = {
-            "message": f"nous-ledger: {self.message}",
-            "type": self.openai_type,
-            "param": None,
-            "code": self.code,
+    def body(self, shape: str) -> bytes:
+        """Return the JSON body.
+
+        Args:
+            shape: whose error shape, as the provider table names it.
+        """
+        message = f"nous-ledger: {self.message}"
+        openai = {"message": message, "type": self.openai_type, "param": None, "code": self.code}
+        shapes: dict[str, object] = {
+            "anthropic": {
+                "type": "error",
+                "error": {"type": self.anthropic_type, "message": message},
+            },
+            "google": {
+                "error": {
+                    "code": self.http_status,
+                    "message": message,
+                    "status": _GOOGLE_STATUS.get(self.http_status, "UNAVAILABLE"),
+                }
+            },
+            "aws": {"message": message},
+            "cohere": {"message": message},
+            "mistral": {"object": "error", **openai},
+            "ollama": {"error": message},
         }
-        return json.dumps({"error": shaped}).encode()
+        return json.dumps(shapes.get(shape, {"error": openai})).encode()
 
     def headers(self, length: int) -> RawHeaders:
         """Return the header fields of the response."""
@@ -60,6 +74,12 @@ class Answer:
             fields.append((b"x-should-retry", b"true" if self.should_retry else b"false"))
         return fields
 
+
+_GOOGLE_STATUS: Final = {
+    400: "INVALID_ARGUMENT",
+    413: "INVALID_ARGUMENT",
+    504: "DEADLINE_EXCEEDED",
+}
 
 UNREACHABLE: Final = Answer(
     http_status=502,
@@ -85,6 +105,18 @@ TOO_LARGE: Final = Answer(
     message="the request body is larger than this gateway accepts",
     openai_type="invalid_request_error",
     anthropic_type="request_too_large",
+    should_retry=False,
+)
+BAD_PATH: Final = Answer(
+    http_status=400,
+    status=STATUS["refused"],
+    code="path_refused",
+    message=(
+        "the path has dot segments, backslashes, control characters or repeated escapes, or is"
+        " too long; servers differ in what they make of it, so it is not forwarded"
+    ),
+    openai_type="invalid_request_error",
+    anthropic_type="invalid_request_error",
     should_retry=False,
 )
 LEDGER_DOWN: Final = Answer(

@@ -28,14 +28,21 @@ from typing import Final
 import aiohttp
 
 from nous_ledger.gateway import drafts
-from nous_ledger.gateway.answers import LEDGER_DOWN, SHUTTING_DOWN, TOO_LARGE, Answer
+from nous_ledger.gateway.answers import (
+    BAD_PATH,
+    LEDGER_DOWN,
+    SHUTTING_DOWN,
+    TOO_LARGE,
+    Answer,
+)
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt
-from nous_ledger.gateway.headers import RawHeaders, header, upstream_headers
+from nous_ledger.gateway.headers import RawHeaders, header, signed_fields, upstream_headers
 from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metering import Metered
+from nous_ledger.gateway.provider_table import UNMETERED
 from nous_ledger.gateway.providers import Upstream
 from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
@@ -108,7 +115,7 @@ class Call:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         self._path = raw_path.decode("latin-1").removeprefix(f"/{upstream.route.name}")
         self._query: bytes = scope["query_string"]
-        self._api = upstream.route.api(self._method, self._path)
+        self._shape = upstream.shape(self._method, self._path)
         self._opening = secrets.token_bytes(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
@@ -126,13 +133,16 @@ class Call:
             return
         coding = header(self._client.headers, b"content-encoding")
         decoded = decode_body(body, coding, self._service.limits.max_request_bytes)
-        facts = read_request(self._api, decoded)
+        facts = self._read(decoded)
         draft = self._draft(decoded, facts)
+        if self._shape is None:
+            await self._answer(BAD_PATH, draft)
+            return
         try:
             await self._service.journal.begin(draft, self._opening_hash)
         except LedgerError as error:
             _log.error("no call is forwarded: the ledger cannot be written: %s", error.code)
-            await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.name), [])
+            await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.errors), [])
             return
         self._client.watch()
         try:
@@ -144,13 +154,23 @@ class Call:
         finally:
             self._client.close()
 
+    def _read(self, body: bytes | None) -> RequestFacts:
+        shape, route = self._shape or UNMETERED, self._upstream.route
+        return read_request(
+            shape,
+            body,
+            # What is signed cannot be altered.
+            may_ask=route.may_ask(self._query) and not signed_fields(self._client.headers),
+            not_with=route.asks_not_with,
+        )
+
     def _draft(self, body: bytes | None, facts: RequestFacts) -> Receipt:
         credential = find_credential(self._client.headers, self._query)
         opening, altered = self._opening, facts.altered
         return draft_receipt(
             subject=self._service.journal.ledger.subject(credential.kind, credential.value),
             upstream=self._upstream,
-            api=self._api,
+            shape=self._shape or UNMETERED,
             model=facts.model,
             request_commitment=None if body is None else commit_request(opening, body),
             forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
@@ -205,7 +225,7 @@ class Call:
                     self._relay = Relay(
                         response,
                         self._client,
-                        api=self._api,
+                        shape=self._shape or UNMETERED,
                         altered=altered,
                         opening=self._opening,
                     )
@@ -235,7 +255,7 @@ class Call:
 
     async def _answer(self, answer: Answer, draft: Receipt, *, status: int | None = None) -> None:
         """End a call that the upstream did not answer."""
-        body = answer.body(self._upstream.route.name)
+        body = answer.body(self._upstream.route.errors)
         ending = Ending(
             status=answer.status if status is None else status,
             duration=self._milliseconds(),

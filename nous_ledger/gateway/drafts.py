@@ -16,12 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nous_ledger.gateway.metering import METERING_NONE, Metered
-from nous_ledger.gateway.providers import (
-    API_OTHER,
-    OPERATION_CHAT,
-    OPERATION_OTHER,
-    Upstream,
-)
+from nous_ledger.gateway.paths import CallShape
+from nous_ledger.gateway.providers import Upstream
 from nous_ledger.protocol.encoding import is_encodable_text
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.receipt import Receipt
@@ -79,7 +75,7 @@ def draft_receipt(
     *,
     subject: SubjectId,
     upstream: Upstream,
-    api: int,
+    shape: CallShape,
     model: str | None,
     request_commitment: Hash32 | None = None,
     forwarded_commitment: Hash32 | None = None,
@@ -89,7 +85,7 @@ def draft_receipt(
     Args:
         subject: pseudonym of the caller.
         upstream: where the call goes.
-        api: wire format of the call.
+        shape: what the call is.
         model: the model asked for, if the request names one.
         request_commitment: over the request as the client sent it.
         forwarded_commitment: over the request as forwarded, if it was altered.
@@ -104,8 +100,8 @@ def draft_receipt(
         subject=subject,
         provider=upstream.provider,
         upstream=upstream.host,
-        operation=OPERATION_OTHER if api == API_OTHER else OPERATION_CHAT,
-        api=api,
+        operation=shape.operation,
+        api=shape.api,
         model_requested=model if model_fits else None,
         status=INTERRUPTED,
         metering=METERING["none"],

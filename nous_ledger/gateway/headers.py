@@ -4,10 +4,15 @@ Removed are only fields that belong to one connection (RFC 9110, section 7.6.1),
 the length and coding of a body that was altered, and our own `nous-` fields.
 A control character in a value, which no server may send on, becomes a space
 (RFC 9110, section 5.5).
+
+A request that is signed (AWS Signature Version 4) is signed for the upstream's own
+host: path, query and body go on untouched, the Host field names the upstream, and
+no field that the signature covers is changed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -34,6 +39,7 @@ _HOP_BY_HOP: Final = frozenset(
 # it forwards it, so its length is known and nobody waits for a 100 Continue.
 _MADE_ANEW: Final = frozenset({b"host", b"content-length", b"expect", b"accept-encoding"})
 _OURS: Final = (b"nous-", b"x-nous-")
+_SIGNED: Final = re.compile(rb"AWS4-[A-Z0-9-]+ .*?SignedHeaders=([^,\s]+)", re.DOTALL)
 _NO_CONTROLS: Final = bytes(
     0x20 if (b < 0x20 and b != 0x09) or b == 0x7F else b for b in range(256)
 )
@@ -50,6 +56,13 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+def signed_fields(headers: RawHeaders) -> frozenset[bytes]:
+    """Return the names of fields that an AWS signature covers; without one, none."""
+    values = (value for name, value in headers if name.lower() == b"authorization")
+    found = next(filter(None, map(_SIGNED.match, values)), None)
+    return frozenset(found.group(1).lower().split(b";")) if found else frozenset()
+
+
 def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
     """Return the request's fields for the upstream.
 
@@ -63,7 +76,9 @@ def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
         (name.decode("latin-1"), _text(value)) for name, value in _passing(headers, dropped)
     )
     accepted = None if altered else header(headers, b"accept-encoding")
-    result["accept-encoding"] = narrow_accept_encoding(accepted)
+    if accepted is None or b"accept-encoding" not in signed_fields(headers):
+        accepted = narrow_accept_encoding(accepted)
+    result["accept-encoding"] = accepted
     return result
 
 

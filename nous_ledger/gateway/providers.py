@@ -1,9 +1,9 @@
-"""Which calls are metered, and where each provider lives.
+"""Where calls go, and under which provider's name they are recorded.
 
 The first segment of a path names a route; the rest of the path goes to the
 route's upstream unchanged. A receipt names a provider only when the call went
-to that provider's own host: any other upstream is recorded as `custom`, however
-the operator called the route.
+to one of that provider's own hosts: any other upstream is recorded as `custom`,
+however the operator called the route. The routes stand in `providers.toml`.
 
 Spec:
     PROTOCOL.md, section "The receipt", fields provider, upstream, operation, api.
@@ -13,72 +13,56 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
+from nous_ledger.gateway.paths import CallShape
+from nous_ledger.gateway.provider_table import Route, load_table
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.receipt import UPSTREAM_FORM
 from nous_ledger.protocol.registries import API
 
 CUSTOM_PROVIDER: Final = "custom"
-OPERATION_CHAT: Final = "chat"
-OPERATION_OTHER: Final = "other"
 
 API_OTHER: Final = API["other"]
 API_CHAT: Final = API["openai.chat"]
 API_RESPONSES: Final = API["openai.responses"]
+API_COMPLETIONS: Final = API["openai.completions"]
+API_EMBEDDINGS: Final = API["openai.embeddings"]
+API_IMAGES: Final = API["openai.images"]
+API_AUDIO: Final = API["openai.audio"]
 API_MESSAGES: Final = API["anthropic.messages"]
+API_GEMINI: Final = API["gemini.generate"]
+API_CONVERSE: Final = API["bedrock.converse"]
+API_COHERE: Final = API["cohere.v2"]
+API_OLLAMA_CHAT: Final = API["ollama.chat"]
+API_OLLAMA_GENERATE: Final = API["ollama.generate"]
+API_MISTRAL: Final = API["mistral.chat"]
 
-_VERSION: Final = re.compile(r"/v\d+[a-z0-9]*(?=/)")
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One provider as the gateway knows it.
-
-    Attributes:
-        name: first path segment, and the provider's name in receipts.
-        base_url: where the provider serves its API.
-        apis: wire format of each metered path, without its version segment.
-        request_id_header: response header with the provider's id of the call.
-    """
-
-    name: str
-    base_url: str
-    apis: Mapping[str, int]
-    request_id_header: str
-
-    def api(self, method: str, path: str) -> int:
-        """Return the wire format of a call, `API_OTHER` if it is not metered.
-
-        Args:
-            method: HTTP method.
-            path: path below the route, starting with a slash.
-        """
-        if method != "POST":
-            return API_OTHER
-        return self.apis.get(_VERSION.sub("", path.rstrip("/"), count=1), API_OTHER)
-
-
-ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
-    {
-        "openai": Route(
-            name="openai",
-            base_url="https://api.openai.com",
-            apis={"/chat/completions": API_CHAT, "/responses": API_RESPONSES},
-            request_id_header="x-request-id",
-        ),
-        "anthropic": Route(
-            name="anthropic",
-            base_url="https://api.anthropic.com",
-            apis={"/messages": API_MESSAGES},
-            request_id_header="request-id",
-        ),
-    }
+ROUTES: Final[Mapping[str, Route]] = load_table(
+    files("nous_ledger.gateway").joinpath("providers.toml").read_text(encoding="utf-8")
 )
+
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_FURTHER: Final = re.compile(r"custom-[a-z0-9-]{1,32}")
+_ODD: Final = re.compile(r"[\s\x00-\x1f\x7f\\?#]")
+
+
+def find_route(name: str) -> Route:
+    """Return the route of a name: one of `ROUTES`, or `custom-NAME`.
+
+    Raises:
+        InputError: no route is called so.
+    """
+    if name in ROUTES:
+        return ROUTES[name]
+    if _FURTHER.fullmatch(name):
+        return replace(ROUTES[CUSTOM_PROVIDER], name=name)
+    raise InputError(
+        "input", f"no route is called {name!r}", hint=f"{', '.join(ROUTES)}, custom-NAME"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +81,34 @@ class Upstream:
     host: str
     provider: str
 
+    def shape(self, method: str, path: str) -> CallShape | None:
+        """Return what a call is, by the whole path that the upstream sees.
+
+        Args:
+            method: HTTP method.
+            path: path below the route, without its query.
+
+        Returns:
+            What the call is; None if such a path is not forwarded.
+        """
+        return self.route.shape(method, urlsplit(self.base_url).path + path)
+
 
 def make_upstream(route: Route, base_url: str = "") -> Upstream:
     """Return the upstream of a route.
 
     Args:
-        route: one of `ROUTES`.
+        route: as `find_route` gives it.
         base_url: http or https URL without credentials, query or fragment;
             empty for the provider's own.
 
     Raises:
-        InputError: the URL is not of that form.
+        InputError: the URL is not of that form, or none is given and the provider
+            has none of its own.
     """
     url = base_url.rstrip("/") or route.base_url
     host = _receipt_host(url)
-    own = host == _receipt_host(route.base_url) and url.startswith("https://")
+    own = url.startswith("https://") and any(form.fullmatch(host) for form in _own_hosts(route))
     return Upstream(
         route=route,
         base_url=url,
@@ -120,13 +117,19 @@ def make_upstream(route: Route, base_url: str = "") -> Upstream:
     )
 
 
+def _own_hosts(route: Route) -> tuple[re.Pattern[str], ...]:
+    if not route.base_url.startswith("https://"):
+        return route.hosts
+    return (re.compile(re.escape(_receipt_host(route.base_url))), *route.hosts)
+
+
 def _receipt_host(url: str) -> str:
     try:
         parts = urlsplit(url)
         name, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise _bad_url() from error
-    if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or parts.query or parts.fragment:
+    if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or _ODD.search(url):
         raise _bad_url()
     host = f"[{name}]" if ":" in name else name
     if port is not None and port != _DEFAULT_PORTS[parts.scheme]:

@@ -10,14 +10,24 @@ from collections.abc import Mapping
 from typing import Final
 
 from nous_ledger.gateway.metering import Meter
-from nous_ledger.gateway.request import read_request
+from nous_ledger.gateway.request import MAX_SEPARATORS, rules_out_hidden
 from nous_ledger.protocol.accuracy import Recount
+from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.label import BOUNDED, METHOD_BYTES
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import STATUS
+from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
+
+
+def _rules_out_hidden(api: int, request: bytes | None) -> bool:
+    try:
+        fields = parse_json(request or b"", max_separators=MAX_SEPARATORS).value
+    except FormatError:
+        return False
+    return rules_out_hidden(api, fields) if isinstance(fields, dict) else False
 
 
 def recount_bounds(
@@ -46,7 +56,7 @@ def recount_bounds(
     found = label_counts(
         claimed,
         meter.visible_output(),
-        hidden_ruled_out=read_request(receipt.api, request).hidden_ruled_out,
+        hidden_ruled_out=_rules_out_hidden(receipt.api, request),
     )
     return {
         bucket.kind: Recount(lower=bucket.lower, upper=bucket.upper)

@@ -18,6 +18,7 @@ from nous_ledger.gateway.client import Client
 from nous_ledger.gateway.codings import Decoder
 from nous_ledger.gateway.headers import RawHeaders, client_headers
 from nous_ledger.gateway.metering import Meter, Metered
+from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.upstream import BrokenResponseError, read_pieces
 from nous_ledger.protocol.hashing import RunningCommitment
 from nous_ledger.protocol.registries import STATUS
@@ -45,7 +46,7 @@ class Relay:
         response: aiohttp.ClientResponse,
         client: Client,
         *,
-        api: int,
+        shape: CallShape,
         altered: bool,
         opening: bytes,
     ) -> None:
@@ -54,7 +55,7 @@ class Relay:
         Args:
             response: the upstream's response.
             client: who gets it.
-            api: wire format of the call.
+            shape: what the call is.
             altered: the request was altered, so a usage chunk must be taken out.
             opening: the call's secret for commitments, 32 bytes.
         """
@@ -65,7 +66,7 @@ class Relay:
         self._client = client
         self._decoder = Decoder(response.headers.get("Content-Encoding"))
         self._strip = altered and self.streamed and not self._decoder.failed
-        self._meter = Meter(api, streamed=self.streamed, strip=self._strip)
+        self._meter = Meter(shape.api, streamed=self.streamed, strip=self._strip)
         self._commitment = RunningCommitment("response", opening)
         self._held = b""
 

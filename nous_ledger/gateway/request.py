@@ -1,7 +1,8 @@
 """What a request body asks for, and the one rule by which it is altered.
 
-A chat completion stream tells its usage only on request. When the client did
-not ask, the gateway adds `stream_options.include_usage` and later takes the
+A stream of chat or text completions tells its usage only on request. Where the
+client did not ask, and the provider table says that the provider takes the
+question, the gateway adds `stream_options.include_usage` and later takes the
 extra usage chunk out of what the client gets. Nothing else of the body changes,
 not even its white space; the receipt commits to both versions.
 
@@ -11,10 +12,20 @@ Spec:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
-from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_OTHER, API_RESPONSES
+from nous_ledger.gateway.paths import CallShape
+from nous_ledger.gateway.providers import (
+    API_CHAT,
+    API_COMPLETIONS,
+    API_MESSAGES,
+    API_OTHER,
+    API_RESPONSES,
+)
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.reconcile.jsontext import Located, parse_json
 
@@ -22,14 +33,26 @@ MAX_SEPARATORS: Final = 1_000_000
 """Bound of a request that is read; more than the longest context holds, even as numbers."""
 
 _ASK: Final = '"include_usage":true'
+_ASKING_APIS: Final = frozenset({API_CHAT, API_COMPLETIONS})
+# Where each format says that there shall be no hidden thinking.
+_NO_THINKING: Final[Mapping[int, tuple[tuple[str, ...], str]]] = MappingProxyType(
+    {
+        API_CHAT: (("reasoning_effort",), "none"),
+        API_RESPONSES: (("reasoning", "effort"), "none"),
+        API_MESSAGES: (("thinking", "type"), "disabled"),
+    }
+)
+# Uploads come as forms; only the short field `model` of one is read.
+_FORM_START: Final = re.compile(rb"--([^\r\n]{1,200})\r\n")
+_FORM_MODEL: Final = re.compile(rb'[^\r\n]*; ?name="?model"?\r\n(?:[^\r\n]+\r\n){0,4}\r\n')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """What matters of a request body.
+    """What matters of a request.
 
     Attributes:
-        model: the model asked for, if the body names one.
+        model: the model asked for, if path or body name one.
         hidden_ruled_out: the request leaves no room for hidden thinking.
         altered: the body to forward instead, if the include_usage rule applies.
     """
@@ -39,41 +62,49 @@ class RequestFacts:
     altered: bytes | None = None
 
 
-def read_request(api: int, body: bytes | None) -> RequestFacts:
-    """Return what matters of a request body.
+def read_request(
+    shape: CallShape,
+    body: bytes | None,
+    *,
+    may_ask: bool = True,
+    not_with: tuple[str, ...] = (),
+) -> RequestFacts:
+    """Return what matters of a request.
 
     Args:
-        api: wire format; of an unmetered call nothing is read.
+        shape: what its path says; of an unmetered call nothing is read.
         body: the body without content codings, None if they could not be removed.
+        may_ask: the provider takes the question for usage.
+        not_with: members beside which it does not.
     """
-    if api == API_OTHER or not body:
-        return RequestFacts()
+    if shape.api == API_OTHER or not body:
+        return RequestFacts(model=shape.model)
     try:
         request = parse_json(body, max_separators=MAX_SEPARATORS)
     except FormatError:
-        return RequestFacts()
+        return RequestFacts(model=shape.model or _form_model(body))
     fields = request.value if isinstance(request.value, dict) else {}
     model = fields.get("model")
+    asks = may_ask and shape.api in _ASKING_APIS and not any(name in fields for name in not_with)
     return RequestFacts(
-        model=model if isinstance(model, str) else None,
-        hidden_ruled_out=_rules_out_hidden(api, fields),
-        altered=_ask_for_usage(request, fields) if api == API_CHAT else None,
+        model=shape.model or (model if isinstance(model, str) else None),
+        hidden_ruled_out=rules_out_hidden(shape.api, fields),
+        altered=_ask_for_usage(request, fields) if asks else None,
     )
 
 
-def _rules_out_hidden(api: int, fields: dict[str, Any]) -> bool:
+def rules_out_hidden(api: int, fields: Mapping[str, Any]) -> bool:
     """Return whether a request says that there shall be no hidden thinking.
 
     Silence does not say so: what happens then depends on the model.
     """
-    if api == API_CHAT:
-        return fields.get("reasoning_effort") == "none"
-    name, key, value = {
-        API_RESPONSES: ("reasoning", "effort", "none"),
-        API_MESSAGES: ("thinking", "type", "disabled"),
-    }[api]
-    setting = fields.get(name)
-    return isinstance(setting, dict) and setting.get(key) == value
+    if api not in _NO_THINKING:
+        return False
+    path, value = _NO_THINKING[api]
+    setting: object = fields
+    for name in path:
+        setting = setting.get(name) if isinstance(setting, Mapping) else None
+    return setting == value
 
 
 def _ask_for_usage(request: Located, fields: dict[str, Any]) -> bytes | None:
@@ -100,3 +131,17 @@ def _insert(target: Located, member: str) -> bytes:
 
 def _replace(target: Located, value: str) -> bytes:
     return f"{target.text[: target.start]}{value}{target.text[target.end :]}".encode()
+
+
+def _form_model(body: bytes) -> str | None:
+    """Return the field `model` of a form, None if the body is none or lacks it."""
+    if (start := _FORM_START.match(body)) is None:
+        return None
+    mark = b"--" + start.group(1)
+    at = 0
+    while (at := body.find(mark, at)) >= 0:
+        at += len(mark) + 2
+        if head := _FORM_MODEL.match(body, at):
+            value, end, _ = body[head.end() : head.end() + 1_024].partition(b"\r\n" + mark)
+            return value.decode("utf-8", "replace") if end else None
+    return None
