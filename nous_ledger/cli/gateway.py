@@ -93,6 +93,7 @@ def command(
             hint="pip install 'nous-ledger[gateway]'",
         ) from error
 
+    policy, witnesses = read_witnesses(witnesses_file, insecure=insecure_witnesses)
     given = {"openai": openai_upstream, "anthropic": anthropic_upstream}
     config = GatewayConfig(
         host=check_loopback(host),
@@ -101,7 +102,8 @@ def command(
             upstreams={name: url for name, url in given.items() if url},
             auditor_tokens=_token_hashes(auditor_token_file),
             hosts=frozenset(map(str.lower, hosts)),
-            witnesses=read_witnesses(witnesses_file, insecure=insecure_witnesses)[1],
+            witnesses=witnesses,
+            witness_policy=policy,
         ),
     )
     _log_to_stderr()

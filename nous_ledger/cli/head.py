@@ -66,7 +66,7 @@ def command(
         data = fetch(url, "/checkpoint", MAX_NOTE_BYTES)
         note, head = parse_answer(data, _parse, "a signed head")
     elif sign or policy:
-        data, reports = _sign(named, passphrase_file, witnesses)
+        data, reports = _sign(named, passphrase_file, policy, witnesses)
         note, head = _parse(data)
     else:
         with read_ledger(named) as ledger:
@@ -85,16 +85,26 @@ def command(
 
 
 def _sign(
-    named: Path | None, passphrase_file: Path | None, witnesses: tuple[Witness, ...]
+    named: Path | None,
+    passphrase_file: Path | None,
+    policy: Policy | None,
+    witnesses: tuple[Witness, ...],
 ) -> tuple[bytes, tuple[WitnessReport, ...]]:
     """Return a head over all records, with the cosignatures that could be had."""
+    from nous_ledger.ledger.cosigned import split_lines
+    from nous_ledger.ledger.witness_quorum import compare_with_witnesses
     from nous_ledger.ledger.witness_rounds import ask_all
     from nous_ledger.ledger.witnesses import WitnessClient
 
     with open_ledger(named, passphrase_file) as ledger:
         clients = [WitnessClient(ledger, witness) for witness in witnesses]
+        before = ledger.latest_head()
+        reports = () if policy is None else compare_with_witnesses(ledger, policy, clients)
+        if (refusal := ledger.refusal) is not None:
+            raise refusal
         signed = ledger.head()
-        reports = ask_all(clients, signed)
+        if split_lines(parse_note(signed))[0] != split_lines(parse_note(before))[0]:
+            reports = ask_all(clients, signed)
         for report in reports:
             if report.is_failure:
                 warn(f"witness {report.name}: {report.state}: {report.message}")

@@ -20,7 +20,10 @@ from nous_ledger.gateway.app import AppConfig, Gateway
 from nous_ledger.gateway.journal import close_open_calls
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.files import only_one
+from nous_ledger.ledger.witness_quorum import compare_with_witnesses
+from nous_ledger.ledger.witnesses import WitnessClient
 from nous_ledger.protocol.errors import InputError, UnavailableError
+from nous_ledger.protocol.policy import NO_QUORUM
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
@@ -95,7 +98,7 @@ def run_gateway(
     """
     app = Gateway(ledger, config.app)
     with only_gateway(ledger.folder), _listen(config.host, config.port) as listener:
-        close_open_calls(ledger)
+        _look_back(ledger, config.app)
         tell = (lambda: None) if ready is None else partial(ready, _url(listener))
         _Server(app, config.grace_s, tell).run(sockets=[listener])
 
@@ -149,16 +152,29 @@ class GatewayThread(ServerThread):
         """Prepare to serve a ledger; it stays open."""
         super().__init__(Gateway(ledger, app), grace_s=grace_s)
         self._ledger = ledger
+        self._config = app
 
     def __enter__(self) -> Self:
         """Serve as the only gateway of the ledger."""
         with contextlib.ExitStack() as exits:
             exits.enter_context(only_gateway(self._ledger.folder))
-            close_open_calls(self._ledger)
+            _look_back(self._ledger, self._config)
             super().__enter__()
             exits.push(self._exits.pop_all())
             self._exits = exits.pop_all()
         return self
+
+
+def _look_back(ledger: Ledger, config: AppConfig) -> None:
+    """Settle what an earlier gateway left, unless the ledger is an older copy of itself.
+
+    Raises:
+        LedgerError: it may not be extended, or could not be.
+    """
+    if config.witness_policy is not None and config.witness_policy.quorum != NO_QUORUM:
+        clients = [WitnessClient(ledger, witness) for witness in config.witnesses]
+        compare_with_witnesses(ledger, config.witness_policy, clients)
+    close_open_calls(ledger)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -28,9 +28,11 @@ from nous_ledger.ledger.cosigned import cosigner_count
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.model import Clock
+from nous_ledger.ledger.witness_quorum import heed
 from nous_ledger.ledger.witness_rounds import Monotonic, WitnessRounds, resolve
 from nous_ledger.ledger.witnesses import Witness, WitnessClient, WitnessReport
 from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.policy import Policy
 
 PATIENCE_S: Final = 3.0
 """Seconds that `head` waits for cosignatures."""
@@ -101,6 +103,7 @@ class HeadKeeper:
         ledger: Ledger,
         *,
         witnesses: Sequence[Witness] = (),
+        policy: Policy | None = None,
         tell: Callable[[KeeperEvent], object] = log_event,
         clock: Clock = system_clock,
         monotonic: Monotonic = time.monotonic,
@@ -110,6 +113,8 @@ class HeadKeeper:
         Args:
             ledger: open for writing; it stays open.
             witnesses: who is asked to cosign each head.
+            policy: if a quorum of it saw more leaves than the ledger has, that refuses to
+                go on; None: no number of witnesses is believed in this.
             tell: called from any thread with what the operator should hear of.
             clock: the time in milliseconds, as the ledger has it.
             monotonic: seconds that never go back.
@@ -122,6 +127,7 @@ class HeadKeeper:
             raise LedgerUseError("read-only", "the ledger was opened without its keys")
         self.ledger = ledger
         self._tell = tell
+        self._policy = policy
         self._clock = clock
         self._monotonic = monotonic
         clients = [WitnessClient(ledger, witness, clock=clock) for witness in witnesses]
@@ -336,6 +342,11 @@ class HeadKeeper:
             self._wake.clear()
 
     def _tell_of_witness(self, report: WitnessReport) -> None:
+        if self._policy is not None and report.claimed is not None:
+            try:
+                heed(self.ledger, self._policy, self.witnesses)
+            except LedgerError as error:
+                _log.error("what a witness saw could not be noted: %s", error.code)
         self._say(
             KeeperEvent(
                 kind=KeeperEventKind.WITNESS,

@@ -50,7 +50,7 @@ class WitnessState(StrEnum):
     CONFLICT = "conflict"
     """409, and what it says does not help: it saw another tree of the same size."""
     ROLLED_BACK = "rolled-back"
-    """It has cosigned more leaves than this ledger has: the ledger may be an old copy."""
+    """It has cosigned a head that is not in this ledger: the ledger may be an old copy."""
     BAD_ANSWER = "bad-answer"
     """It answered with something that is no cosignature of the head by its key."""
     UNUSABLE_LEDGER = "unusable-ledger"
@@ -88,12 +88,14 @@ class WitnessReport:
         state: how it stands.
         leaf_count: leaves of the head that it was asked about.
         message: what happened, in words of this program.
+        claimed: leaves that it says it cosigned, if no stored head has so many.
     """
 
     name: str
     state: WitnessState
     leaf_count: int
     message: str
+    claimed: int | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -181,6 +183,7 @@ class WitnessClient:
         self._clock = clock
         self._post = HttpPost(witness.url) if post is None else post
         self._size: int | None = None  # what it cosigned last, as far as is known
+        self._claimed: int | None = None
 
     def ask(self, head: bytes) -> WitnessReport:
         """Ask for a cosignature of a head, and merge it into the stored one.
@@ -201,8 +204,13 @@ class WitnessClient:
             message = error.message
         except LedgerError as error:
             state, message = WitnessState.UNUSABLE_LEDGER, explain(error)
+        claimed, self._claimed = self._claimed, None
         self.report = WitnessReport(
-            name=self.witness.name, state=state, leaf_count=count, message=message
+            name=self.witness.name,
+            state=state,
+            leaf_count=count,
+            message=message,
+            claimed=claimed,
         )
         return self.report
 
@@ -237,10 +245,13 @@ class WitnessClient:
 
     def _ahead(self, count: int) -> tuple[WitnessState, str]:
         size, self._size = self._size, None  # asked for anew: nothing vouches for it
-        if size is not None and size > self._ledger.leaf_count():
+        # Heads are stored before anybody sees them, whichever process signed them.
+        stored = parse_checkpoint(parse_note(self._ledger.latest_head()).text)
+        if size is not None and size > stored.leaf_count:
+            self._claimed = size
             return (
                 WitnessState.ROLLED_BACK,
-                f"it says that it cosigned {size} leaves of this log: more than there are",
+                f"it says that it cosigned {size} leaves: more than any head stored here has",
             )
         return WitnessState.AHEAD, f"it has cosigned {size} leaves already, not just {count}"
 

@@ -1,5 +1,7 @@
 """Witnesses on the command line: from the file that names them to a verified quorum."""
 
+import random
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,7 @@ from nous_ledger.cli.demo_upstream import DemoUpstream
 from nous_ledger.ledger import Ledger, system_clock
 from nous_ledger.protocol.vkey import parse_vkey
 from tests.cli.harness import Call, Outcome
+from tests.cli.sample import make_draft
 from tests.cli.test_gateway_process import REQUEST, gateway, post
 from tests.integration.witness_server import Handler, Reply, Witness, WitnessServer, send
 
@@ -159,3 +162,19 @@ def test_a_gateway_refuses_witnesses_that_cannot_be_asked(
     file = tmp_path / "witnesses"
     file.write_text(servers[0].line.replace("127.0.0.1", "witness.example"), "utf-8")
     nous("gateway", "--ledger", ledger, "--witnesses", file).failed(2, "https")
+
+
+def test_an_older_copy_signs_nothing_once_a_quorum_saw_more(
+    nous: Call, ledger: Path, servers: Servers, tmp_path: Path
+) -> None:
+    """WIT-3: `head` and `gateway` both ask before they sign or append."""
+    policy, copy = tmp_path / "trust", tmp_path / "copy"
+    write_policy(nous, ledger, servers, policy, "2")
+    shutil.copytree(ledger, copy)
+    with Ledger.open(ledger) as opened:
+        opened.append_receipt(make_draft(random.Random(1), system_clock()))
+    nous("head", "--ledger", ledger, "--witnesses", policy).good()
+    nous("head", "--ledger", copy, "--witnesses", policy).failed(1, "[store-behind]")
+    nous("gateway", "--ledger", copy, "--port", "0", "--witnesses", policy).failed(
+        1, "[store-behind]"
+    )

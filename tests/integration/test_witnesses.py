@@ -124,7 +124,10 @@ class TestAnHonestWitness:
         self, ledger: Ledger, client: WitnessClient, server: WitnessServer
     ) -> None:
         server.witness._state.write_text(f'[5, "{"00" * 32}"]')
-        assert client.ask(ledger.head()).state == WitnessState.ROLLED_BACK
+        note = ledger.head()
+        ledger.append_many([make_draft(random.Random(number)) for number in range(9)])
+        report = client.ask(note)  # no head was ever stored that has 5 leaves
+        assert (report.state, report.claimed) == (WitnessState.ROLLED_BACK, 5)
         assert not has_line(ledger, client)
 
     @pytest.mark.parametrize("more", [0, 3])
