@@ -24,13 +24,12 @@ from nous_ledger.gateway.headers import header
 from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.hosts import is_own_host
 from nous_ledger.gateway.journal import Journal
-from nous_ledger.gateway.providers import ROUTES, Upstream, make_upstream
+from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
 from nous_ledger.gateway.read_api import ReadApi, error_response
 from nous_ledger.gateway.upstream import Limits, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.headkeeper import HeadKeeper
 from nous_ledger.ledger.witnesses import Witness
-from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.policy import Policy
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
@@ -172,7 +171,8 @@ class Gateway:
 
 
 def _upstreams(configured: Mapping[str, str]) -> dict[str, Upstream]:
-    for name in configured:
-        if name not in ROUTES:
-            raise InputError("input", f"no route is called {name!r}", hint=", ".join(ROUTES))
-    return {name: make_upstream(route, configured.get(name, "")) for name, route in ROUTES.items()}
+    """Return the upstream of every route that is configured or has an upstream of its own."""
+    own = {name: "" for name, route in ROUTES.items() if route.base_url}
+    return {
+        name: make_upstream(find_route(name), url) for name, url in {**own, **configured}.items()
+    }
