@@ -21,6 +21,7 @@ from nous_ledger.ledger.publish import publish
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.receipt import Receipt
 from tests.crash.faults import disarm
+from tests.crash.follower import Follower, read_here
 from tests.integration.ledger_drafts import ORIGIN, make_draft, make_intent
 
 
@@ -225,6 +226,20 @@ def _append_two(ledger: Ledger, life: Life) -> None:
         say_logged(life, appended)
 
 
+def read(life: Life) -> None:
+    """A reader that follows the log and verifies what it is shown, until it is ended."""
+    with Ledger.open(life.place.folder, read_only=True) as ledger:
+        key = ledger.key_history().epochs[0].secp256k1
+        follower = Follower(ledger.policy_text(), key)
+        life.begin()
+        while True:
+            heads = follower.heads
+            read_here(ledger, follower, life.seed)
+            if follower.heads > heads:
+                life.say("read", reader=life.given["name"])
+                life.say("head", note=follower.note.hex())
+
+
 def persist(life: Life) -> None:
     """Calls of a gateway that does not give up: what fails is tried again.
 
@@ -268,6 +283,7 @@ LIVES: Final[dict[str, Callable[[Life], None]]] = {
     "publish": publish_log,
     "write": write,
     "append": append,
+    "read": read,
     "persist": persist,
 }
 
