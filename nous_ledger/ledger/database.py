@@ -55,6 +55,8 @@ CREATE TABLE intents (
 ) STRICT, WITHOUT ROWID;
 """
 
+_LITTLE_ROOM: Final = 65_536
+"""Bytes below which a disk counts as full."""
 _CODES: Final = {
     sqlite3.SQLITE_BUSY: "store-locked",
     sqlite3.SQLITE_LOCKED: "store-locked",
@@ -142,7 +144,18 @@ def _translated(path: Path, error: sqlite3.Error) -> LedgerError:
         return StoreContentError("store-foreign", f"{path} is not a database: {error}")
     if primary in _CORRUPT:
         return StoreContentError("store-corrupt", f"{path}: {error}")
-    return StoreError(_CODES.get(primary, "store-io"), f"{path}: {error}")
+    code = _CODES.get(primary, "store-io")
+    if code == "store-io" and _is_full(path):
+        code = "store-full"  # as SQLite calls it where it maps memory, or where a sync has no room
+    return StoreError(code, f"{path}: {error}")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LITTLE_ROOM
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
