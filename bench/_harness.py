@@ -27,7 +27,9 @@ FULL_SECONDS = 300.0
 _BATCH_SECONDS = 0.01
 _LEAST_ROUNDS = 5
 
-Unit = Literal["1/s", "s", "ms", "us"]
+Timed = Callable[[], tuple[int, float]]
+"""Does some work; returns how many units of it, and the seconds that they took."""
+Unit = Literal["1/s", "s", "ms", "us", "B", "MB"]
 _PER_SECOND: dict[Unit, float] = {"s": 1.0, "ms": 1e3, "us": 1e6}
 
 
@@ -37,26 +39,27 @@ class Figure:
 
     Attributes:
         name: What was measured.
-        value: The candidate's figure, in `unit`.
-        unit: `1/s` for a rate, else a time per call.
-        baseline: The baseline's figure of the same run, in `unit`.
+        value: The candidate's figure, in `unit`; None if it was not measured in this run.
+        unit: `1/s` for a rate, B or MB for a size, else a time per call.
+        baseline: The baseline's figure of the same run, in `unit`; None if there is none.
         ratio: value / baseline.
-        bound: What the ratio must satisfy, such as `>= 0.5`.
-        holds: Whether it does.
+        bound: What the ratio must satisfy, such as `>= 0.5`; without a baseline, what the
+            value must; empty if nothing is asked of it.
+        holds: Whether it does; None if that cannot be said.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: Unit
-    baseline: float
-    ratio: float
-    bound: str
-    holds: bool
+    baseline: float | None = None
+    ratio: float | None = None
+    bound: str = ""
+    holds: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Median CPU time per call of a candidate and of its baseline, in seconds."""
+    """Median time per call of a candidate and of its baseline, in seconds."""
 
     candidate: float
     baseline: float
@@ -142,6 +145,29 @@ def compare(
     return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
 
 
+def compare_rates(candidate: Timed, baseline: Timed, *, seconds: float) -> Comparison:
+    """Return the median times per unit of work by the clock on the wall, measured in turns.
+
+    For work that several threads share or that waits for a disk, of which CPU time says little.
+
+    Args:
+        candidate: What is measured.
+        baseline: What it is measured against.
+        seconds: How long to measure; at least five rounds are run.
+    """
+    sides = (candidate, baseline)
+    taken: tuple[list[float], list[float]] = ([], [])
+    for side in sides:
+        side()  # The first run makes threads and fills caches.
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends or len(taken[0]) < _LEAST_ROUNDS:
+        first = len(taken[0]) % 2
+        for number in (first, 1 - first):
+            units, took = sides[number]()
+            taken[number].append(took / units)
+    return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
+
+
 def _command_cpu_seconds(command: Sequence[str]) -> float:
     """Return the CPU time of a finished process; raise CalledProcessError if it failed."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -186,16 +212,23 @@ def as_json(figures: Sequence[Figure]) -> str:
     return json.dumps({"figures": [asdict(figure) for figure in figures]})
 
 
-def run(measure: Callable[[float], Sequence[Figure]]) -> int:
+def run(
+    measure: Callable[[float], Sequence[Figure]],
+    measure_fully: Callable[[float], Sequence[Figure]] | None = None,
+) -> int:
     """Print the figures of a benchmark as JSON and return 0, whether their bounds hold or not.
 
     Args:
         measure: Returns the figures, spending about the given number of seconds in all.
+        measure_fully: Does so with `--full`; None for the same with more time.
     """
     parser = argparse.ArgumentParser(description="Print one JSON object with measured figures.")
     parser.add_argument("--full", action="store_true", help="measure ten times as long")
-    seconds = FULL_SECONDS if parser.parse_args().full else DEFAULT_SECONDS
-    print(as_json(measure(seconds)))
+    if parser.parse_args().full:
+        figures = (measure_fully or measure)(FULL_SECONDS)
+    else:
+        figures = measure(DEFAULT_SECONDS)
+    print(as_json(figures))
     return 0
 
 

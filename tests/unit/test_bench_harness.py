@@ -6,7 +6,15 @@ import sys
 
 import pytest
 
-from bench._harness import IDLE_PYTHON, Comparison, as_json, compare, compare_commands
+from bench._harness import (
+    IDLE_PYTHON,
+    Comparison,
+    Figure,
+    as_json,
+    compare,
+    compare_commands,
+    compare_rates,
+)
 
 
 def _work(rounds: int) -> int:
@@ -16,6 +24,16 @@ def _work(rounds: int) -> int:
 def test_four_times_the_work_takes_about_four_times_the_time() -> None:
     seen = compare(lambda: _work(4_000), lambda: _work(1_000), seconds=0.2)
     assert 2.5 < seen.candidate / seen.baseline < 6.5
+
+
+def test_rates_are_medians_of_turns_and_the_first_run_does_not_count() -> None:
+    taken = {"candidate": iter([90.0, 4, 8, 6, 2, 10]), "baseline": iter([90.0, 3, 3, 9, 3, 1])}
+
+    def timed(side: str) -> tuple[int, float]:
+        return 2, next(taken[side])
+
+    seen = compare_rates(lambda: timed("candidate"), lambda: timed("baseline"), seconds=0)
+    assert (seen.candidate, seen.baseline) == (3.0, 1.5)
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -62,4 +80,18 @@ def test_figures_are_one_json_object() -> None:
                 "holds": True,
             }
         ]
+    }
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    figure = Figure(name="prove-1e6", value=None, unit="us", bound="<= 5")
+    (printed,) = json.loads(as_json([figure]))["figures"]
+    assert printed == {
+        "name": "prove-1e6",
+        "value": None,
+        "unit": "us",
+        "baseline": None,
+        "ratio": None,
+        "bound": "<= 5",
+        "holds": None,
     }
