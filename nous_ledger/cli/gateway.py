@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -58,6 +59,18 @@ MIN_TOKEN_LENGTH = 16
     help="Answer under this name too, as for a tunnel. Beside it: localhost and addresses.",
 )
 @witnesses_options
+@click.option(
+    "--retain-bodies",
+    type=click.IntRange(1, 36_500),
+    metavar="DAYS",
+    help="Erase bodies of receipts after so many days, every hour; see `retention`.",
+)
+@click.option(
+    "--retain-usage",
+    type=click.IntRange(1, 36_500),
+    metavar="DAYS",
+    help="Erase the provider's raw usage after so many days.",
+)
 @passphrase_file_option
 @json_option
 def command(
@@ -71,6 +84,8 @@ def command(
     hosts: tuple[str, ...],
     witnesses_file: Path | None,
     insecure_witnesses: bool,
+    retain_bodies: int | None,
+    retain_usage: int | None,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -86,6 +101,7 @@ def command(
     try:
         from nous_ledger.gateway.app import AppConfig
         from nous_ledger.gateway.server import GatewayConfig, check_loopback, run_gateway
+        from nous_ledger.ledger import RetentionKeeper
     except ModuleNotFoundError as error:
         raise UnavailableError(
             "unreachable",
@@ -107,9 +123,19 @@ def command(
         ),
     )
     _log_to_stderr()
-    with open_ledger(named, passphrase_file) as ledger:
-        welcome = _to_json if as_json else _render
-        run_gateway(ledger, config, ready=lambda url: say(welcome(ledger, url)))
+    welcome = _to_json if as_json else _render
+    with (
+        open_ledger(named, passphrase_file) as ledger,
+        contextlib.closing(
+            RetentionKeeper(ledger, bodies_days=retain_bodies, usage_days=retain_usage)
+        ) as keeper,
+    ):
+
+        def ready(url: str) -> None:
+            keeper.start()
+            say(welcome(ledger, url))
+
+        run_gateway(ledger, config, ready=ready)
         missing = len(ledger.open_intents())
     if missing:
         raise UnavailableError(

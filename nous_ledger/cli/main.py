@@ -48,6 +48,7 @@ COMMANDS: Final[dict[str, str]] = {
     "key": "Show, rotate or revoke the log's key.",
     "close": "End a log for good.",
     "redact": "Erase the bodies of receipts, and log that.",
+    "retention": "Erase bodies and raw usage that are older than they are to be kept.",
     "policy": "Show, export or fetch a trust policy.",
     "demo": "Run the whole path on this machine in seconds.",
 }

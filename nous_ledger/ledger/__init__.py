@@ -6,7 +6,7 @@ sequencer        index, time, chain and signature of each record
 lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
-redaction        bodies that are erased, and the records that say so
+redaction        bodies that are erased, and the records that say so; retention: by age
 heads            when a head is signed
 store, database  the SQLite file
 creation         a new log, all or nothing
@@ -32,6 +32,7 @@ from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.listing import KindTotal, ReceiptRow, Totals, sum_receipts
 from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged, Redacted
+from nous_ledger.ledger.retention import Retained, RetentionKeeper
 from nous_ledger.ledger.rotation import NextKey
 from nous_ledger.ledger.signer import ExternalEd25519, ExternalSigner, Signers
 
@@ -53,6 +54,8 @@ __all__ = [
     "NextKey",
     "ReceiptRow",
     "Redacted",
+    "Retained",
+    "RetentionKeeper",
     "SignerError",
     "Signers",
     "StoreContentError",

@@ -29,6 +29,7 @@ from nous_ledger.ledger.identity import read_identity
 from nous_ledger.ledger.keyfiles import load_keys
 from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.model import Clock, KeysChanged
+from nous_ledger.ledger.retention import LedgerRetention
 from nous_ledger.ledger.rotation import NextKey, NextKeyOut, Rotation, recover_log
 from nous_ledger.ledger.seen import check_source
 from nous_ledger.ledger.signer import NO_SIGNERS, Signers
@@ -49,7 +50,7 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Ledger(LedgerAppender):
+class Ledger(LedgerAppender, LedgerRetention):
     """One log in one folder, open in this process."""
 
     @classmethod

@@ -246,7 +246,7 @@ class LedgerLife(LedgerReader):
                 reason=number,
                 now=self._clock(),
             )
-        notices = tuple(_empty_log(self._store))
+        notices = tuple(empty_log(self._store))
         gone = tuple(LeafIndex(index) for index in sorted(set(indices)))
         return Redacted(indices=gone, records=records, notices=notices)
 
@@ -366,7 +366,7 @@ class LedgerLife(LedgerReader):
         return self._signer
 
 
-def _empty_log(store: Store) -> Iterator[str]:
+def empty_log(store: Store) -> Iterator[str]:
     """Let erased bytes leave the write-ahead log too; say so if a reader prevents it."""
     try:
         done, why = store.empty_log(), "another process is reading"

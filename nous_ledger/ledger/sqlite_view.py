@@ -106,6 +106,24 @@ class SqliteView(View):
         row = self._one("SELECT usage FROM raw_usage WHERE leaf = ?", index)
         return b"" if row is None else row[0]
 
+    def receipts_with_body(self, lo: int, hi: int, limit: int) -> tuple[LeafIndex, ...]:
+        """Return the first receipts among `[lo, hi)` whose body was not erased, ascending."""
+        rows = self._connection.execute(
+            "SELECT leaf FROM bodies CROSS JOIN records USING (leaf) WHERE leaf >= ? AND leaf < ?"
+            " AND length(body) > 0 AND substr(record, 2, 2) = x'0001' ORDER BY leaf LIMIT ?",
+            (lo, hi, limit),
+        )
+        return tuple(row[0] for row in rows)
+
+    def leaves_with_usage(self, lo: int, hi: int, limit: int) -> tuple[LeafIndex, ...]:
+        """Return the first leaves among `[lo, hi)` whose raw usage was not erased, ascending."""
+        rows = self._connection.execute(
+            "SELECT leaf FROM raw_usage WHERE leaf >= ? AND leaf < ? AND length(usage) > 0"
+            " ORDER BY leaf LIMIT ?",
+            (lo, hi, limit),
+        )
+        return tuple(row[0] for row in rows)
+
     def find_receipt(self, receipt_id: bytes) -> tuple[LeafIndex, Hash32 | None] | None:
         """Return leaf and opening hash of a receipt."""
         row = self._one("SELECT leaf, opening_hash FROM receipts WHERE id = ?", receipt_id)
@@ -252,6 +270,11 @@ class SqliteTransaction(SqliteView, WriteTransaction):
         intents = self._connection.execute("SELECT * FROM intents").fetchall()
         self._connection.execute("DELETE FROM intents")
         self._many("INSERT INTO intents VALUES (?, ?, ?)", intents)
+
+    def erase_usage(self, leaves: Sequence[LeafIndex]) -> None:
+        """Overwrite raw usage alone; the rows stay, as in `erase`."""
+        rows = [(leaf,) for leaf in leaves]
+        self._many("UPDATE raw_usage SET usage = x'' WHERE leaf = ?", rows)
 
     def _add_ids(self, first: LeafIndex, receipts: Sequence[NewReceipt]) -> None:
         openings = [receipt.opening_hash for receipt in receipts if receipt.opening_hash]

@@ -83,6 +83,12 @@ class View(Protocol):
     def raw_usage(self, index: LeafIndex) -> bytes:
         """Return the joined usage values of one leaf; empty if there are none."""
 
+    def receipts_with_body(self, lo: int, hi: int, limit: int) -> tuple[LeafIndex, ...]:
+        """Return the first receipts among `[lo, hi)` whose body was not erased, ascending."""
+
+    def leaves_with_usage(self, lo: int, hi: int, limit: int) -> tuple[LeafIndex, ...]:
+        """Return the first leaves among `[lo, hi)` whose raw usage was not erased, ascending."""
+
     def find_receipt(self, receipt_id: bytes) -> tuple[LeafIndex, Hash32 | None] | None:
         """Return leaf and opening hash of a receipt."""
 
@@ -186,6 +192,9 @@ class WriteTransaction(View, Protocol):
             leaves: with the receipt id of each, None where it cannot be read: finding
                 its row then takes a look at all of them.
         """
+
+    def erase_usage(self, leaves: Sequence[LeafIndex]) -> None:
+        """Overwrite raw usage alone."""
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from tests.cli.harness import Call
 
 PRINTS_RESULTS = (
     *("verify", "head", "init", "gateway", "fsck", "publish"),
-    *("high-water show", "high-water accept", "backup", "restore"),
+    *("high-water show", "high-water accept", "backup", "restore", "retention"),
     *("receipts list", "receipts show", "policy show", "policy fetch"),
 )
 SECRETS = ("--opening",)

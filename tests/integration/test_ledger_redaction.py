@@ -221,7 +221,7 @@ def _redact_and_die(folder: Path, place: str) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    module = lifecycle if place == "_empty_log" else __import__(
+    module = lifecycle if place == "empty_log" else __import__(
         "nous_ledger.ledger.redaction", fromlist=["redaction"]
     )  # fmt: skip
     setattr(module, place, die)
@@ -229,7 +229,7 @@ def _redact_and_die(folder: Path, place: str) -> None:
         ledger.redact([1, 2], "retention")
 
 
-@pytest.mark.parametrize(("place", "taken"), [("renew_head", False), ("_empty_log", True)])
+@pytest.mark.parametrize(("place", "taken"), [("renew_head", False), ("empty_log", True)])
 def test_killed_on_the_way(
     folder: Path, clock: Clock, seed: random.Random, place: str, taken: bool
 ) -> None:
