@@ -47,6 +47,7 @@ from nous_ledger.protocol.types import Hash32, LeafCount, LogId
 
 MANIFEST_NAME: Final = "backup.json"
 VERSION: Final = 1
+_NAMES: Final = (SETTINGS_NAME, KEYS_NAME, DATABASE_NAME)
 _MAX_BYTES: Final = 65_536
 _PAGES: Final = 2_048
 _CHUNK: Final = 1 << 20
@@ -125,7 +126,12 @@ def back_up(
             leaf_count=leaf_count,
             root=root,
             taken_at=now,
-            files=tuple((path.name, _hash(path)) for path in sorted(beside.iterdir())),
+            files=tuple(
+                # SQLite's own files may be left, and hold nothing.
+                (path.name, _hash(path))
+                for path in (beside / name for name in _NAMES)
+                if path.exists()
+            ),
             bytes=(beside / DATABASE_NAME).stat().st_size,
         )
         write_new_file(beside / MANIFEST_NAME, _format(backup))
@@ -269,10 +275,9 @@ def _format(backup: Backup) -> bytes:
 
 
 def _parse(document: dict[str, Any]) -> Backup:
-    names = {DATABASE_NAME, KEYS_NAME, SETTINGS_NAME}
     files = tuple((name, bytes.fromhex(text)) for name, text in document["files"].items())
     numbers = (document["leaf_count"], document["taken_at"], document["bytes"])
-    if not {name for name, _ in files} <= names or (DATABASE_NAME not in dict(files)):
+    if not {name for name, _ in files} <= set(_NAMES) or (DATABASE_NAME not in dict(files)):
         raise ValueError(files)
     if not all(isinstance(number, int) for number in numbers):
         raise TypeError(numbers)

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from nous_ledger.ledger.backup import Backup, copy_files, new_folder, read_backup
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.errors import StoreContentError
+from nous_ledger.ledger.files import os_errors
 from nous_ledger.ledger.fsck import FsckReport, fsck
 from nous_ledger.ledger.guard import GuardSettings, read_settings, write_settings
 from nous_ledger.ledger.highwater import HIGH_WATER_NAME, HighWater, Mark
@@ -70,8 +71,9 @@ def restore(
     with new_folder(folder) as beside:
         copy_files(source, beside, backup, copying)
         _check(backup, fsck(beside, processes=processes, progress=checking), source)
-        for name in (f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm"):
-            (beside / name).unlink(missing_ok=True)  # empty ones, left by reading
+        with os_errors(beside):
+            for name in (f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm"):
+                (beside / name).unlink(missing_ok=True)  # empty ones, left by reading
         settings = read_settings(beside)
         if high_water is not None:
             settings = GuardSettings(high_water=high_water, sources=settings.sources)
