@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.publish import publish
+from nous_ledger.ledger.restore import restore
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.receipt import Receipt
 from tests.crash.faults import disarm
@@ -42,6 +43,14 @@ class Place:
     @property
     def promises(self) -> Path:
         return self.base / "promises"
+
+    @property
+    def backup(self) -> Path:
+        return self.base / "copies" / "backup"
+
+    @property
+    def restored(self) -> Path:
+        return self.base / "copies" / "ledger"
 
     def next_key(self, number: int) -> Path:
         return self.base / "offline" / f"next-{number}.key"
@@ -176,6 +185,25 @@ def publish_log(life: Life) -> None:
     life.say("published", count=done.checkpoint.leaf_count)
 
 
+def back_up(life: Life) -> None:
+    """A backup is taken."""
+    with Ledger.open(life.place.folder) as ledger:
+        life.place.backup.parent.mkdir()
+        life.begin()
+        ledger.backup(life.place.backup, keys=True)
+        life.say("kept")
+
+
+def bring_back(life: Life) -> None:
+    """A backup becomes a ledger again."""
+    with Ledger.open(life.place.folder) as ledger:
+        life.place.backup.parent.mkdir()
+        ledger.backup(life.place.backup, keys=True)
+    life.begin()
+    restore(life.place.backup, life.place.restored)
+    life.say("restored")
+
+
 def write(life: Life) -> None:
     """Threads that make calls, as many as are wanted: {"threads": n, "calls": n}."""
     _in_threads(life, _calls)
@@ -281,6 +309,8 @@ LIVES: Final[dict[str, Callable[[Life], None]]] = {
     "redact": redact,
     "close": close,
     "publish": publish_log,
+    "backup": back_up,
+    "restore": bring_back,
     "write": write,
     "append": append,
     "read": read,

@@ -35,7 +35,7 @@ _POINTS = {point.name: point for point in POINTS}
 def _begin(given: dict[str, Any], ready: int) -> None:
     """Arm what the test wants, and say that the life begins."""
     if "lose" in given:
-        lose_unsynced(f"{given['base']}/ledger/*", given["lose"])
+        lose_unsynced(f"{given['base']}/*/*", given["lose"])
     if "point" in given:
         watched.watch(_POINTS[given["point"]])
     elif "fault" in given:

@@ -127,4 +127,11 @@ POINTS: Final[tuple[Point, ...]] = (
     *_call("publish", "the checkpoint is written", WRITE, "*/public/.*.unfinished"),
     *_call("publish", "the checkpoint is in place", RENAME, "*/public/checkpoint"),
     *_call("publish", "a partial tile is removed", UNLINK, "*/public/tile/*.p/*"),
+    # Copies.
+    *_call("backup", "the copy's sync", SYNC, "*/.backup.*/ledger.db"),
+    *_call("backup", "the list of its files is in place", LINK, "*/.backup.*/backup.json"),
+    *_call("backup", "the backup is in place", RENAME, "*/copies/backup"),
+    *_call("restore", "the copy's sync", SYNC, "*/.ledger.*/ledger.db"),
+    *_call("restore", "the mark is in place", LINK, "*/.ledger.*/high-water"),
+    *_call("restore", "the ledger is in place", RENAME, "*/copies/ledger"),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any, Final
 from nous_ledger.gateway.journal import close_open_calls
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.fsck import fsck
+from nous_ledger.ledger.restore import restore
 from nous_ledger.protocol.bodies import Redaction, decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.note import parse_note
@@ -133,6 +134,23 @@ def check_survival(place: Place, *, closed: bool = False) -> tuple[Leaves, Promi
     left = {path.name for path in folder.iterdir()}
     assert left - WORKING == KEPT, left
     return leaves, promises
+
+
+def check_copies(place: Place) -> None:
+    """Check that there is a whole backup or none, and of it a whole ledger or none."""
+    promises = read_promises(place)
+    if not place.backup.exists():
+        assert not promises.said("kept")
+        with Ledger.open(place.folder) as ledger:
+            ledger.backup(place.backup, keys=True)
+    if not place.restored.exists():
+        assert not promises.said("restored")
+        restore(place.backup, place.restored)
+    check_clean(place.restored)
+    with Ledger.open(place.restored) as ledger:
+        assert ledger.refusal is not None
+        assert ledger.refusal.code == "store-unconfirmed"
+        assert ledger.prove(1)
 
 
 def check_promises(leaves: Leaves, promises: Promises) -> None:

@@ -23,7 +23,7 @@ from tests.crash.faults import (
     WRITE,
 )
 from tests.crash.lives import Place
-from tests.crash.survival import check_survival, read_promises
+from tests.crash.survival import check_copies, check_survival, read_promises
 
 CODES = {
     "wal": {errno.EIO: {"store-io"}, errno.ENOSPC: {"store-full", "store-io"}},
@@ -69,7 +69,16 @@ def test_a_call_that_fails_while_calls_are_logged(
 
 
 EVERYTHING = WRITE | SYNC | RENAME | LINK | TRUNCATE | UNLINK
-STRIDE = {"create": 9, "rotate": 9, "redact": 9, "close": 9, "publish": 15, "call": 9}
+STRIDE = {
+    "create": 9,
+    "rotate": 9,
+    "redact": 9,
+    "close": 9,
+    "publish": 15,
+    "call": 9,
+    "backup": 9,
+    "restore": 9,
+}
 """Calls between two that fail, by default; with --full each fails once."""
 
 
@@ -114,6 +123,8 @@ def test_each_call_fails_once(
             Ledger.create(place.folder, next_key_out=place.next_key(0)).close()
         if life == "publish":
             publish(place.folder, place.public, all_bodies=True)
+        if life in ("backup", "restore"):
+            check_copies(place)
         with Ledger.open(place.folder) as ledger:
             closed = ledger.key_history().closed_at is not None
         check_survival(place, closed=closed)

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.files import read_private_file
 from nous_ledger.ledger.keys import read_log_keys, read_next_key
 from nous_ledger.ledger.publish import publish
 from tests.crash.conftest import Nursery, copied, killed
 from tests.crash.lives import Place, now_ms
 from tests.crash.points import POINTS, Point
-from tests.crash.survival import check_survival, read_promises
+from tests.crash.survival import check_copies, check_survival, read_promises
 from tests.integration.ledger_audit import error_code
 from tests.integration.ledger_drafts import ORIGIN, make_draft
+from tests.integration.ledger_keys import good
 from tests.integration.static_log import StaticLog, from_folder
 
 CREATE = [point for point in POINTS if point.life == "create"]
@@ -37,8 +39,22 @@ def test_killed_on_the_way(nursery: Nursery, place: Place, point: Point) -> None
     with Ledger.open(place.folder, read_only=True) as ledger:
         history = ledger.key_history()
     _, promises = check_survival(place, closed=history.closed_at is not None)
-    if promises.said("rotated"):
-        assert history.epoch == 1
+    if point.life == "rotate":
+        check_keys(place, history.epoch, told=bool(promises.said("rotated")))
+    if point.life in ("backup", "restore"):
+        check_copies(place)
+
+
+def check_keys(place: Place, epoch: int, *, told: bool) -> None:
+    """Check that one epoch or the other is in force, with its keys alone, and can be left."""
+    assert epoch in ((1,) if told else (0, 1))
+    revealed = read_next_key(place.next_key(0), None)
+    inside = read_private_file(place.folder / "keys.json", 10_000)
+    assert (revealed.hex().encode() in inside) == (epoch == 1)
+    with Ledger.open(place.folder) as ledger:
+        ledger.rotate(place.next_key(epoch), next_key_out=place.next_key(2))
+        good(ledger, 1)
+        good(ledger, ledger.leaf_count() - 1)
 
 
 @pytest.mark.parametrize("point", CREATE, ids=lambda point: point.name)
