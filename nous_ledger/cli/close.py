@@ -17,6 +17,7 @@ import click
 from nous_ledger.cli.files import open_with_passphrase, read_ledger, read_passphrase
 from nous_ledger.cli.key import (
     changed_to_json,
+    check_suspects,
     next_key_passphrase_option,
     old_key_advice,
     read_next_key,
@@ -86,6 +87,7 @@ def command(
     were interrupted. What was logged stays provable; heads over the same records
     can still be signed. Another log can continue it: init --predecessor.
     """
+    check_suspects(reason, suspect_from)
     folder = ledger_folder(named)
     with read_ledger(named) as ledger:
         history, origin = ledger.key_history(), ledger.origin

@@ -42,7 +42,8 @@ from nous_ledger.protocol.registries import KEY_EVENT_KIND, KEY_REASON
 if TYPE_CHECKING:
     from nous_ledger.ledger import KeysChanged, Ledger, NextKey
 
-_REASONS: Final = ("suspected", "compromised", "lost")
+_SUSPECT: Final = ("suspected", "compromised")
+_REASONS: Final = (*_SUSPECT, "lost")
 
 next_key_option: Final = click.option(
     "--next-key",
@@ -167,6 +168,7 @@ def _rotate(asked: _Asked) -> None:
         raise InputError(
             "input", "the next key is not written to stdout", hint="name a file on another medium"
         )
+    check_suspects(asked.reason, asked.suspect_from)
     next_key = read_next_key(asked.next_key)
     other = read_passphrase(asked.next_key_passphrase_file, ask=False)
     if asked.reason == "lost" and _keys_are_gone(asked.named):
@@ -194,6 +196,25 @@ def _rotate(asked: _Asked) -> None:
         say(json.dumps(made, indent=2))
     else:
         say("\n".join(_render_change(made, asked)))
+
+
+def check_suspects(reason: str, suspect_from: int | None) -> None:
+    """Refuse a --suspect-from that is missing, or does not go with --reason.
+
+    Raises:
+        InputError: it is or does.
+    """
+    needed = reason in _SUSPECT
+    if needed == (suspect_from is None):
+        raise InputError(
+            "input",
+            f"--reason {reason} {'needs' if needed else 'does not go with'} --suspect-from",
+            hint="--suspect-from INDEX names the first record that somebody else may have signed;"
+            " it goes with suspected and compromised. `nous-ledger receipts list` shows indices"
+            " and times"
+            if needed
+            else "leave --suspect-from out, or say --reason suspected or compromised",
+        )
 
 
 @contextlib.contextmanager

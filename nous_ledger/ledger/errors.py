@@ -79,7 +79,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LedgerUseError, "not-erasable", "the body of this record is always public", "erase the bodies of receipts only"),
     (LedgerUseError, "already-erased", "the body was erased before", "leave the record out"),
     (LedgerUseError, "cannot-rotate", "the log committed to no next key", "close it, and make a successor: `nous-ledger init --predecessor`"),
-    (LedgerUseError, "last-epoch", "the log has used up its 63 epochs", "make a successor: `nous-ledger init --predecessor`"),
+    (LedgerUseError, "last-epoch", "the log has used up its 63 epochs, of which the last is kept for its close", "close it, and make a successor: `nous-ledger init --predecessor`"),
     (LedgerUseError, "not-a-backup", "the folder holds no backup", "name the folder that `nous-ledger backup` made"),
     (LedgerUseError, "nothing-to-accept", "the database is not behind anything that is known of its log", "open the ledger as it is"),
     (StoreError, "store-locked", "another process holds the database for too long", "end the process that holds it, then try again"),

@@ -110,8 +110,13 @@ def check_change(identity: Identity, change: KeyChange) -> None:
             hint="give the file that the last rotation wrote, or `init` if there was none;"
             " `nous-ledger key show` prints the commitment",
         )
-    if identity.epoch >= MAX_EPOCH:
-        raise LedgerUseError("last-epoch", f"the log is in epoch {identity.epoch}, the last one")
+    # A close takes an epoch too, so the last one is kept for it.
+    if identity.epoch >= (MAX_EPOCH if change.kind == CLOSE else MAX_EPOCH - 1):
+        raise LedgerUseError(
+            "last-epoch",
+            f"the log is in epoch {identity.epoch} of {MAX_EPOCH}, and the last is kept for its"
+            " close",
+        )
 
 
 def check_open(identity: Identity) -> None:

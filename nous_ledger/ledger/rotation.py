@@ -197,10 +197,10 @@ def _epoch_notices(identity: Identity) -> Iterator[str]:
     if identity.epoch < WARN_FROM_EPOCH or identity.closed:
         return
     left = MAX_EPOCH - identity.epoch
-    if not left:
-        yield "this is the last epoch: the log can be neither rotated nor closed any more"
+    if left == 1:
+        yield "the log cannot rotate any more: close it with its next key, and make a successor"
         return
     yield (
-        f"epoch {identity.epoch} of {MAX_EPOCH}: {left} key event{'' if left == 1 else 's'} left,"
-        " the close included; close the log while there is one, and make a successor"
+        f"epoch {identity.epoch} of {MAX_EPOCH}: {left} key events left, the last of them for the"
+        " close; close the log in time, and make a successor"
     )

@@ -49,7 +49,7 @@ def test_as_json(nous: Call, ledger: Path, offline: Path) -> None:
 def test_revoke_names_the_suspect_records(nous: Call, ledger: Path, offline: Path) -> None:
     files = ("--next-key", offline / "0", "--next-key-out", offline / "1")
     asked = ("key", "revoke", "--ledger", ledger, *files, "--reason", "compromised")
-    nous(*asked).failed(2, "suspect_from")
+    nous(*asked).failed(2, "needs --suspect-from")
     assert not (offline / "1").exists()
     nous(*asked, "--suspect-from", "1200").failed(2, "--suspect-from 1200 lies beyond")
     assert not (offline / "1").exists()
@@ -138,3 +138,17 @@ def test_the_wrong_key(nous: Call, ledger: Path, offline: Path) -> None:
     files = ("--next-key", offline / "other.key", "--next-key-out", offline / "1")
     nous("key", "rotate", "--ledger", ledger, *files).failed(3, "committed to", "key show")
     assert not (offline / "1").exists()
+
+
+@pytest.mark.parametrize("reason", ["suspected", "compromised"])
+def test_from_where_on_the_key_is_suspect(nous: Call, tmp_path: Path, reason: str) -> None:
+    """Said in terms of the options, and before any key is asked for."""
+    folder = tmp_path / "trial"
+    nous("init", "--ledger", folder, "--next-key-out", tmp_path / "n0").good()
+    revoke = ("key", "revoke", "--ledger", folder, "--next-key-out", tmp_path / "n1")
+    text = f"--reason {reason} needs --suspect-from"
+    nous(*revoke, "--reason", reason).failed(2, text, "first record that somebody else")
+    nous("close", "--ledger", folder, "--reason", reason, "--yes").failed(2, text)
+    lost = nous(*revoke, "--reason", "lost", "--suspect-from", 0)
+    lost.failed(2, "--reason lost does not go with --suspect-from")
+    assert not (tmp_path / "n1").exists()

@@ -132,16 +132,17 @@ class TestRotation:
                 good(ledger, index)
 
     def test_the_last_epochs(self, folder: Path, keys: Keys) -> None:
-        """KEY-19: warned from epoch 56 on, refused above 63."""
+        """KEY-19: warned from epoch 56 on; epoch 63, the last, is kept for the close."""
         warned = {}
         with Ledger.create(folder, next_key_out=keys[0]) as ledger:
-            for epoch in range(1, 64):
+            for epoch in range(1, 63):
                 changed = ledger.rotate(keys[epoch - 1], next_key_out=keys[epoch])
                 warned[epoch] = bool(changed.notices)
-            assert warned == {epoch: epoch >= 56 for epoch in range(1, 64)}
-            refused = error_code(lambda: ledger.rotate(keys[63], next_key_out=keys[64]))
+            assert warned == {epoch: epoch >= 56 for epoch in range(1, 63)}
+            refused = error_code(lambda: ledger.rotate(keys[62], next_key_out=keys[63]))
             assert refused == "last-epoch"
-            assert not keys[64].exists()
+            assert not keys[63].exists()
+            assert ledger.close_log(keys[62]).epoch == 63
             good(ledger, 0)
             good(ledger, 63)
 
