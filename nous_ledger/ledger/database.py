@@ -26,10 +26,9 @@ from urllib.parse import quote
 
 from nous_ledger.ledger.errors import LedgerUseError, StoreContentError, StoreError
 from nous_ledger.ledger.files import PRIVATE_FILE, os_errors
+from nous_ledger.ledger.migrations import APPLICATION_ID, bring_up_to_date, schema_version
 from nous_ledger.protocol.errors import LedgerError
 
-APPLICATION_ID: Final = 0x4E4C4544  # "NLED"
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_S: Final = 20.0
 
 _SCHEMA: Final = """
@@ -89,24 +88,26 @@ def create_database(path: Path, log_id: bytes, origin: str) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
         connection.execute("INSERT INTO log VALUES (1, ?, ?)", (log_id, origin))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version = {schema_version()}")
         connection.execute("COMMIT")
 
 
 def open_connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Return a connection to a database of this version, which any thread may use in turn.
+    """Return a connection to a database, which any thread may use in turn.
+
+    A database of an earlier version is brought up to date first.
 
     Raises:
         LedgerUseError: not-a-ledger, if there is no such file.
         StoreContentError: store-foreign, store-corrupt.
-        StoreError: store-newer, store-locked, store-unwritable, store-io.
+        StoreError: store-newer, store-older, store-locked, store-unwritable, store-io.
     """
     check_database_file(path)
     with sqlite_errors(path), contextlib.ExitStack() as on_failure:
         connection = _connect(path, read_only=read_only)
         on_failure.callback(connection.close)
         _configure(connection)
-        _check_version(path, connection)
+        bring_up_to_date(path, connection, read_only=read_only)
         on_failure.pop_all()
     return connection
 
@@ -180,12 +181,3 @@ def _configure(connection: sqlite3.Connection) -> None:
         "journal_size_limit = 67108864",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _check_version(path: Path, connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID or version < 1:
-        raise StoreContentError("store-foreign", f"{path} is a database of another program")
-    if version > SCHEMA_VERSION:
-        raise StoreError("store-newer", f"{path} has schema {version}, newer than {SCHEMA_VERSION}")

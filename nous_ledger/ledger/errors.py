@@ -87,6 +87,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (StoreError, "store-unwritable", "the folder or database cannot be opened or written", "check owner and permissions of the folder and its files"),
     (StoreError, "store-io", "reading from or writing to the disk failed", "check the disk; whether the last write took place is known after reopening"),
     (StoreError, "store-newer", "the database has a newer schema", "update nous-ledger"),
+    (StoreError, "store-older", "the database has an older schema, and may only be read here", "open it for writing once: `nous-ledger head --sign` brings it up to date"),
     (StoreError, "overloaded", "more work waits for the disk than the ledger accepts", "try again later, or with fewer calls at once"),
     (StoreError, "check-cut-short", "a process that shared the check ended before it was done", "run it again; the machine may be short of memory"),
     (StoreError, "publish-busy", "another process publishes to the folder", "wait until it is done"),

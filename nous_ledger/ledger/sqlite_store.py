@@ -18,6 +18,7 @@ from typing import Final
 
 from nous_ledger.ledger.database import open_connection, sqlite_errors
 from nous_ledger.ledger.errors import LedgerUseError
+from nous_ledger.ledger.migrations import read_version
 from nous_ledger.ledger.sqlite_view import SqliteTransaction, SqliteView
 from nous_ledger.ledger.store import Store
 
@@ -85,6 +86,7 @@ class SqliteStore(Store):
                 self._writer = open_connection(self.path, read_only=False)
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
+                read_version(self.path, self._writer)  # a newer program may have migrated it
                 yield SqliteTransaction(self._writer)
                 self._writer.execute("COMMIT")
             except BaseException:
