@@ -67,6 +67,8 @@ class Guard:
         notices: what the owner should be told of the comparison.
     """
 
+    # _last is the mark that this database was found, or made, to agree with.
+
     database: Path
     high_water: Path
     log_id: LogId
@@ -104,7 +106,9 @@ class Guard:
                 f"the ledger was restored from a backup of {mark.leaf_count} leaves, and whether"
                 " more were logged after it is not known",
             )
-        compare_with_mark(view, mark, self.high_water)
+        if mark != self._last or view.leaf_count() < mark.leaf_count:
+            compare_with_mark(view, mark, self.high_water)
+            self._last = mark
 
     def refusal(self, view: View) -> LedgerError | None:
         """Return why nothing may be signed; None if it may."""
@@ -124,10 +128,9 @@ class Guard:
             StoreContentError: store-forked.
             StoreError: high-water-unusable: the records are in the log all the same.
         """
-        root = root_from_peaks(tip.leaf_count, tip.peaks)
-        mark = Mark(leaf_count=tip.leaf_count, root=root)
-        if mark != self._last:
-            self._owed = mark
+        if self._last is None or tip.leaf_count != self._last.leaf_count:
+            root = root_from_peaks(tip.leaf_count, tip.peaks)
+            self._owed = Mark(leaf_count=tip.leaf_count, root=root)
             self._write_owed()
 
     def note_seen(self, error: LedgerError) -> None:

@@ -21,7 +21,7 @@ from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keychange import check_open, close_by_current_key, reason_of
 from nous_ledger.ledger.keyfiles import settle_files
 from nous_ledger.ledger.keys import read_log_keys
-from nous_ledger.ledger.model import Clock, KeysChanged, Redacted
+from nous_ledger.ledger.model import Clock, KeysChanged, Redacted, Tip
 from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.redaction import redact_bodies
 from nous_ledger.ledger.rotation import NextKey, NextKeyOut, Rotation, rotate_log
@@ -296,15 +296,18 @@ class LedgerLife(LedgerReader):
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
         head = any(isinstance(work, HeadWork) for work in works)
-        with self._writing(head=head) as transaction:
+        with self._writing(head=head, tip=lambda _: self._sequencer.tip) as transaction:
             return self._sequencer.run(transaction, works)
 
     @contextlib.contextmanager
-    def _writing(self, *, head: bool) -> Iterator[WriteTransaction]:
+    def _writing(
+        self, *, head: bool, tip: Callable[[WriteTransaction], Tip] = WriteTransaction.tip
+    ) -> Iterator[WriteTransaction]:
         """Give a transaction of a log that nobody can have shown to be further.
 
         Args:
             head: whether a head is signed in it, so that the mark is to be synced too.
+            tip: returns where the log stands at the end of it.
         """
         guard = self._guarding()
         with self._turn:
@@ -312,8 +315,8 @@ class LedgerLife(LedgerReader):
                 guard.check(transaction)
                 self._follow_keys(transaction)
                 yield transaction
-                tip = transaction.tip()
-            guard.raise_to(tip)
+                reached = tip(transaction)
+            guard.raise_to(reached)
             if head:
                 guard.sync()
 

@@ -68,7 +68,11 @@ With few, the store would wait longer for its turns beside the helper than it wo
 
 
 class Sequencer:
-    """Turns work into records, inside a transaction that someone else commits."""
+    """Turns work into records, inside a transaction that someone else commits.
+
+    Attributes:
+        tip: where the log stands after the last run, if that was committed.
+    """
 
     def __init__(
         self, identity: Identity, signer: Signer, clock: Clock, pool: SigningPool | None = None
@@ -85,6 +89,7 @@ class Sequencer:
         self._signer = signer
         self._clock = clock
         self._pool = pool
+        self.tip = Tip(leaf_count=LeafCount(0), logged_at=UnixMillis(0), peaks=())
 
     def run(self, transaction: WriteTransaction, works: Sequence[Work]) -> list[Outcome]:
         """Return what became of each work once the transaction is durable.
@@ -102,6 +107,7 @@ class Sequencer:
         closed = self._identity.closed
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
+        self.tip = tip
         for number, work in enumerate(works):
             if isinstance(work, HeadWork):
                 head = renew_head(transaction, tip, self._identity, self._signer, now)
