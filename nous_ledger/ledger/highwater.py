@@ -238,11 +238,18 @@ def forked(leaf_count: int, seen: bytes, own: bytes, source: str) -> StoreConten
     )
 
 
-def behind(leaf_count: int, seen: int, source: str) -> StoreContentError:
-    """Return the error of a database that is older than one that was seen."""
+def behind(leaf_count: int, seen: int, source: str, *, what: str = "only") -> StoreContentError:
+    """Return the error of a database that is older than one that was seen.
+
+    Args:
+        leaf_count: what the database has.
+        seen: what the log had.
+        source: who shows that, in words.
+        what: what is counted, in words before the number.
+    """
     return StoreContentError(
         "store-behind",
-        f"the database has {leaf_count} leaves, {source} shows that the log had {seen}",
+        f"the database has {what} {leaf_count} leaves, {source} shows that the log had {seen}",
         leaf_count=leaf_count,
         seen=seen,
     )

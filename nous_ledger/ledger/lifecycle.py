@@ -77,18 +77,24 @@ class LedgerLife(LedgerReader):
             return self._guard.refusal(view)
 
     def note_seen(self, leaf_count: int, source: str) -> None:
-        """Hear that this log was longer once; if it is so, nothing is signed any more.
+        """Hear of a head of this log; if it is beyond every stored one, nothing is signed.
+
+        Heads are stored before anyone sees them, so one that is not there was signed
+        after the copy that the database was made from.
 
         Args:
-            leaf_count: leaves that it had.
-            source: who says so, in words.
+            leaf_count: leaves that it covers.
+            source: who says so, in words; the caller vouches for it.
 
         Raises:
             LedgerUseError: read-only.
         """
-        own = self.leaf_count()
+        with self._store.read() as view:
+            head = view.last_head()
+        own = 0 if head is None else head.leaf_count
         if leaf_count > own:
-            self._guarding().note_seen(behind(own, leaf_count, source))
+            error = behind(own, leaf_count, source, what="no head over more than")
+            self._guarding().note_seen(error)
 
     def backup(
         self,

@@ -122,9 +122,10 @@ class TestElsewhere:
             Ledger.open(folder, sources=[source])
 
     def test_what_a_witness_says(self, ledger: Ledger, seed: random.Random) -> None:
+        """Of a head beyond the newest stored one: it was signed, and the database lacks it."""
         ledger.note_seen(1, "the witness w.example")
         assert ledger.append_receipt(make_draft(seed)).index == 1
-        ledger.note_seen(3, "the witness w.example")
+        ledger.note_seen(2, "the witness w.example")
         assert code_of(lambda: ledger.append_receipt(make_draft(seed))) == "store-behind"
 
 
