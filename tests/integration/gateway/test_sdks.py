@@ -1,17 +1,34 @@
 """The providers' real SDKs through the gateway: usage equals what the SDK itself reports."""
 
-import asyncio
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
 
-import anthropic
-import openai
+import asyncio
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Verdict, verdict
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import KIND, METERING
 from tests.integration.gateway.rig import KEY, Rig, counts, status
+
+if TYPE_CHECKING:
+    import anthropic
+    import openai
+else:
+
+    class Later:
+        """A module that is loaded when it is used: the SDKs take seconds of all who collect."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module(self._name), name)
+
+    anthropic, openai = Later("anthropic"), Later("openai")
 
 MESSAGES: Any = [{"role": "user", "content": "Is “réçu” a receipt? 收据 🧾"}]
 
