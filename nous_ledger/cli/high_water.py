@@ -140,12 +140,19 @@ def _move(folder: Path, place: Path) -> None:
         "\b\nExamples:\n"
         "  nous-ledger high-water accept\n"
         "  nous-ledger high-water accept --ledger ./restored --yes --json\n"
+        "  nous-ledger high-water accept --file /mnt/new-disk/main.high-water\n"
     ),
 )
 @ledger_option
+@click.option(
+    "--file",
+    "place",
+    type=PATH,
+    help="Keep the high-water file here from now on, as when its disk is lost.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask whether to.")
 @json_option
-def accept(*, named: Path | None, yes: bool, as_json: bool) -> None:
+def accept(*, named: Path | None, place: Path | None, yes: bool, as_json: bool) -> None:
     """Let the log go on from an older database; what was logged after it is lost.
 
     Do so only if no head, proof or record from after it has left this machine. If
@@ -166,7 +173,7 @@ def accept(*, named: Path | None, yes: bool, as_json: bool) -> None:
         raise _left_the_house(state, state.seen.fault)
     if not yes and state.refusal is not None:
         _ask(state)
-    before = accept_loss(folder, system_clock)
+    before = accept_loss(folder, system_clock, place=place)
     if as_json:
         say(json.dumps(_to_json(before), indent=2))
         return

@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.files import PRIVATE_FILE, check_private_folder, only_one, os_errors
-from nous_ledger.ledger.guard import Guard, read_settings
+from nous_ledger.ledger.guard import Guard, read_settings, write_settings
 from nous_ledger.ledger.highwater import HighWater, Mark, replace_high_water
 from nous_ledger.ledger.identity import read_identity
 from nous_ledger.ledger.model import Clock
@@ -78,12 +78,14 @@ def read_state(folder: Path) -> HighWaterState:
             return _state(folder, view, seen)
 
 
-def accept_loss(folder: Path, clock: Clock) -> HighWaterState:
+def accept_loss(folder: Path, clock: Clock, *, place: Path | None = None) -> HighWaterState:
     """Let a log go on from where its database ends; return how it stood before.
 
     Args:
         folder: the ledger's; nobody serves it.
         clock: the time in milliseconds.
+        place: where the high-water file is to be from now on, if its disk is lost; None
+            for where it was.
 
     Raises:
         LedgerUseError: nothing-to-accept; not-a-ledger.
@@ -94,7 +96,8 @@ def accept_loss(folder: Path, clock: Clock) -> HighWaterState:
     """
     check_private_folder(folder)
     with only_one(folder), contextlib.closing(_store(folder)) as store:
-        seen = look_elsewhere(store, read_settings(folder).sources)
+        settings = read_settings(folder)
+        seen = look_elsewhere(store, settings.sources)
         if seen.fault is not None:
             raise seen.fault
         with store.write() as transaction:  # nobody appends meanwhile
@@ -105,7 +108,9 @@ def accept_loss(folder: Path, clock: Clock) -> HighWaterState:
                 )
             _write_down(folder, before, clock())
             mark = Mark(leaf_count=before.leaf_count, root=before.root)
-            replace_high_water(before.place, before.log_id, mark)
+            replace_high_water(place or before.place, before.log_id, mark)
+            if place is not None:
+                write_settings(folder, replace(settings, high_water=place))
     return before
 
 

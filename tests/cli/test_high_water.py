@@ -85,6 +85,15 @@ def test_the_file_elsewhere(nous: Call, tmp_path: Path) -> None:
     place.unlink()
     lost = nous("high-water", "show", "--ledger", folder)
     assert (lost.code, "of no use" in lost.out) == (3, True)
+    new = tmp_path / "new" / "mark"
+    accept = ("high-water", "accept", "--ledger", folder, "--yes")
+    place.parent.rmdir()
+    nous(*accept).failed(3, "store-unwritable", str(place))
+    nous("high-water", "set", "--ledger", folder, "--file", new).failed(3, "high-water-unusable")
+    new.parent.mkdir()
+    nous(*accept, "--file", new).good()
+    found = nous("high-water", "show", "--ledger", folder, "--json").good().json
+    assert (found["file"], found["code"]) == (str(new), "")
 
 
 def test_init_with_the_file_elsewhere(nous: Call, tmp_path: Path) -> None:

@@ -26,7 +26,15 @@ PUBLISH = (
 )
 
 
-@pytest.mark.parametrize("work", [FSCK, PUBLISH], ids=["fsck", "publish"])
+BACKUP = (
+    PROGRAM.format(module="backup", limit="LONG_COPY"),
+    ["backup", "--out", "copy"],
+    b"copying",
+    b"pages/s",
+)
+
+
+@pytest.mark.parametrize("work", [FSCK, PUBLISH, BACKUP], ids=["fsck", "publish", "backup"])
 @pytest.mark.parametrize(("at_least", "expected"), [("1", True), ("1000000", False)])
 def test_progress_on_a_terminal(
     sample: Sample,

@@ -175,3 +175,17 @@ class TestCreation:
             ledger.append_receipt(make_draft(random.Random(1)))
         with Ledger.open(folder, read_only=True) as ledger:
             assert ledger.leaf_count() == 2
+
+
+@pytest.mark.parametrize("place", ["no/such/folder/mark", "taken"])
+def test_a_place_for_the_high_water_file_that_cannot_be_used(
+    folder: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "taken").write_bytes(b"something")
+    with pytest.raises(LedgerError) as found:
+        Ledger.create(folder, next_key_out=tmp_path / "next", high_water=tmp_path / place)
+    assert found.value.code in ("store-unwritable", "already-exists")
+    assert list(folder.iterdir()) == []
+    assert not (tmp_path / "next").exists()
+    assert (tmp_path / "taken").read_bytes() == b"something"
+    Ledger.create(folder, next_key_out=tmp_path / "next").close()
