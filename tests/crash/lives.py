@@ -7,6 +7,7 @@ JSON each; what stands there holds whatever happens afterwards.
 import json
 import os
 import random
+import sqlite3
 import sys
 import threading
 import time
@@ -16,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from nous_ledger.ledger import Appended, Ledger
+from nous_ledger.gateway.journal import close_open_calls
+from nous_ledger.ledger import Appended, Ledger, migrations
 from nous_ledger.ledger.publish import publish
 from nous_ledger.ledger.restore import restore
 from nous_ledger.protocol.errors import LedgerError
@@ -204,6 +206,28 @@ def bring_back(life: Life) -> None:
     life.say("restored")
 
 
+def recover(life: Life) -> None:
+    """A gateway starts, and closes the calls that the one before left open."""
+    with Ledger.open(life.place.folder) as ledger:
+        admit(ledger, life)
+        life.begin()
+        close_open_calls(ledger)
+        say_head(ledger, life)
+
+
+def add_a_table(connection: sqlite3.Connection) -> None:
+    """Be the step from version 1 of the schema to version 2."""
+    connection.execute("CREATE TABLE notes (leaf INTEGER PRIMARY KEY, text TEXT) STRICT")
+
+
+def migrate(life: Life) -> None:
+    """A newer program opens the ledger."""
+    migrations.MIGRATIONS = (add_a_table,)
+    life.begin()
+    with Ledger.open(life.place.folder) as ledger:
+        say_logged(life, ledger.append_receipt(draft(life)))
+
+
 def write(life: Life) -> None:
     """Threads that make calls, as many as are wanted: {"threads": n, "calls": n}."""
     _in_threads(life, _calls)
@@ -311,6 +335,8 @@ LIVES: Final[dict[str, Callable[[Life], None]]] = {
     "publish": publish_log,
     "backup": back_up,
     "restore": bring_back,
+    "recover": recover,
+    "migrate": migrate,
     "write": write,
     "append": append,
     "read": read,

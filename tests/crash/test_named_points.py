@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Ledger
+from nous_ledger.ledger import Ledger, migrations
 from nous_ledger.ledger.files import read_private_file
 from nous_ledger.ledger.keys import read_log_keys, read_next_key
 from nous_ledger.ledger.publish import publish
 from tests.crash.conftest import Nursery, copied, killed
-from tests.crash.lives import Place, now_ms
+from tests.crash.lives import Place, add_a_table, now_ms
 from tests.crash.points import POINTS, Point
 from tests.crash.survival import check_copies, check_survival, read_promises
 from tests.integration.ledger_audit import error_code
@@ -33,9 +33,14 @@ def die_at(nursery: Nursery, place: Place, point: Point) -> None:
 
 
 @pytest.mark.parametrize("point", OTHERS, ids=lambda point: point.name)
-def test_killed_on_the_way(nursery: Nursery, place: Place, point: Point) -> None:
+def test_killed_on_the_way(
+    nursery: Nursery, place: Place, point: Point, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """REC-11, REC-12: what was released is durable, and no index is used twice."""
     die_at(nursery, place, point)
+    if point.life == "migrate":
+        monkeypatch.setattr(migrations, "MIGRATIONS", (add_a_table,))
+        Ledger.open(place.folder).close()
     with Ledger.open(place.folder, read_only=True) as ledger:
         history = ledger.key_history()
     _, promises = check_survival(place, closed=history.closed_at is not None)
