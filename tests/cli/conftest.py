@@ -21,6 +21,18 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
+def nowhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program on the path, no variable of whoever runs the tests."""
+    monkeypatch.setenv("PATH", str(home / "no-programs"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    for name in (
+        *("SHELL", "ZDOTDIR", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME"),
+        *("OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR"),
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
 def nous(capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the program in this process."""
 
