@@ -48,7 +48,8 @@ from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.protocol.bundle import parse_bundle
 from nous_ledger.protocol.hashing import sha256
-from nous_ledger.protocol.mmr import hash_children
+from nous_ledger.protocol.proof import verify_inclusion
+from nous_ledger.protocol.record import leaf_hash
 
 CACHE = Path(__file__).with_name(".cache")
 SMALL, LONG, FULL = 10_000, 100_000, 1_000_000
@@ -176,11 +177,10 @@ def _prove(ledger: Ledger, seconds: float) -> Comparison:
     def prove() -> object:
         return ledger.prove(seed.randrange(leaves), head)
 
+    leaf = leaf_hash(bundle.record)
+
     def hash_path() -> object:
-        node = bundle.path[0]
-        for sibling in bundle.path:
-            node = hash_children(sibling, node)
-        return node
+        return verify_inclusion(leaf, bundle.index, leaves, bundle.path, bundle.head.root)
 
     return compare(prove, hash_path, seconds=seconds)
 

@@ -177,6 +177,7 @@ def _configure(connection: sqlite3.Connection) -> None:
         "checkpoint_fullfsync = ON",
         "secure_delete = ON",  # an erased body is overwritten
         "trusted_schema = OFF",
+        "cache_size = -6144",  # KiB; of each connection
         "wal_autocheckpoint = 4000",
         "journal_size_limit = 67108864",
     ):

@@ -8,47 +8,15 @@ from __future__ import annotations
 
 from nous_ledger.ledger.identity import Identity
 from nous_ledger.ledger.store import View
-from nous_ledger.protocol.bundle import Bundle, KeyEventEntry, format_bundle
+from nous_ledger.protocol.bundle import KeyEventEntry
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import HeadError, ProofError
 from nous_ledger.protocol.mmr import read_root
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import NO_QUORUM, Policy, PolicyLog, format_policy
 from nous_ledger.protocol.proof import prove_inclusion
-from nous_ledger.protocol.types import LeafCount, LeafIndex
+from nous_ledger.protocol.types import LeafCount
 from nous_ledger.protocol.vkey import VerifierKey, ed25519_vkey, head_vkey
-
-
-def make_bundle(
-    view: View, identity: Identity, index: LeafIndex, note: bytes, *, with_body: bool
-) -> bytes:
-    """Return the bundle of one record under a head of the log.
-
-    Args:
-        view: the store.
-        identity: the log.
-        index: leaf to prove.
-        note: a signed head of this log.
-        with_body: whether the body goes with it; an erased one never does.
-
-    Raises:
-        ProofError: proof-index (the head does not cover the leaf), proof-counts
-            (the head covers more leaves than there are), root-mismatch.
-        HeadError: head-origin.
-        FormatError: note-format, checkpoint-format.
-    """
-    head = _own_checkpoint(view, identity, note)
-    count = head.leaf_count
-    path = prove_inclusion(view.nodes, index, count)
-    bundle = Bundle(
-        index=index,
-        path=path,
-        checkpoint=note,
-        record=view.record(index),
-        body=view.body(index) if with_body else b"",
-        key_events=_key_events(view, count),
-    )
-    return format_bundle(bundle)
 
 
 def log_vkeys(identity: Identity) -> tuple[VerifierKey, VerifierKey]:
@@ -65,7 +33,14 @@ def policy_text(identity: Identity) -> bytes:
     return format_policy(Policy(logs=logs, witnesses=(), groups=(), quorum=NO_QUORUM))
 
 
-def _own_checkpoint(view: View, identity: Identity, note: bytes) -> Checkpoint:
+def own_checkpoint(view: View, identity: Identity, note: bytes) -> Checkpoint:
+    """Return the checkpoint of a head after comparing it with the log.
+
+    Raises:
+        HeadError: head-origin.
+        ProofError: proof-counts (it covers more leaves than there are), root-mismatch.
+        FormatError: note-format, checkpoint-format.
+    """
     head = parse_checkpoint(parse_note(note).text)
     if head.origin != identity.origin:
         raise HeadError("head-origin", f"the head is of {head.origin}, not of {identity.origin}")
@@ -85,7 +60,8 @@ def _own_checkpoint(view: View, identity: Identity, note: bytes) -> Checkpoint:
     return head
 
 
-def _key_events(view: View, count: LeafCount) -> tuple[KeyEventEntry, ...]:
+def key_event_entries(view: View, count: LeafCount) -> tuple[KeyEventEntry, ...]:
+    """Return the key events among so many leaves, with their paths."""
     return tuple(
         KeyEventEntry(
             record=view.record(leaf),

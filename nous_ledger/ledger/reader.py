@@ -17,7 +17,8 @@ from nous_ledger.ledger.errors import StoreContentError, StoreError
 from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
 from nous_ledger.ledger.model import Entry, Intent, StoredHead
-from nous_ledger.ledger.proofs import log_vkeys, make_bundle, policy_text
+from nous_ledger.ledger.proofs import log_vkeys, policy_text
+from nous_ledger.ledger.proving import HeadProver, NodeCache
 from nous_ledger.ledger.store import Store, View
 from nous_ledger.ledger.usage import split_usage
 from nous_ledger.protocol.bodies import decode_body
@@ -56,6 +57,8 @@ class LedgerReader:
         self._store = store
         self._identity = identity
         self._heads: tuple[StoredHead, ...] = ()
+        self._nodes = NodeCache()
+        self._prover: HeadProver | None = None
 
     @property
     def head_interval_s(self) -> float:
@@ -132,10 +135,15 @@ class LedgerReader:
             StoreError: not-covered, if the newest stored head does not cover it yet.
             HeadError, FormatError: `head` is not a head of this log.
         """
-        self._check_index(index)
-        note = self._head_over(index) if head is None else head
+        if head is None:
+            self._check_index(index)
+            head = self._head_over(index)
         with self._store.read() as view:
-            return make_bundle(view, self._identity, LeafIndex(index), note, with_body=with_body)
+            prover = self._prover
+            if prover is None or prover.note != head:
+                prover = HeadProver(view, self._identity, head, self._nodes)
+                self._prover = prover
+            return prover.bundle(view, LeafIndex(index), with_body=with_body)
 
     def consistency(self, old: int, new: int) -> tuple[Hash32, ...]:
         """Return the proof that the tree of `new` leaves extends that of `old`.

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from nous_ledger.ledger.database import open_connection, sqlite_errors
@@ -47,25 +48,14 @@ class SqliteStore(Store):
         with self.read() as view:  # the file must be usable now, not at the first call
             view.leaf_count()
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[SqliteView]:
+    def read(self) -> _Reading:
         """Give a view of what is durable, as it stands at the first read.
 
         Raises:
             LedgerUseError: closed, other-process.
             StoreError, StoreContentError: the database could not be read.
         """
-        self._check_usable()
-        with sqlite_errors(self.path):
-            connection = self._take_reader()
-            try:
-                connection.execute("BEGIN")  # one snapshot for all that the block reads
-                yield SqliteView(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.close()
-                raise
-            self._give_back(connection)
+        return _Reading(self)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[SqliteTransaction]:
@@ -128,13 +118,16 @@ class SqliteStore(Store):
         if self._process != os.getpid():
             raise LedgerUseError("other-process", "the ledger was opened before this fork")
 
-    def _take_reader(self) -> sqlite3.Connection:
+    def take_reader(self) -> sqlite3.Connection:
+        """Return a connection that nobody else uses meanwhile."""
+        self._check_usable()
         with self._lock:
             if self._readers:
                 return self._readers.pop()
         return open_connection(self.path, read_only=self.read_only)
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Keep a connection for the next reader, or close it."""
         with self._lock:
             if not self._closed and len(self._readers) < _IDLE_READERS:
                 self._readers.append(connection)
@@ -147,3 +140,40 @@ class SqliteStore(Store):
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             connection.close()
+
+
+class _Reading:
+    """The block in which a view is read; a class, for proofs read often and little."""
+
+    __slots__ = ("_connection", "_store")
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> SqliteView:
+        with sqlite_errors(self._store.path):
+            self._connection = self._store.take_reader()
+            self._run("BEGIN")  # one snapshot for all that the block reads
+        return SqliteView(self._connection)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with sqlite_errors(self._store.path):
+            if error is None:
+                self._run("COMMIT")
+                self._store.give_back(self._connection)
+                return
+            self._connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise error
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except BaseException:
+            self._connection.close()
+            raise
