@@ -16,13 +16,16 @@ from typing import Any, Final
 
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all
-from nous_ledger.ledger.sequencer import AppendWork, Outcome, Work
+from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Outcome, Work
 from nous_ledger.protocol.errors import LedgerError
 
 MAX_WAITING: Final = 16_384
 """Receipts and other pieces of work that may wait; what comes then is refused."""
 MAX_TOGETHER: Final = 512
 """Receipts after which a transaction takes no further work."""
+
+HEAD_ROOM: Final = 256
+"""Places that are kept for heads: those in one group share one signature."""
 
 Run = Callable[[Sequence[Work]], list[Outcome]]
 """Does some work in one transaction and returns, once it is durable, what became of each."""
@@ -86,7 +89,9 @@ class GroupCommitter:
         with self._lock:
             if self._closed:
                 raise LedgerUseError("closed", "the ledger was closed")
-            if self._weight >= self._max_waiting:
+            # Callers that try again at once must not keep a head from being signed in time.
+            room = HEAD_ROOM if isinstance(work, HeadWork) else 0
+            if self._weight >= self._max_waiting + room:
                 raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
             self._waiting.append((work, reply))
             self._weight += _weight(work)

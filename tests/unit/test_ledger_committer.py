@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nous_ledger.ledger.committer import MAX_TOGETHER, GroupCommitter
+from nous_ledger.ledger.committer import HEAD_ROOM, MAX_TOGETHER, GroupCommitter
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Work
 
@@ -59,15 +59,21 @@ def test_a_group_ends_when_it_is_large_enough(runner: Runner) -> None:
 
 
 def test_too_much_work_is_refused_at_once(runner: Runner) -> None:
+    draft: Any = object()
+    work = AppendWork(drafts=(draft,))
     committer = GroupCommitter(runner, max_waiting=3)
-    taken = [committer.submit(HeadWork())]
+    taken = [committer.submit(work)]
     assert runner.started.wait(10)
-    taken += [committer.submit(HeadWork()) for _ in range(3)]
+    taken += [committer.submit(work) for _ in range(3)]
     with pytest.raises(StoreError) as caught:
-        committer.submit(HeadWork())
+        committer.submit(work)
     assert caught.value.code == "overloaded"
+    heads = [committer.submit(HeadWork()) for _ in range(HEAD_ROOM)]  # HEAD-13: in time, even so
+    with pytest.raises(StoreError):
+        committer.submit(HeadWork())
     runner.go_on.set()
     assert [future.result(10) for future in taken] == [1, 2, 2, 2]
+    assert {future.result(10) for future in heads} == {2}
     committer.submit(HeadWork()).result(10)
     committer.close()
 
