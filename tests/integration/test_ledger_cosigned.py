@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.fsck import fsck
 from nous_ledger.protocol.bundle import parse_bundle
 from nous_ledger.protocol.cosignature import cosign
 from nous_ledger.protocol.errors import InputError, SignatureError
@@ -106,6 +107,7 @@ def test_a_heartbeat_keeps_them(ledger: Ledger, clock: Clock, folder: Path) -> N
     assert cosigners(ledger.latest_head()) == {("w0.example", NOW), ("w1.example", NOW)}
     assert head_time(ledger.latest_head()) == head_time(beat)
     audit(folder)
+    assert fsck(folder, processes=1).faults == ()
 
 
 def test_of_many_at_once_none_is_lost(ledger: Ledger, folder: Path) -> None:
