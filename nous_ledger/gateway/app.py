@@ -26,6 +26,7 @@ from nous_ledger.gateway.hosts import is_own_host
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
 from nous_ledger.gateway.read_api import ReadApi, error_response
+from nous_ledger.gateway.recording import Recorder
 from nous_ledger.gateway.upstream import Limits, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.headkeeper import HeadKeeper
@@ -54,6 +55,7 @@ class AppConfig:
         witnesses: who is asked to cosign the log's heads.
         witness_policy: if a quorum of it saw more leaves than the ledger has, the
             gateway refuses to go on with that.
+        recorder: keeps the content of calls; None to keep none.
     """
 
     upstreams: Mapping[str, str] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class AppConfig:
     hosts: frozenset[str] = frozenset()
     witnesses: tuple[Witness, ...] = ()
     witness_policy: Policy | None = None
+    recorder: Recorder | None = None
 
 
 async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -146,7 +149,11 @@ class Gateway:
         async with make_session(self._config.limits) as session:
             limits = self._config.limits
             self._service = Service(
-                journal=self._journal, session=session, limits=limits, drains=Drains(limits)
+                journal=self._journal,
+                session=session,
+                limits=limits,
+                drains=Drains(limits),
+                recorder=self._config.recorder,
             )
             writer = asyncio.create_task(self._journal.keep_writing())
             self._keeper.start()

@@ -44,6 +44,7 @@ from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.provider_table import UNMETERED
 from nous_ledger.gateway.providers import Upstream
+from nous_ledger.gateway.recording import Recorder, Recording
 from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
 from nous_ledger.gateway.upstream import (
@@ -94,6 +95,7 @@ class Service:
     session: aiohttp.ClientSession
     limits: Limits
     drains: Drains
+    recorder: Recorder | None = None
 
 
 class Call:
@@ -120,6 +122,7 @@ class Call:
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
         self._relay: Relay | None = None
+        self._recording: Recording | None = None
         self._settled = False
 
     async def run(self) -> None:
@@ -167,7 +170,7 @@ class Call:
     def _draft(self, body: bytes | None, facts: RequestFacts) -> Receipt:
         credential = find_credential(self._client.headers, self._query)
         opening, altered = self._opening, facts.altered
-        return draft_receipt(
+        draft = draft_receipt(
             subject=self._service.journal.ledger.subject(credential.kind, credential.value),
             upstream=self._upstream,
             shape=self._shape or UNMETERED,
@@ -175,6 +178,9 @@ class Call:
             request_commitment=None if body is None else commit_request(opening, body),
             forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
         )
+        if self._service.recorder is not None:
+            self._recording = self._service.recorder.begin(draft.id, opening, body, altered)
+        return draft
 
     async def _serve(self, draft: Receipt, facts: RequestFacts, body: bytes) -> None:
         """Forward the call, relay the response, append the receipt, end the response."""
@@ -228,6 +234,7 @@ class Call:
                         shape=self._shape or UNMETERED,
                         altered=altered,
                         opening=self._opening,
+                        recording=self._recording,
                     )
                     await self._relay.run(self._own_headers(draft))
         except BrokenResponseError as error:
@@ -256,6 +263,8 @@ class Call:
     async def _answer(self, answer: Answer, draft: Receipt, *, status: int | None = None) -> None:
         """End a call that the upstream did not answer."""
         body = answer.body(self._upstream.route.errors)
+        if self._recording is not None and not self._client.gone:
+            self._recording.response(body)
         ending = Ending(
             status=answer.status if status is None else status,
             duration=self._milliseconds(),
@@ -267,6 +276,8 @@ class Call:
 
     async def _settle(self, receipt: Receipt, raw_usage: tuple[bytes, ...]) -> None:
         self._settled = True
+        if self._recording is not None:
+            self._recording.end()
         await self._service.journal.settle(receipt, self._opening_hash, raw_usage)
         _log.info(
             "%s %s api=%s status=%s http=%s metering=%s ms=%s",

@@ -19,6 +19,7 @@ from nous_ledger.gateway.codings import Decoder
 from nous_ledger.gateway.headers import RawHeaders, client_headers
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
+from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.upstream import BrokenResponseError, read_pieces
 from nous_ledger.protocol.hashing import RunningCommitment
 from nous_ledger.protocol.registries import STATUS
@@ -49,6 +50,7 @@ class Relay:
         shape: CallShape,
         altered: bool,
         opening: bytes,
+        recording: Recording | None = None,
     ) -> None:
         """Prepare for a response whose head has come.
 
@@ -58,6 +60,7 @@ class Relay:
             shape: what the call is.
             altered: the request was altered, so a usage chunk must be taken out.
             opening: the call's secret for commitments, 32 bytes.
+            recording: where a copy of what the client receives goes, if anywhere.
         """
         self.http_status = response.status
         self.streamed = response.content_type == _EVENT_STREAM
@@ -68,6 +71,7 @@ class Relay:
         self._strip = altered and self.streamed and not self._decoder.failed
         self._meter = Meter(shape.api, streamed=self.streamed, strip=self._strip)
         self._commitment = RunningCommitment("response", opening)
+        self._recording = recording
         self._held = b""
 
     @property
@@ -153,6 +157,8 @@ class Relay:
     def _commit(self, shown: bytes) -> None:
         if not self._client.gone:
             self._commitment.update(shown)
+            if self._recording is not None:
+                self._recording.response(shown)
 
     async def _pass(self, data: bytes) -> None:
         if self.streamed:
