@@ -281,3 +281,54 @@ def test_keepers_of_two_processes_never_make_two_heads_that_disagree(short: Path
     for index, record in enumerate(log.records):
         second = decode_record(record).logged_at // 1000
         assert all(time <= second + 1 for time, count in by_time if count <= index)
+
+
+def test_a_stored_head_will_do_where_it_covers_enough(
+    ledger: Ledger, clock: Clock, seed: random.Random
+) -> None:
+    keeper = HeadKeeper(ledger, clock=clock)  # nobody keeps the time: nothing is signed
+    stored = keeper.request(covering=1)
+    assert (stored.signed.result(0), stored.cosigned.result(0)) == (ledger.latest_head(), None)
+    ledger.append_receipt(make_draft(seed))
+    waiting = keeper.request(covering=2)
+    assert not waiting.signed.done()
+    keeper.step()
+    assert head_count(waiting.signed.result(0)) == 2
+    ledger.close()
+    assert error_code(lambda: keeper.request(covering=1)) == "closed"
+
+
+def test_a_last_head_that_cannot_be_signed_is_told(
+    ledger: Ledger, clock: Clock, seed: random.Random
+) -> None:
+    world = World(ledger, clock)
+    with world.keeper as keeper:
+        keeper.head()
+        ledger.append_receipt(make_draft(seed))
+        world.broken = StoreError("store-full", "no room")
+    assert world.kinds == ["head-failed"]
+    assert ledger.uncovered_since() is not None
+
+
+def test_the_last_head_covers_what_came_last(
+    ledger: Ledger, clock: Clock, seed: random.Random
+) -> None:
+    """HEAD-13."""
+    with HeadKeeper(ledger, clock=clock) as keeper:
+        keeper.head()
+        ledger.append_receipt(make_draft(seed))
+    assert head_count(ledger.latest_head()) == 2
+
+
+def test_who_gave_up_is_not_answered(ledger: Ledger, clock: Clock) -> None:
+    keeper = HeadKeeper(ledger, clock=clock)
+    gone, closed = keeper.request(), keeper.request()
+    for future in (gone.signed, gone.cosigned):
+        assert future.cancel()
+    keeper.step()
+    assert head_count(closed.signed.result(0)) == 1
+    other = keeper.request()
+    assert other.signed.cancel()
+    keeper.close()
+    assert other.signed.cancelled()
+    assert other.cosigned.result(0) is None

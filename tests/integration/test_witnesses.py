@@ -2,6 +2,7 @@
 
 import ipaddress
 import random
+import shutil
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.note import find_signatures, parse_note
 from nous_ledger.protocol.vkey import cosigner_vkey, parse_vkey
+from tests.integration.ledger_audit import head_count
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 from tests.integration.witness_server import Handler, Reply, Witness, WitnessServer, send
 
@@ -303,6 +305,35 @@ def test_a_request_can_be_cut_short(ledger: Ledger, server: WitnessServer, clock
         assert client.report.state == GONE
         assert client.ask(ledger.head()).state == GONE
         assert server.asked == 1
+
+
+def test_one_that_never_says_the_same_is_not_asked_for_ever(
+    ledger: Ledger, server: WitnessServer, client: WitnessClient, seed: random.Random
+) -> None:
+    """WIT-3, WIT-4."""
+    note = grow(ledger, seed, 9)
+    sizes = iter(range(1, 10))
+
+    def evade(handler: Handler, body: bytes) -> None:
+        send(handler, Reply(409, f"{next(sizes)}\n".encode(), "text/x.tlog.size"))
+
+    server.misbehave = evade
+    assert client.ask(note).state == WitnessState.CONFLICT
+    assert server.asked == 3
+    server.misbehave = None
+    assert client.ask(note).state == WitnessState.COSIGNED
+
+
+def test_a_head_that_is_not_stored_is_not_cosigned_here(
+    ledger: Ledger, folder: Path, server: WitnessServer, client: WitnessClient, seed: random.Random
+) -> None:
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    note = grow(ledger, seed, 3)
+    with Ledger.open(copy) as older:
+        stranger = WitnessClient(older, client.witness, clock=server.witness.clock)
+        assert stranger.ask(note).state == WitnessState.UNUSABLE_LEDGER
+        assert head_count(older.latest_head()) == 1
 
 
 def test_nobody_there(ledger: Ledger, server: WitnessServer, client: WitnessClient) -> None:
