@@ -235,6 +235,7 @@ class Call:
                         altered=altered,
                         opening=self._opening,
                         recording=self._recording,
+                        cost=self._upstream.route.cost,
                     )
                     await self._relay.run(self._own_headers(draft))
         except BrokenResponseError as error:

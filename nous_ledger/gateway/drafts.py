@@ -134,6 +134,7 @@ def complete_receipt(draft: Receipt, ending: Ending) -> Receipt:
         metering=metered.metering,
         usage=metered.usage or None if has_usage else None,
         provider_total=metered.provider_total if has_usage else None,
+        reported_cost=metered.reported_cost if has_usage else None,
         raw_usage_hash=raw_usage_hash(metered.raw_usage) if has_usage else None,
         model_served=model,
         service_tier=_fitting(metered.service_tier, 64, anomalies, None),

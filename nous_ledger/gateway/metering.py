@@ -16,12 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from nous_ledger.gateway.sse import MAX_EVENT_BYTES, SseEvent, SseParser
-from nous_ledger.gateway.watch import Watch, make_watch
+from nous_ledger.gateway.formats import make_watch
+from nous_ledger.gateway.framing import StreamEvent, StreamParser
+from nous_ledger.gateway.reported_cost import read_cost
+from nous_ledger.gateway.sse import SseParser
+from nous_ledger.gateway.watch import Watch
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.hashing import MAX_USAGE_BYTES, MAX_USAGE_VALUES
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.registries import ANOMALY, METERING
+from nous_ledger.protocol.types import PicoUsd
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.visible import VisibleOutput
@@ -48,6 +52,7 @@ class Metered:
         metering: 0 none, 1 final, 2 partial, 3 malformed.
         usage: labelled buckets, kinds ascending.
         provider_total: the provider's own total, if it gave one.
+        reported_cost: the price that the provider named, in pico-USD.
         raw_usage: exact JSON bytes of the usage values that the receipt commits to.
         anomalies: anomaly numbers.
         model: the model that answered, as the upstream named it.
@@ -60,6 +65,7 @@ class Metered:
     metering: int = METERING_NONE
     usage: tuple[Bucket, ...] = ()
     provider_total: int | None = None
+    reported_cost: PicoUsd | None = None
     raw_usage: tuple[bytes, ...] = ()
     anomalies: frozenset[int] = frozenset()
     model: str | None = None
@@ -80,21 +86,24 @@ class Meter:
         api: int,
         *,
         streamed: bool,
+        parser: StreamParser | None = None,
         strip: bool = False,
-        max_event_bytes: int = MAX_EVENT_BYTES,
+        cost: tuple[str, ...] = (),
     ) -> None:
         """Start a body.
 
         Args:
             api: wire format of the call; of an unmetered one nothing is read.
-            streamed: the body is an event stream.
+            streamed: the body is a stream.
+            parser: cuts the stream into events; server-sent ones unless given.
             strip: hold back events until they are whole, and leave out the usage
                 chunk that the client did not ask for.
-            max_event_bytes: longest event that is read.
+            cost: where in the usage the price in US dollars stands.
         """
         self._strip = strip
         self._watch: Watch | None = make_watch(api)
-        self._parser = SseParser(max_event_bytes) if streamed and self._watch else None
+        self._parser = (parser or SseParser()) if streamed and self._watch else None
+        self._cost = cost
         self._body = bytearray()
         self._blind = False  # something passed by that could not be read
         self._lost: set[int] = set()  # anomalies of what could not be read
@@ -125,7 +134,7 @@ class Meter:
             self._read_body(self._watch)
         return b""
 
-    def _kept(self, events: list[SseEvent]) -> bytes:
+    def _kept(self, events: list[StreamEvent]) -> bytes:
         return b"".join(event.raw for event in events if not self._read(event))
 
     def lose_sight(self) -> None:
@@ -155,6 +164,7 @@ class Meter:
             metering=self._metering(watch, anomalies, ended=ended),
             usage=label_counts(reading.counts, visible, hidden_ruled_out=hidden_ruled_out),
             provider_total=reading.provider_total,
+            reported_cost=read_cost(raw[-1], self._cost) if raw and self._cost else None,
             raw_usage=() if too_long else raw,
             anomalies=anomalies,
             model=watch.model,
@@ -189,20 +199,24 @@ class Meter:
             return METERING_NONE
         if _USAGE_MALFORMED in anomalies:
             return _MALFORMED
-        return _FINAL if watch.final_usages or (ended and watch.usage_is_cumulative) else _PARTIAL
+        return _FINAL if watch.settled or (ended and watch.usage_is_cumulative) else _PARTIAL
 
-    def _read(self, event: SseEvent) -> bool:
+    def _read(self, event: StreamEvent) -> bool:
         """Read one event; return whether it is nothing but the usage chunk."""
         watch = self._watch
-        if event.oversized:
+        if watch is None:
+            return False
+        watch.failed |= event.failed
+        watch.ended |= event.last
+        if event.oversized or event.damaged:
             self._blind = True
-            self._lost.add(_TOO_LONG)
-        elif event.data is not None and watch is not None:
+            self._lost.add(_TOO_LONG if event.oversized else _USAGE_MALFORMED)
+        elif event.data is not None:
             if event.data.strip() == b"[DONE]":
                 watch.ended = True
                 return False
             try:
-                return watch.take_event(parse_json(event.data))
+                return watch.take_event(parse_json(event.data), event.name)
             except FormatError:
                 self._unreadable(event.data)
         return False
@@ -217,5 +231,5 @@ class Meter:
 
     def _unreadable(self, data: bytes) -> None:
         self._blind = True
-        if b'"usage"' in data:
+        if b'"usage' in data:
             self._lost.add(_USAGE_MALFORMED)

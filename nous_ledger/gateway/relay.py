@@ -16,9 +16,11 @@ import aiohttp
 
 from nous_ledger.gateway.client import Client
 from nous_ledger.gateway.codings import Decoder
+from nous_ledger.gateway.formats import is_readable, make_parser
 from nous_ledger.gateway.headers import RawHeaders, client_headers
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
+from nous_ledger.gateway.providers import API_OTHER
 from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.upstream import BrokenResponseError, read_pieces
 from nous_ledger.protocol.hashing import RunningCommitment
@@ -29,8 +31,6 @@ _RESET: Final = STATUS["upstream_reset"]
 HTTP_ERROR: Final = 400
 SLICE_BYTES: Final = 8 * 1024
 """Most bytes of a stream that are read in one go: they may be thousands of events."""
-
-_EVENT_STREAM: Final = "text/event-stream"
 
 
 class Relay:
@@ -50,6 +50,7 @@ class Relay:
         shape: CallShape,
         altered: bool,
         opening: bytes,
+        cost: tuple[str, ...] = (),
         recording: Recording | None = None,
     ) -> None:
         """Prepare for a response whose head has come.
@@ -60,16 +61,26 @@ class Relay:
             shape: what the call is.
             altered: the request was altered, so a usage chunk must be taken out.
             opening: the call's secret for commitments, 32 bytes.
+            cost: where in the usage the price in US dollars stands.
             recording: where a copy of what the client receives goes, if anywhere.
         """
         self.http_status = response.status
-        self.streamed = response.content_type == _EVENT_STREAM
+        kind = response.content_type
+        is_stream = shape.stream and self.http_status < HTTP_ERROR
+        parser = make_parser(kind, is_stream=is_stream)
+        self.streamed = parser is not None
         self.end_shown = False
         self._response = response
         self._client = client
         self._decoder = Decoder(response.headers.get("Content-Encoding"))
         self._strip = altered and self.streamed and not self._decoder.failed
-        self._meter = Meter(shape.api, streamed=self.streamed, strip=self._strip)
+        self._meter = Meter(
+            shape.api if is_readable(kind) else API_OTHER,
+            streamed=self.streamed,
+            parser=parser,
+            strip=self._strip,
+            cost=cost,
+        )
         self._commitment = RunningCommitment("response", opening)
         self._recording = recording
         self._held = b""
@@ -99,13 +110,14 @@ class Relay:
         )
         await self._client.start(self.http_status, headers + own_headers)
         async for piece in read_pieces(self._response):
-            length = SLICE_BYTES if self.streamed else len(piece) or 1
-            for start in range(0, len(piece), length):
-                if start:
-                    await asyncio.sleep(0)  # other calls have their turn
-                await self._pass(self._look(piece[start : start + length]))
-                if self._strip and self._decoder.failed:
-                    raise BrokenResponseError(_RESET)
+            for decoded in self._decoder.feed(piece):
+                kept = await self._look(decoded)
+                if self._strip:
+                    await self._pass(kept)
+            if not self._strip:
+                await self._pass(piece)
+            elif self._decoder.failed:
+                raise BrokenResponseError(_RESET)
 
     async def close(self) -> None:
         """Take the end of the body, whole or not."""
@@ -144,15 +156,22 @@ class Relay:
             return None
         return self._commitment.digest()
 
-    def _look(self, piece: bytes) -> bytes:
-        """Meter and commit to a piece; return what the client gets of it."""
+    async def _look(self, decoded: bytes) -> bytes:
+        """Meter and commit to decoded bytes; return what the client gets of them.
+
+        They may be thousands of events, so they are read in slices: a few bytes on
+        the wire can hold megabytes of them.
+        """
         kept = bytearray()
-        for decoded in self._decoder.feed(piece):
-            shown = self._meter.feed(decoded)
+        length = SLICE_BYTES if self.streamed else len(decoded) or 1
+        for start in range(0, len(decoded), length):
+            if start:
+                await asyncio.sleep(0)  # other calls have their turn
+            shown = self._meter.feed(decoded[start : start + length])
             self._commit(shown)
             if self._strip:
                 kept += shown
-        return bytes(kept) if self._strip else piece
+        return bytes(kept)
 
     def _commit(self, shown: bytes) -> None:
         if not self._client.gone:

@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
-"""Longest event whose data is read; one holds a whole answer of the Responses API."""
+from nous_ledger.gateway.framing import MAX_EVENT_BYTES, StreamEvent
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
@@ -35,23 +33,6 @@ _EVENT_END: Final = re.compile(rb"[\r\n](?:(?<=\r)\n)?+(?:\r\n|\n|\r(?!\Z))")
 # At the end of the stream no LF can follow any more.
 _LAST_EVENT_END: Final = re.compile(rb"[\r\n](?:(?<=\r)\n)?+(?:\r\n|\n|\r)")
 _LONGEST_EVENT_END: Final = 4  # CR LF CR LF
-
-
-@dataclass(frozen=True, slots=True)
-class SseEvent:
-    """One event, or a fragment of one that is too long to be read.
-
-    Attributes:
-        raw: its bytes in the stream, closing blank line included.
-        name: value of the last `event` field, empty if there is none.
-        data: the `data` fields joined by LF; None if there is none.
-        oversized: this is a fragment of an event longer than the bound.
-    """
-
-    raw: bytes
-    name: bytes = b""
-    data: bytes | None = None
-    oversized: bool = False
 
 
 class SseParser:
@@ -69,12 +50,12 @@ class SseParser:
         self._oversized = False
         self._started = False
 
-    def feed(self, piece: bytes) -> list[SseEvent]:
+    def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the events they complete."""
         self._buffer += piece
         return list(self._cut(_EVENT_END))
 
-    def close(self) -> list[SseEvent]:
+    def close(self) -> list[StreamEvent]:
         """Return what is left at the end of the stream."""
         events = list(self._cut(_LAST_EVENT_END))
         if self._buffer:
@@ -83,7 +64,7 @@ class SseParser:
             events.append(self._event(rest))
         return events
 
-    def _cut(self, event_end: re.Pattern[bytes]) -> Iterator[SseEvent]:
+    def _cut(self, event_end: re.Pattern[bytes]) -> Iterator[StreamEvent]:
         start = 0
         at = self._searched
         while match := event_end.search(self._buffer, at):
@@ -96,17 +77,17 @@ class SseParser:
         if self._oversized or len(self._buffer) > self._max:
             yield from self._fragment()
 
-    def _fragment(self) -> Iterator[SseEvent]:
+    def _fragment(self) -> Iterator[StreamEvent]:
         self._oversized = True
         if self._searched:
             fragment = bytes(self._buffer[: self._searched])
             del self._buffer[: self._searched]
             self._searched = 0
-            yield SseEvent(fragment, oversized=True)
+            yield StreamEvent(fragment, oversized=True)
 
-    def _event(self, raw: bytes) -> SseEvent:
+    def _event(self, raw: bytes) -> StreamEvent:
         if self._oversized or len(raw) > self._max:
-            return SseEvent(raw, oversized=True)
+            return StreamEvent(raw, oversized=True)
         text = raw
         if not self._started:
             self._started = True
@@ -114,11 +95,11 @@ class SseParser:
         return _read_fields(raw, text)
 
 
-def _read_fields(raw: bytes, text: bytes) -> SseEvent:
+def _read_fields(raw: bytes, text: bytes) -> StreamEvent:
     if text.startswith(b"data: ") and text.endswith(b"\n\n"):  # nearly every event
         value = text[6:-2]
         if b"\n" not in value and b"\r" not in value:
-            return SseEvent(raw, b"", value)
+            return StreamEvent(raw, b"", value)
     name = b""
     data: list[bytes] = []
     for line in _LINE_END.split(text):
@@ -128,4 +109,4 @@ def _read_fields(raw: bytes, text: bytes) -> SseEvent:
         elif field == b"event":
             name = value.removeprefix(b" ")
     # A line "data" without a colon is a field with an empty value, as is "data:".
-    return SseEvent(raw, name, b"\n".join(data) if data else None)
+    return StreamEvent(raw, name, b"\n".join(data) if data else None)

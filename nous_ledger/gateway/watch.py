@@ -1,7 +1,8 @@
 """What the events and bodies of each wire format say about a call.
 
 One watch per format; each knows where its format keeps the usage, the model and
-the signs that an answer is over, failed or was cut short.
+the signs that an answer is over, failed or was cut short. Further formats are in
+`watch_openai` and `watch_vendors`.
 
     openai.chat         chunks, then a usage chunk with no choices, then [DONE]
     openai.responses    events, then completed, incomplete or failed with everything
@@ -11,22 +12,21 @@ the signs that an answer is over, failed or was cut short.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, Final
 
-from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_RESPONSES
 from nous_ledger.gateway.usage import (
-    UsageReading,
     read_chat_usage,
     read_messages_usage,
     read_responses_usage,
 )
+from nous_ledger.gateway.usage_sheet import UsageReading
 from nous_ledger.protocol.hashing import MAX_USAGE_VALUES
 from nous_ledger.reconcile.jsontext import Located
 from nous_ledger.reconcile.visible import (
     ChatReader,
     MessagesReader,
     ResponsesReader,
+    VisibleOutput,
     VisibleReader,
 )
 
@@ -34,6 +34,35 @@ from nous_ledger.reconcile.visible import (
 _CUT_SHORT: Final = ("length", "content_filter")
 _MESSAGE_CUT_SHORT: Final = ("max_tokens", "model_context_window_exceeded", "refusal")
 _RESPONSE_ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
+
+
+class Unmeasured:
+    """Output of a format for which method bytes/1 is not defined.
+
+    Attributes:
+        text_only: no part was seen that is not text.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.text_only = True
+
+    def add_body(self, body: Located) -> None:
+        """Pass over a body."""
+
+    def add_event(self, event: Located) -> None:
+        """Pass over an event."""
+
+    def result(self) -> VisibleOutput:
+        """Return that nothing is known but whether it was text."""
+        return VisibleOutput(
+            utf8_bytes=0,
+            choices=0,
+            tool_calls=0,
+            text_only=self.text_only,
+            thinking=False,
+            applicable=False,
+        )
 
 
 class Watch(ABC):
@@ -47,7 +76,9 @@ class Watch(ABC):
         failed: an error was reported in the body.
         incomplete: a length limit or a filter cut the answer short.
         final_usages: how many usage values claimed to be the final one.
+        settled: the final usage has arrived.
         visible: collects the visible output.
+        event_name: what kind of event the framing of the last one says it is.
         usages: exact JSON bytes and parsed value of each usage, in arrival order.
     """
 
@@ -64,6 +95,8 @@ class Watch(ABC):
         self.failed = False
         self.incomplete = False
         self.final_usages = 0
+        self.settled = False
+        self.event_name = b""
         self.usages: list[tuple[bytes, object]] = []
 
     @abstractmethod
@@ -76,8 +109,14 @@ class Watch(ABC):
             self.failed |= bool(body.value.get("error"))
             self._read_body(body, body.value)
 
-    def take_event(self, event: Located) -> bool:
-        """Read the data of one event; return whether it is nothing but a usage chunk."""
+    def take_event(self, event: Located, name: bytes = b"") -> bool:
+        """Read the data of one event; return whether it is nothing but a usage chunk.
+
+        Args:
+            event: its data.
+            name: what kind of event its framing says it is.
+        """
+        self.event_name = name
         return isinstance(event.value, dict) and self._read_event(event, event.value)
 
     @abstractmethod
@@ -103,6 +142,7 @@ class Watch(ABC):
         del self.usages[kept - 1 :]  # one more than a receipt commits to shows that it was more
         self.usages.append((value.wire, value.value))
         self.final_usages += final
+        self.settled |= final
         return True
 
     def _parsed_usages(self) -> list[object]:
@@ -113,10 +153,11 @@ class ChatWatch(Watch):
     """OpenAI's chat completions."""
 
     usage_is_cumulative = True
+    cut_short: tuple[str, ...] = _CUT_SHORT
 
-    def __init__(self) -> None:
-        """Start a call."""
-        super().__init__(ChatReader())
+    def __init__(self, visible: VisibleReader | None = None) -> None:
+        """Start a call; `visible` collects its output where the format is a relative."""
+        super().__init__(visible or ChatReader())
         self._open: set[object] = set()
 
     def usage_reading(self) -> UsageReading:
@@ -136,9 +177,16 @@ class ChatWatch(Watch):
         self._choices(choices)
         self.visible.add_event(event)
         if fields.get("usage") is None:
-            return False
+            return self._groq(event, fields)
         alone = not choices
         return self._usage(event.member("usage"), final=alone) and alone
+
+    def _groq(self, event: Located, fields: dict[str, Any]) -> bool:
+        """Read what Groq says beside the chunk; its last one holds the usage."""
+        if isinstance(beside := fields.get("x_groq"), dict):
+            self.failed |= bool(beside.get("error"))
+            self.settled |= self._usage(event.at("x_groq", "usage"), final=False)
+        return False
 
     def _choices(self, choices: object) -> None:
         for choice in choices if isinstance(choices, list) else ():
@@ -151,7 +199,7 @@ class ChatWatch(Watch):
                 self._open.add(key)
                 continue
             self._open.discard(key)
-            self.incomplete |= reason in _CUT_SHORT
+            self.incomplete |= reason in self.cut_short
             self.answered = True
         self.answered &= not self._open
 
@@ -170,7 +218,7 @@ class MessagesWatch(Watch):
 
     def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
         self._names(fields)
-        self._names({"service_tier": _member(fields, "usage", "service_tier")})
+        self._names({"service_tier": member(fields, "usage", "service_tier")})
         self.incomplete |= fields.get("stop_reason") in _MESSAGE_CUT_SHORT
         self.visible.add_body(body)
         self._usage(body.member("usage"), final=True)
@@ -180,7 +228,7 @@ class MessagesWatch(Watch):
         if kind == "message_start":
             self._start(event, fields.get("message"))
         elif kind == "message_delta":
-            reason = _member(fields, "delta", "stop_reason")
+            reason = member(fields, "delta", "stop_reason")
             self.answered |= reason is not None
             self.incomplete |= reason in _MESSAGE_CUT_SHORT
             self._usage(event.member("usage"), final=reason is not None)
@@ -194,7 +242,7 @@ class MessagesWatch(Watch):
 
     def _start(self, event: Located, message: object) -> None:
         self._names(message)
-        self._names({"service_tier": _member(message, "usage", "service_tier")})
+        self._names({"service_tier": member(message, "usage", "service_tier")})
         self.visible.add_event(event)
         first = not self.usages
         if self._usage(event.at("message", "usage"), final=False) and first:
@@ -241,20 +289,8 @@ class ResponsesWatch(Watch):
         self._usage(response.member("usage"), final=True)
 
 
-def _member(holder: object, *path: str) -> object:
+def member(holder: object, *path: str) -> object:
+    """Return what stands at the end of a path of keys, None where it breaks off."""
     for key in path:
         holder = holder.get(key) if isinstance(holder, dict) else None
     return holder
-
-
-_WATCHES: Final[dict[int, Callable[[], Watch]]] = {
-    API_CHAT: ChatWatch,
-    API_RESPONSES: ResponsesWatch,
-    API_MESSAGES: MessagesWatch,
-}
-
-
-def make_watch(api: int) -> Watch | None:
-    """Return a watch for a wire format, None if it is not metered."""
-    make = _WATCHES.get(api)
-    return make() if make else None

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nous_ledger.gateway.sse import SseEvent, SseParser
+from nous_ledger.gateway.framing import StreamEvent
+from nous_ledger.gateway.sse import SseParser
 
 _PARTS = st.sampled_from(
     [
@@ -30,9 +31,9 @@ _STREAMS = st.lists(_PARTS, max_size=40).map(b"".join)
 _NO_BOUND = 1_000_000
 
 
-def _events(stream: bytes, cuts: Iterable[int], bound: int) -> list[SseEvent]:
+def _events(stream: bytes, cuts: Iterable[int], bound: int) -> list[StreamEvent]:
     parser = SseParser(bound)
-    events: list[SseEvent] = []
+    events: list[StreamEvent] = []
     start = 0
     for cut in [*sorted(cuts), len(stream)]:
         events += parser.feed(stream[start:cut])
@@ -40,7 +41,7 @@ def _events(stream: bytes, cuts: Iterable[int], bound: int) -> list[SseEvent]:
     return events + parser.close()
 
 
-def _readable(events: list[SseEvent]) -> list[SseEvent]:
+def _readable(events: list[StreamEvent]) -> list[StreamEvent]:
     return [event for event in events if not event.oversized]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_OTHER, API_RESPONSES
+from nous_ledger.gateway.sse import SseParser
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE
 from nous_ledger.protocol.registries import ANOMALY
 from tests.unit.metering_rig import (
@@ -206,7 +207,7 @@ def test_stripping_and_metering_do_not_depend_on_the_pieces(cuts: list[int], end
 
 
 def test_an_event_beyond_the_bound_passes_unread_and_leaves_an_anomaly() -> None:
-    meter = Meter(API_RESPONSES, streamed=True, max_event_bytes=1000)
+    meter = Meter(API_RESPONSES, streamed=True, parser=SseParser(1000))
     response = {"usage": {"input_tokens": 1}}
     terminal = event({"type": "response.completed", "response": response, "x": "x" * 2000})
     assert meter.feed(terminal) == terminal

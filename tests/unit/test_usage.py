@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nous_ledger.gateway.usage import (
-    UsageReading,
     read_chat_usage,
     read_messages_usage,
     read_responses_usage,
 )
+from nous_ledger.gateway.usage_sheet import UsageReading
 from nous_ledger.protocol.label import UNVERIFIABLE, Bucket, check_usage
 from nous_ledger.protocol.registries import ANOMALY, KIND
 

@@ -100,7 +100,7 @@ def test_one_gateway_per_ledger(log: Ledger) -> None:
 
 
 def test_unknown_routes_and_bad_upstreams_are_refused(log: Ledger) -> None:
-    for upstreams in ({"gemini": "https://x.example"}, {"openai": "not a url"}):
+    for upstreams in ({"nobody": "https://x.example"}, {"openai": "not a url"}, {"vllm": ""}):
         with pytest.raises(InputError):
             run_gateway(log, GatewayConfig(port=0, app=AppConfig(upstreams=upstreams)))
 

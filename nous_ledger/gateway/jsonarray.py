@@ -1,0 +1,124 @@
+"""The items of a JSON array, cut out of bytes that arrive in any pieces.
+
+    stream = "[" [ item *( "," item ) ] "]"
+
+Only brackets, quotes and backslashes are looked at: what stands between two
+commas of the outermost array is an item, and whether it is JSON is for its reader
+to say. A stream that does not begin with a bracket is one value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from nous_ledger.gateway.framing import MAX_EVENT_BYTES, StreamEvent
+
+_SPACE: Final = b" \t\n\r"
+_NOT_SPACE: Final = re.compile(rb"[^ \t\n\r]")
+_STRUCTURE: Final = re.compile(rb'[\[\]{}"]')
+_OUTERMOST: Final = re.compile(rb'[\[\]{}",]')
+_IN_STRING: Final = re.compile(rb'["\\]')
+
+
+class ArrayParser:
+    """Cuts one array into items."""
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        """Start at the beginning of a stream.
+
+        Args:
+            max_event_bytes: longest item that is read, with what separates it from the next.
+        """
+        self._max = max_event_bytes
+        self._buffer = bytearray()
+        self._at = 0  # what stands before this offset of the buffer was looked at
+        self._item = 0  # where in the buffer the next item begins
+        self._depth = 0
+        self._in_string = False
+        self._begun = False
+        self._array = False
+        self._ended = False
+        self._oversized = False
+
+    def feed(self, piece: bytes) -> list[StreamEvent]:
+        """Take the next bytes of the stream and return the items they complete."""
+        self._buffer += piece
+        self._begin()
+        events = list(self._cut()) if self._array and not self._ended else []
+        if self._oversized or self._ended or len(self._buffer) > self._max:
+            self._oversized |= not self._ended
+            # An escape that is cut waits for its second byte.
+            end = self._at if self._array and not self._ended else len(self._buffer)
+            if end:
+                events.append(self._take(end, None))
+        return events
+
+    def close(self) -> list[StreamEvent]:
+        """Return what is left at the end of the stream."""
+        if not self._buffer:
+            return []
+        end = len(self._buffer)
+        whole = self._depth == 1 if self._array else True
+        return [self._take(end, end if whole and not self._in_string else None)]
+
+    def _begin(self) -> None:
+        """Look for the first bracket, once there is anything to see."""
+        if self._begun:
+            return
+        first = _NOT_SPACE.search(self._buffer, self._at)
+        self._at = len(self._buffer)
+        if first is not None:
+            self._begun = True
+            self._array = first.group() == b"["
+            self._at = self._item = first.start() + self._array
+            self._depth = 1
+
+    def _cut(self) -> Iterator[StreamEvent]:
+        while (at := self._next()) is not None:
+            self._ended = self._depth == 0
+            yield self._take(at + 1, at)
+            if self._ended:
+                return
+
+    def _next(self) -> int | None:
+        """Return where the next item ends, None if that is not here yet."""
+        buffer, at = self._buffer, self._at
+        while True:
+            if self._in_string:
+                match = _IN_STRING.search(buffer, at)
+            else:
+                match = (_OUTERMOST if self._depth == 1 else _STRUCTURE).search(buffer, at)
+            if match is None:
+                self._at = len(buffer)
+                return None
+            at, mark = match.end(), buffer[match.start()]
+            if mark == 0x5C:  # a backslash takes the next byte with it, once that is here
+                if at == len(buffer):
+                    self._at = match.start()
+                    return None
+                at += 1
+            elif mark == 0x22:
+                self._in_string = not self._in_string
+            elif mark == 0x2C:
+                self._at = at
+                return match.start()
+            else:
+                self._depth += 1 if mark in b"[{" else -1
+                if self._depth == 0:
+                    self._at = at
+                    return match.start()
+
+    def _take(self, end: int, item_end: int | None) -> StreamEvent:
+        """Return what stands before an offset, with the item that ends at another."""
+        raw = bytes(self._buffer[:end])
+        item = None if item_end is None else raw[self._item : item_end].strip(_SPACE)
+        oversized = self._oversized or len(raw) > self._max
+        del self._buffer[:end]
+        self._at, self._item = max(0, self._at - end), 0
+        if item_end is not None:
+            self._oversized = False
+        if oversized:
+            return StreamEvent(raw, oversized=True, last=self._ended)
+        return StreamEvent(raw, data=item or None, last=self._ended)
