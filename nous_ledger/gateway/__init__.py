@@ -9,6 +9,6 @@ client, upstream      the two ends of a call
 relay, call, drafts   one call from its first byte to its receipt
 answers               the gateway's own answers in the providers' shapes
 journal               the ledger for a program that must not wait for a disk
-read_api              receipts, proofs, heads and tiles over HTTP
+read_api, heads       receipts, proofs, heads and tiles over HTTP
 app, server           the ASGI application and how it is run
 """

@@ -7,7 +7,9 @@ lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
 redaction        bodies that are erased, and the records that say so; retention: by age
-heads            when a head is signed
+heads            when a head is signed; headkeeper: that it is in time
+witnesses        who cosigns heads; witness_wire, _http, _rounds, _quorum: how they are asked
+cosigned         cosignatures in stored heads; which head is shown for them
 store, database  the SQLite file
 creation         a new log, all or nothing
 keys, keyuse     the key file, and which keys are in use on this machine
