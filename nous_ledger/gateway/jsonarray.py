@@ -18,8 +18,10 @@ from nous_ledger.gateway.framing import MAX_EVENT_BYTES, StreamEvent
 _SPACE: Final = b" \t\n\r"
 _NOT_SPACE: Final = re.compile(rb"[^ \t\n\r]")
 _STRUCTURE: Final = re.compile(rb'[\[\]{}"]')
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _OUTERMOST: Final = re.compile(rb'[\[\]{}",]')
-_IN_STRING: Final = re.compile(rb'["\\]')
+# As much of a string as is here; a backslash whose second byte is not waits.
+_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
 class ArrayParser:
@@ -87,28 +89,27 @@ class ArrayParser:
         buffer, at = self._buffer, self._at
         while True:
             if self._in_string:
-                match = _IN_STRING.search(buffer, at)
-            else:
-                match = (_OUTERMOST if self._depth == 1 else _STRUCTURE).search(buffer, at)
+                at = self._string_end(at)
+                if self._in_string:
+                    self._at = at
+                    return None
+            match = (_OUTERMOST if self._depth == 1 else _STRUCTURE).search(buffer, at)
             if match is None:
                 self._at = len(buffer)
                 return None
-            at, mark = match.end(), buffer[match.start()]
-            if mark == 0x5C:  # a backslash takes the next byte with it, once that is here
-                if at == len(buffer):
-                    self._at = match.start()
-                    return None
-                at += 1
-            elif mark == 0x22:
-                self._in_string = not self._in_string
-            elif mark == 0x2C:
+            at, mark = match.end(), match.group()
+            self._in_string = mark == b'"'
+            self._depth += _STEPS.get(mark, 0)
+            if mark == b"," or self._depth == 0:
                 self._at = at
                 return match.start()
-            else:
-                self._depth += 1 if mark in b"[{" else -1
-                if self._depth == 0:
-                    self._at = at
-                    return match.start()
+
+    def _string_end(self, at: int) -> int:
+        """Return where a string ends, or as far as it can be read."""
+        match = _STRING.match(self._buffer, at)
+        end = match.end() if match else at
+        self._in_string = self._buffer[end : end + 1] != b'"'
+        return end if self._in_string else end + 1
 
     def _take(self, end: int, item_end: int | None) -> StreamEvent:
         """Return what stands before an offset, with the item that ends at another."""
