@@ -30,13 +30,13 @@ class Draft:
 
     Attributes:
         receipt: the receipt; its subject_seq and subject_prev are assigned by the log.
-        unplaced: its bytes but for these two.
+        unplaced: its bytes but for these two, if they are known already.
         opening_hash: what the gateway keeps of the opening, 32 bytes.
         raw_usage: the usage values as they stood on the wire, in arrival order.
     """
 
     receipt: Receipt
-    unplaced: UnplacedReceipt
+    unplaced: UnplacedReceipt | None = None
     opening_hash: Hash32 | None = None
     raw_usage: tuple[bytes, ...] = ()
 
@@ -47,17 +47,29 @@ class Draft:
         opening_hash: Hash32 | None = None,
         raw_usage: tuple[bytes, ...] = (),
     ) -> Self:
-        """Return a draft, encoded.
+        """Return a draft that can be logged.
+
+        Only extensions can make a body too long, so one without them is encoded later:
+        while another is signed.
 
         Raises:
             EncodingError: limit, if the body is too long.
         """
+        unplaced = encode_unplaced(receipt) if _has_extensions(receipt) else None
         return cls(
-            receipt=receipt,
-            unplaced=encode_unplaced(receipt),
-            opening_hash=opening_hash,
-            raw_usage=raw_usage,
+            receipt=receipt, unplaced=unplaced, opening_hash=opening_hash, raw_usage=raw_usage
         )
+
+    def encoded(self) -> UnplacedReceipt:
+        """Return the bytes of the receipt but for its place."""
+        return self.unplaced or encode_unplaced(self.receipt)
+
+
+def _has_extensions(receipt: Receipt) -> bool:
+    for part in (receipt, receipt.context, receipt.import_, *(receipt.usage or ())):
+        if part is not None and part.extensions:
+            return True
+    return False
 
 
 @value

@@ -9,9 +9,10 @@ Spec:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
@@ -60,11 +61,8 @@ Outcome: TypeAlias = Any
 Or a LedgerError, for work that could not be done."""
 
 
-_WORTH_OVERLAP: Final = 512
-"""Receipts from which on the helper signs while the store works.
-
-With few, the store would wait longer for its turns beside the helper than it works.
-"""
+_STEP: Final = 1_024
+"""Receipts that are signed before they are stored beside the next ones."""
 
 
 class Sequencer:
@@ -126,38 +124,59 @@ class Sequencer:
             )
 
     def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
-        if not batch.receipts:
-            return [], batch.tip
-        transaction, first = batch.transaction, LeafIndex(batch.tip.leaf_count)
-        with self._signing(batch) as signing:
-            if len(batch.receipts) >= _WORTH_OVERLAP:
-                self._start_helper(signing)
-            transaction.put_subjects(batch.subjects)
-            transaction.add_receipts(first, batch.receipts)
-            self._start_helper(signing)
-            records, leaves = signing.finish()
-        nodes, tip = grow(batch.tip, batch.logged_at, leaves)
-        transaction.add_records(first, records)
-        transaction.add_nodes(node_count(batch.tip.leaf_count), nodes)
-        pairs = zip(records, batch.receipts, strict=True)
+        """Sign and store all receipts; of many, some are stored while others are signed."""
+        signing = ReceiptSigning(self._identity, self._signer, batch)
+        tip, storing = batch.tip, None
+        try:
+            for start in range(0, len(batch.drafts), _STEP):
+                end = min(start + _STEP, len(batch.drafts))
+                self._sign(signing, end)
+                nodes, after = grow(tip, batch.logged_at, signing.leaves[start:end])
+                store = partial(_store, batch, tip, start, signing.records[start:end], nodes)
+                if storing is not None:
+                    storing.result()
+                storing = self._store_beside(store, last=end == len(batch.drafts))
+                tip = after
+        finally:
+            if storing is not None:  # nobody may end the transaction before
+                storing.result()
+        batch.transaction.put_subjects(batch.subjects)
+        pairs = zip(signing.records, batch.placed, strict=True)
         appended = [
             Appended(index=LeafIndex(index), record=record, body=receipt.body)
-            for index, (record, receipt) in enumerate(pairs, first)
+            for index, (record, receipt) in enumerate(pairs, batch.tip.leaf_count)
         ]
         return appended, tip
 
-    @contextlib.contextmanager
-    def _signing(self, batch: Batch) -> Iterator[ReceiptSigning]:
-        first = LeafIndex(batch.tip.leaf_count)
-        signing = ReceiptSigning(self._identity, self._signer, first, batch.logged_at, batch.hashes)
-        try:
-            yield signing
-        finally:
-            signing.stop()
+    def _sign(self, signing: ReceiptSigning, end: int) -> None:
+        if self._pool is None:
+            signing.sign_until(end)
+        else:
+            self._pool.sign(signing, end)
 
-    def _start_helper(self, signing: ReceiptSigning) -> None:
-        if self._pool is not None and signing.helper is None:
-            self._pool.start(signing)
+    def _store_beside(self, store: Callable[[], None], *, last: bool) -> Future[None] | None:
+        if self._pool is not None and not last:
+            return self._pool.store(store)
+        store()
+        return None
+
+
+def _store(
+    batch: Batch, tip: Tip, start: int, records: Sequence[bytes], nodes: Sequence[Hash32]
+) -> None:
+    """Store receipts that are signed.
+
+    Args:
+        batch: they are among its receipts.
+        tip: where the log stands before them.
+        start: which of its receipts is the first of them.
+        records: their records.
+        nodes: what they add to the tree.
+    """
+    first = LeafIndex(tip.leaf_count)
+    batch.transaction.add_receipts(first, batch.placed[start : start + len(records)])
+    batch.transaction.add_records(first, records)
+    batch.transaction.add_nodes(node_count(tip.leaf_count), nodes)
 
 
 def grow(tip: Tip, logged_at: UnixMillis, leaves: Sequence[Hash32]) -> tuple[list[Hash32], Tip]:

@@ -1,106 +1,114 @@
 """Signing on two cores: the curve library lets other threads run while it computes.
 
-Whoever has records to sign starts the helper on them, does what else there is to do,
-and then signs what is left: both take the next few records from one list.
+Whoever has receipts to sign does so together with a helper. Each in turn puts the next
+few at their places in their subjects' chains, which only one may do at a time, and
+signs them while the other is at it. What was signed is stored by a third thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from nous_ledger.ledger.identity import Identity, Signer
+from nous_ledger.ledger.staging import Batch
 from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, sign_record
-from nous_ledger.protocol.types import Hash32, LeafIndex, UnixMillis
+from nous_ledger.protocol.types import Hash32, LeafIndex
 
 _AT_A_TIME: Final = 8
 _WORTH_HELP: Final = 16
-"""Records for which waking the helper pays."""
+"""Receipts for which waking the helper pays."""
 
 
 class SigningPool:
-    """The thread that helps a ledger to sign; it starts when it is first needed."""
+    """The threads that help a ledger; they start when they are first needed."""
 
     def __init__(self) -> None:
-        """Hold no thread yet."""
-        self._executor = ThreadPoolExecutor(1, "nous-ledger-sign")
+        """Hold no threads yet."""
+        self._helper = ThreadPoolExecutor(1, "nous-ledger-sign")
+        self._storer = ThreadPoolExecutor(1, "nous-ledger-store")
 
-    def start(self, signing: ReceiptSigning) -> None:
-        """Let the helper sign, if there is enough to do."""
-        if len(signing.hashes) >= _WORTH_HELP:
-            signing.helper = self._executor.submit(signing.sign_some)
-
-    def close(self) -> None:
-        """End the thread; a second call does nothing."""
-        self._executor.shutdown()
-
-
-class ReceiptSigning:
-    """The records of some receipts that follow each other, being signed.
-
-    Attributes:
-        hashes: body hashes of the receipts.
-        helper: what another thread does of it; None if nothing.
-    """
-
-    def __init__(
-        self,
-        identity: Identity,
-        signer: Signer,
-        first: LeafIndex,
-        logged_at: UnixMillis,
-        hashes: Sequence[Hash32],
-    ) -> None:
-        """Sign nothing yet.
-
-        Args:
-            identity: the log.
-            signer: its keys in force.
-            first: leaf of the first receipt.
-            logged_at: time of all of them, milliseconds.
-            hashes: their body hashes, in the order of the log.
-        """
-        self.hashes = hashes
-        self.helper: Future[None] | None = None
-        self._identity = identity
-        self._key = signer.secp256k1
-        self._first = first
-        self._logged_at = logged_at
-        self._starts = iter(range(0, len(hashes), _AT_A_TIME))
-        self._records: list[bytes] = [b""] * len(hashes)
-        self._leaves: list[Hash32] = [Hash32(b"")] * len(hashes)
-
-    def sign_some(self) -> None:
-        """Sign what nobody has begun to sign, until nothing is left."""
-        for start in self._starts:
-            for number in range(start, min(start + _AT_A_TIME, len(self.hashes))):
-                record = sign_record(
-                    self._key,
-                    self._identity.log_id,
-                    type=TYPE_RECEIPT,
-                    epoch=self._identity.epoch,
-                    index=LeafIndex(self._first + number),
-                    logged_at=self._logged_at,
-                    body_hash=self.hashes[number],
-                )
-                self._records[number] = record
-                self._leaves[number] = leaf_hash(record)
-
-    def finish(self) -> tuple[list[bytes], list[Hash32]]:
-        """Return the records and their leaf hashes, all signed.
+    def sign(self, work: ReceiptSigning, end: int) -> None:
+        """Sign on both cores what is not signed yet, up to a receipt.
 
         Raises:
             LedgerError: whatever the signer raised.
         """
-        self.sign_some()
-        if self.helper is not None:
-            self.helper.result()
-        return self._records, self._leaves
+        helping = None
+        if end - work.done >= _WORTH_HELP:
+            helping = self._helper.submit(work.sign_until, end)
+        try:
+            work.sign_until(end)
+        finally:
+            if helping is not None:
+                helping.result()
 
-    def stop(self) -> None:
-        """Let the helper end with what it is at; what is not signed stays so."""
-        for _ in self._starts:
-            pass
-        if self.helper is not None:
-            self.helper.exception()
+    def store(self, work: Callable[[], None]) -> Future[None]:
+        """Run what stores receipts beside what signs the next ones."""
+        return self._storer.submit(work)
+
+    def close(self) -> None:
+        """End the threads; a second call does nothing."""
+        self._helper.shutdown()
+        self._storer.shutdown()
+
+
+class ReceiptSigning:
+    """The receipts of a batch, being put at their places and signed.
+
+    Attributes:
+        done: how many somebody has taken up.
+        records: the records, 120 bytes each, empty until they are signed.
+        leaves: their leaf hashes.
+    """
+
+    def __init__(self, identity: Identity, signer: Signer, batch: Batch) -> None:
+        """Sign nothing yet."""
+        self.done = 0
+        self.records: list[bytes] = [b""] * len(batch.drafts)
+        self.leaves: list[Hash32] = [Hash32(b"")] * len(batch.drafts)
+        self._identity = identity
+        self._key = signer.secp256k1
+        self._batch = batch
+        self._turn = threading.Lock()  # held by whoever takes up the next receipts
+        self._failed = False
+
+    def sign_until(self, end: int) -> None:
+        """Sign what nobody has taken up, until there is nothing left before `end`.
+
+        Raises:
+            LedgerError: whatever the signer raised; then nobody takes up any more.
+        """
+        try:
+            while taken := self._take(end):
+                self._sign(*taken)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _take(self, end: int) -> tuple[int, list[Hash32]] | None:
+        with self._turn:
+            first = self.done
+            last = min(first + _AT_A_TIME, end)
+            if first >= last or self._failed:
+                return None
+            hashes = [self._batch.place_next() for _ in range(first, last)]
+            self.done = last
+            return first, hashes
+
+    def _sign(self, first: int, hashes: list[Hash32]) -> None:
+        index = self._batch.tip.leaf_count + first
+        for number, body_hash in enumerate(hashes):
+            record = sign_record(
+                self._key,
+                self._identity.log_id,
+                type=TYPE_RECEIPT,
+                epoch=self._identity.epoch,
+                index=LeafIndex(index + number),
+                logged_at=self._batch.logged_at,
+                body_hash=body_hash,
+            )
+            self.records[first + number] = record
+            self.leaves[first + number] = leaf_hash(record)

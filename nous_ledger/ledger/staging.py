@@ -8,7 +8,7 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,12 +32,15 @@ _NO_CHAIN: Final = SubjectHead()
 class Batch:
     """The receipts of one transaction, in the order in which they will be logged.
 
+    What can fail is found out when a receipt is added. It is put at its place later,
+    by whichever thread is about to sign it.
+
     Attributes:
         transaction: what they are logged with.
         tip: where the log stands before them.
         logged_at: time of all of them, milliseconds.
-        receipts: what is stored of each.
-        hashes: the body hash of each.
+        drafts: all that were added.
+        placed: what is stored of those that are at their places.
         subjects: the new ends of their subjects' chains.
     """
 
@@ -62,48 +65,51 @@ class Batch:
         self.transaction = transaction
         self.tip = tip
         self.logged_at = UnixMillis(max(now, earliest))
-        self.receipts: list[NewReceipt] = []
-        self.hashes: list[Hash32] = []
+        self.drafts: list[Draft] = []
+        self.placed: list[NewReceipt] = []
         self.subjects: dict[bytes, SubjectHead] = {}
         self._clamped = now < earliest
+        self._latest = self.logged_at + MAX_CLOCK_SKEW_MS
         self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
         subjects = tuple({draft.receipt.subject for draft in drafts})
         self._chains = transaction.subjects(subjects)
         self._ids: set[bytes] = set()
 
-    def add(self, drafts: Iterable[Draft]) -> range:
-        """Stage all receipts of one caller and return which they are; or none of them.
+    def add(self, drafts: Sequence[Draft]) -> range:
+        """Add all receipts of one caller and return which they are; or none of them.
 
         Raises:
             LedgerUseError: duplicate-receipt.
-            EncodingError: limit, if a body is too long.
         """
-        receipts: list[NewReceipt] = []
-        hashes: list[Hash32] = []
-        chains: dict[bytes, SubjectHead] = {}
         ids: set[bytes] = set()
         for draft in drafts:
-            receipt_id, subject = draft.receipt.id, draft.receipt.subject
+            receipt_id = draft.receipt.id
             if receipt_id in self._ids or receipt_id in self._logged or receipt_id in ids:
                 raise self._duplicate(draft)
             ids.add(receipt_id)
-            chain = chains.get(subject) or self._chain(subject)
-            body = self._body(draft, chain)
-            body_hash = sha256(body)
-            usage = join_usage(draft.raw_usage) if draft.raw_usage else b""
-            receipts.append(
-                NewReceipt(
-                    id=receipt_id, body=body, opening_hash=draft.opening_hash, raw_usage=usage
-                )
-            )
-            hashes.append(body_hash)
-            chains[subject] = SubjectHead(next_seq=chain.next_seq + 1, last_body_hash=body_hash)
-        first = len(self.receipts)
-        self.receipts += receipts
-        self.hashes += hashes
-        self.subjects |= chains
+        first = len(self.drafts)
+        self.drafts += drafts
         self._ids |= ids
-        return range(first, len(self.receipts))
+        return range(first, len(self.drafts))
+
+    def place_next(self) -> Hash32:
+        """Put the next receipt at its place in its subject's chain; return its body hash."""
+        draft = self.drafts[len(self.placed)]
+        subject = draft.receipt.subject
+        chain = self.subjects.get(subject) or self._chains.get(subject, _NO_CHAIN)
+        unplaced = draft.encoded()
+        if self._clamped or draft.receipt.time > self._latest:
+            unplaced = encode_unplaced(self._retimed(draft.receipt))
+        body = place_receipt(unplaced, chain.next_seq, chain.last_body_hash)
+        body_hash = sha256(body)
+        self.subjects[subject] = SubjectHead(next_seq=chain.next_seq + 1, last_body_hash=body_hash)
+        usage = join_usage(draft.raw_usage) if draft.raw_usage else b""
+        self.placed.append(
+            NewReceipt(
+                id=draft.receipt.id, body=body, opening_hash=draft.opening_hash, raw_usage=usage
+            )
+        )
+        return body_hash
 
     def begin(self, intent: Intent) -> None:
         """Store the intent of one call.
@@ -120,20 +126,11 @@ class Batch:
         draft = encode_body(intent.draft)
         self.transaction.add_intent(receipt_id, draft, intent.opening_hash)
 
-    def _chain(self, subject: bytes) -> SubjectHead:
-        return self.subjects.get(subject) or self._chains.get(subject, _NO_CHAIN)
-
-    def _body(self, draft: Draft, chain: SubjectHead) -> bytes:
-        unplaced = draft.unplaced
-        if self._clamped or draft.receipt.time > self.logged_at + MAX_CLOCK_SKEW_MS:
-            unplaced = encode_unplaced(self._retimed(draft.receipt))
-        return place_receipt(unplaced, chain.next_seq, chain.last_body_hash)
-
     def _retimed(self, receipt: Receipt) -> Receipt:
         changes: dict[str, Any] = {
             "anomalies": tuple(sorted({*(receipt.anomalies or ()), _CLOCK_CLAMPED}))
         }
-        if receipt.time > self.logged_at + MAX_CLOCK_SKEW_MS:
+        if receipt.time > self._latest:
             # The clock was set back during the call, which must not cost its receipt.
             changes["time"] = self.logged_at
         return replace(receipt, **changes)
@@ -158,4 +155,4 @@ def _is_logged_as(draft: Draft, body: bytes) -> bool:
         stored = decode_body(TYPE_RECEIPT, body)
     except LedgerError:
         return False  # erased or damaged: nobody can tell
-    return isinstance(stored, Receipt) and encode_unplaced(stored) == draft.unplaced
+    return isinstance(stored, Receipt) and encode_unplaced(stored) == draft.encoded()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from nous_ledger.protocol.bodies import encode_body
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, encode_uint
+from nous_ledger.protocol.encoding import MAX_BODY_BYTES, encode_uint, uint_length
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.values import value
@@ -51,7 +51,7 @@ def encode_unplaced(receipt: Receipt) -> UnplacedReceipt:
     start, fields = (1, data[0] & _FIXMAP_ITEMS) if data[0] >> 4 == 8 else (3, data[2])
     end = start + _length_before(receipt)
     has_prev = receipt.subject_prev is not None
-    after = end + 1 + len(encode_uint(receipt.subject_seq)) + (3 + 32) * has_prev
+    after = end + 1 + uint_length(receipt.subject_seq) + (3 + 32) * has_prev
     return UnplacedReceipt(fields=fields - 1 - has_prev, before=data[start:end], after=data[after:])
 
 
@@ -85,7 +85,7 @@ def place_receipt(unplaced: UnplacedReceipt, subject_seq: int, subject_prev: byt
 
 def _length_before(receipt: Receipt) -> int:
     """Return the length of the fields 0 to 5: three byte strings and up to three numbers."""
-    numbers = (receipt.time, receipt.source)
-    length = (3 + 16) + (3 + 16) + (3 + 32)
-    length += sum(1 + len(encode_uint(number)) for number in numbers)
-    return length if receipt.duration is None else length + 1 + len(encode_uint(receipt.duration))
+    fixed = (3 + 16) + (3 + 16) + (3 + 32) + 2
+    length = fixed + uint_length(receipt.time) + uint_length(receipt.source)
+    duration = receipt.duration
+    return length if duration is None else length + 1 + uint_length(duration)

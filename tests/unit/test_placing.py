@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from nous_ledger.protocol.bodies import decode_body, encode_body
-from nous_ledger.protocol.encoding import encode, encode_uint
+from nous_ledger.protocol.encoding import encode, encode_uint, uint_length
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.placing import UnplacedReceipt, encode_unplaced, place_receipt
 from nous_ledger.protocol.receipt import Receipt
@@ -67,6 +67,7 @@ def test_the_header_of_the_map_grows_past_fifteen_fields(extensions: int) -> Non
 def test_a_number_alone_is_encoded_as_within_a_value(number: int) -> None:
     """ENC-1, ENC-2."""
     assert encode_uint(number) == encode(number)
+    assert uint_length(number) == len(encode(number))
 
 
 def test_what_is_no_number_of_the_protocol_is_refused() -> None:
