@@ -36,6 +36,7 @@ from nous_ledger.protocol.errors import LedgerError
 COMMANDS: Final[dict[str, str]] = {
     "init": "Create a ledger: keys, genesis, first head.",
     "gateway": "Run the metering gateway in front of LLM providers.",
+    "run": "Run one command through a gateway of its own, and say what it used.",
     "setup": "Point the tools on this machine at a gateway, or take that back.",
     "receipts": "List and show receipts.",
     "prove": "Write a receipt's proof into one file.",

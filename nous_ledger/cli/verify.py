@@ -1,4 +1,4 @@
-"""`nous-ledger verify`: check one proof offline; needs no network and no ledger.
+"""`nous-ledger verify`: check one proof, or a folder of calls, offline; needs no ledger.
 
 Spec:
     PROTOCOL.md VER-1 to VER-24, COMM-4, COMM-5.
@@ -16,7 +16,7 @@ import click
 from nous_ledger.cli.files import STDIN, read_bounded, read_opening
 from nous_ledger.cli.options import PATH, json_option
 from nous_ledger.cli.render import render_report
-from nous_ledger.cli.terminal import say
+from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.protocol.bundle import MAX_BUNDLE_BYTES
 from nous_ledger.protocol.policy import MAX_POLICY_BYTES, parse_policy
 from nous_ledger.protocol.types import UnixSeconds
@@ -37,6 +37,7 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
         "  nous-ledger verify receipt.tlog-proof --policy trust.policy \\\n"
         "      --opening @opening.hex --request request.json --response response.json --recount\n"
         "  nous-ledger verify - --policy trust.policy --max-age 86400 --json < receipt.tlog-proof\n"
+        "  nous-ledger verify ./session --recount\n"
         "\n"
         "Exit codes: 0 every required answer is established, 1 something is wrong, 2 used wrongly "
         "(or a policy that cannot be parsed), 3 something required could not be checked. Required "
@@ -44,13 +45,13 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
         "with --require-accuracy."
     ),
 )
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, metavar="FILE|DIR")
 @click.option(
     "--policy",
     "policy_file",
     type=PATH,
-    required=True,
-    help="Trust policy: keys of the log and witnesses. Get it by another way than FILE.",
+    help="Trust policy: keys of the log and witnesses. Get it by another way than FILE.  "
+    "[required; for DIR: its trust.policy]",
 )
 @click.option(
     "--opening",
@@ -73,7 +74,7 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 def command(
     *,
     file: Path,
-    policy_file: Path,
+    policy_file: Path | None,
     opening: str | None,
     request: Path | None,
     response: Path | None,
@@ -89,8 +90,24 @@ def command(
     record?), inclusion (is it in the log?), log view (does anybody else see this
     log?), accuracy (how far do the counts have ground truth?). No network and no
     ledger is needed. One of the files may be -, standard input.
+
+    Of a folder that `nous-ledger run --save` made every call is checked, each with its
+    own opening and content.
     """
     contents = {"request": request, "response": response, "forwarded": forwarded}
+    if _is_folder(file):
+        if opening is not None or any(path is not None for path in contents.values()):
+            raise click.UsageError("a folder holds opening and content of each of its calls")
+        return _verify_folder(
+            file,
+            policy_file,
+            recount=recount,
+            max_age=max_age,
+            require_accuracy=require_accuracy,
+            as_json=as_json,
+        )
+    if policy_file is None:
+        raise click.UsageError("Missing option '--policy'.")
     _check_usage(opening, contents, recount=recount)
     _check_one_stdin(file, policy_file, opening, *contents.values())
     policy = parse_policy(read_bounded(policy_file, MAX_POLICY_BYTES, "policy-format"))
@@ -114,6 +131,50 @@ def command(
     )
     say(json.dumps(report.to_json(), indent=2) if as_json else render_report(report))
     return report.exit_code()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, say; reading it will tell
+        return False
+
+
+def _verify_folder(
+    folder: Path,
+    policy_file: Path | None,
+    *,
+    recount: bool,
+    max_age: int | None,
+    require_accuracy: bool,
+    as_json: bool,
+) -> int:
+    from nous_ledger.cli.verify_folder import (
+        Demand,
+        check_calls,
+        exit_code_of_all,
+        find_policy,
+        render_calls,
+    )
+
+    if policy_file is None:
+        policy_file = find_policy(folder)
+        tell(f"trusting {printable(policy_file)}, which lies with what it is to vouch for")
+    demand = Demand(
+        policy=parse_policy(read_bounded(policy_file, MAX_POLICY_BYTES, "policy-format")),
+        recount=_recounter() if recount else None,
+        max_age=max_age,
+        require_accuracy=require_accuracy,
+        max_content=MAX_CONTENT_BYTES,
+    )
+    calls = list(check_calls(folder, demand))
+    code = exit_code_of_all(calls)
+    if as_json:
+        shown = [call.to_json() for call in calls]
+        say(json.dumps({"exit_code": code, "policy": str(policy_file), "calls": shown}, indent=2))
+    else:
+        say("\n".join(render_calls(calls)))
+    return code
 
 
 def _check_usage(opening: str | None, contents: dict[str, Path | None], *, recount: bool) -> None:
