@@ -70,7 +70,7 @@ def test_a_call_that_fails_while_calls_are_logged(
 
 EVERYTHING = WRITE | SYNC | RENAME | LINK | TRUNCATE | UNLINK
 STRIDE = {
-    "create": 9,
+    "create": 17,
     "rotate": 9,
     "redact": 9,
     "close": 9,
