@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Ledger
+from nous_ledger.ledger import Ledger, StoreError
 from nous_ledger.protocol.bundle import parse_bundle
 from nous_ledger.protocol.head import decode_head_signature
 from nous_ledger.protocol.note import parse_note
@@ -62,11 +62,17 @@ def test_an_erased_body_is_served_to_nobody(rig: Rig, folder: Path) -> None:
         assert parse_bundle(rig.get(f"{place}/proof", **rights).body).body == b""
 
 
-def test_a_closed_log_takes_no_call(rig: Rig, folder: Path, keys: Keys) -> None:
-    with Ledger.open(folder) as other:
-        other.close_log(keys[0])
-    answer = rig.call(CHAT, HELLO)
-    assert answer.status >= 500
-    assert rig.ledger.leaf_count() == 2
-    assert rig.ledger.open_intents() == ()
-    assert rig.get("/checkpoint").status == 200
+def test_a_closed_log_takes_no_call(folder: Path, keys: Keys, demo_url: str) -> None:
+    """It is not closed under a gateway that serves it; one that is started later reads."""
+    with Ledger.create(folder, next_key_out=keys[0]) as log:
+        with running_gateway(log, demo_url), Ledger.open(folder) as other:
+            with pytest.raises(StoreError) as refused:
+                other.close_log(keys[0])
+            assert refused.value.code == "gateway-running"
+        log.close_log(keys[0])
+        with running_gateway(log, demo_url) as rig:
+            answer = rig.call(CHAT, HELLO)
+            assert answer.status >= 500
+            assert rig.ledger.leaf_count() == 2
+            assert rig.ledger.open_intents() == ()
+            assert rig.get("/checkpoint").status == 200
