@@ -98,6 +98,7 @@ def set_(
     it too, and nothing is noticed: so keep it elsewhere. Start a running gateway
     again afterwards.
     """
+    from nous_ledger.ledger.acceptance import move_high_water, read_state
     from nous_ledger.ledger.guard import MAX_SOURCES, GuardSettings, read_settings, write_settings
     from nous_ledger.ledger.seen import check_source
 
@@ -111,7 +112,7 @@ def set_(
     checked = tuple(_absolute(check_source(source)) for source in sources)
     before = read_settings(folder)
     if place is not None:
-        _move(folder, place)
+        move_high_water(folder, place)
     after = GuardSettings(
         high_water=before.high_water if place is None else place.absolute(),
         sources=checked if sources or no_sources else before.sources,
@@ -122,16 +123,13 @@ def set_(
     say(f"high-water file  {printable(after.place(folder))}")
     for source in after.sources:
         say(f"source           {printable(source)}")
+    if sources:
+        for notice in read_state(folder).seen.notices:
+            warn(notice)
 
 
 def _absolute(source: str) -> str:
     return source if "://" in source else str(Path(source).absolute())
-
-
-def _move(folder: Path, place: Path) -> None:
-    from nous_ledger.ledger.acceptance import move_high_water
-
-    move_high_water(folder, place)
 
 
 @command.command(

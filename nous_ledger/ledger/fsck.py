@@ -26,7 +26,12 @@ from typing import Any, Final
 
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import open_connection, sqlite_errors
-from nous_ledger.ledger.errors import LEDGER_ERROR_CODES, StoreContentError, StoreError
+from nous_ledger.ledger.errors import (
+    LEDGER_ERROR_CODES,
+    KeyFileError,
+    StoreContentError,
+    StoreError,
+)
 from nous_ledger.ledger.fsck_chains import ChainEnds, ReceiptChecks
 from nous_ledger.ledger.fsck_erasures import check_erasures
 from nous_ledger.ledger.fsck_leaves import (
@@ -53,7 +58,11 @@ WORTH_PROCESSES: Final = 20_000
 
 _COULD_NOT_CHECK: Final = frozenset(
     [code for code, info in ERROR_CODES.items() if info.family == UnavailableError.__name__]
-    + [code for code, info in LEDGER_ERROR_CODES.items() if info.family == StoreError.__name__]
+    + [
+        code
+        for code, info in LEDGER_ERROR_CODES.items()
+        if info.family in (StoreError.__name__, KeyFileError.__name__)
+    ]
 )
 _AT_A_TIME: Final = 256
 _THREADS: Final = 2

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.keychange import check_open
 from nous_ledger.ledger.lifecycle import LedgerLife, empty_log
 from nous_ledger.ledger.redaction import redact_bodies
@@ -283,7 +282,8 @@ class RetentionKeeper:
 
     def _serve(self) -> None:
         while not self._over.is_set():
-            self._run()
+            if self._bodies_days is not None or self._usage_days is not None:
+                self._run()
             self._over.wait(self._interval_s)
 
     def _run(self) -> None:
@@ -291,12 +291,15 @@ class RetentionKeeper:
             done = self._ledger.retain(
                 bodies_days=self._bodies_days, usage_days=self._usage_days, stop=self._over.is_set
             )
-        except LedgerUseError as error:
-            if error.code != "log-closed":
-                _log.error("nothing was erased: %s", error.code)
-            return
         except LedgerError as error:
-            _log.error("what is old could not be erased: %s", error.code)
+            if error.code == "log-closed" and self._bodies_days is not None:
+                self._bodies_days = None  # no record can say so any more; raw usage needs none
+                self._run()
+            else:
+                _log.error("what is old could not be erased: %s", error.code)
+            return
+        except Exception:  # noqa: BLE001 - whatever it is, the next run may succeed
+            _log.exception("what is old could not be erased")
             return
         if done.bodies or done.usage:
             _log.info("erased %s bodies and the raw usage of %s", done.bodies, done.usage)

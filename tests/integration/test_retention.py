@@ -267,14 +267,14 @@ class TestKeeper:
                 wait_until(lambda: len(kept_bodies(ledger)) == 25)
         assert len(days) == 4
 
-    def test_a_closed_log_is_left_alone(
-        self, ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
+    def test_of_a_closed_log_only_raw_usage_is_erased(
+        self, ledger: Ledger, days: list[list[Logged]], caplog: pytest.LogCaptureFixture
     ) -> None:
         ledger.close_log()
-        clock.now_ms += 9 * DAY_MS
-        with RetentionKeeper(ledger, bodies_days=1, interval_s=0.01):
-            time.sleep(0.05)
-        assert "erased" not in caplog.text
+        with RetentionKeeper(ledger, bodies_days=1, usage_days=1, interval_s=0.01):
+            wait_until(lambda: not ledger.read_raw_usage(days[2][-1].index))
+        assert len(kept_bodies(ledger)) == 100
+        assert "could not" not in caplog.text
 
     def test_without_days_it_does_nothing(self, ledger: Ledger) -> None:
         with RetentionKeeper(ledger) as keeper:
