@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from nous_ledger.gateway.app import AppConfig
+from nous_ledger.gateway.providers import ROUTES
 from nous_ledger.gateway.server import GatewayThread
 from nous_ledger.gateway.upstream import Limits
 from nous_ledger.ledger import Ledger
@@ -238,9 +239,9 @@ def status(receipt: Receipt) -> str:
 
 @contextlib.contextmanager
 def running_gateway(ledger: Ledger, upstream: str, **limits: Any) -> Iterator[Rig]:
-    """Run a gateway whose two routes go to one upstream."""
+    """Run a gateway whose routes all go to one upstream."""
     config = AppConfig(
-        upstreams={"openai": upstream, "anthropic": upstream},
+        upstreams=dict.fromkeys((*ROUTES, "custom-lab"), upstream),
         limits=Limits(**limits),
         auditor_tokens=frozenset({AUDITOR_HASH}),
     )
