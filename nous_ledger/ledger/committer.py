@@ -27,6 +27,9 @@ MAX_TOGETHER: Final = 512
 HEAD_ROOM: Final = 256
 """Places that are kept for heads: those in one group share one signature."""
 
+_LINGER_S: Final = 0.001
+"""Longest wait for more of those that were in the last group."""
+
 Run = Callable[[Sequence[Work]], list[Outcome]]
 """Does some work in one transaction and returns, once it is durable, what became of each."""
 
@@ -49,7 +52,9 @@ class GroupCommitter:
         self._waiting: deque[_Item] = deque()
         self._weight = 0
         self._asleep = False
+        self._enough = 1
         self._wake = threading.Semaphore(0)
+        self._last = 0  # pieces of work in the last group
         self._thread: threading.Thread | None = None
         self._closed = False
         self._process = os.getpid()
@@ -114,7 +119,7 @@ class GroupCommitter:
             thread.join()
 
     def _rouse(self) -> None:
-        if self._asleep:
+        if self._asleep and (self._closed or len(self._waiting) >= self._enough):
             self._asleep = False
             self._wake.release()
 
@@ -123,15 +128,30 @@ class GroupCommitter:
             self._commit(group)
 
     def _gather(self) -> list[_Item]:
-        """Return the next work, waiting for some; none if the last was done."""
-        while True:
+        """Return the next work, waiting for some; none if the last was done.
+
+        Callers that wait for their results come back together, one shortly after the
+        other: so after a large group, more than a few are waited for, if not for long.
+        """
+        self._sleep(1, None)
+        self._sleep(self._last * 3 // 4, _LINGER_S)
+        with self._lock:
+            group = self._take()
+        self._last = len(group)
+        return group
+
+    def _sleep(self, enough: int, seconds: float | None) -> None:
+        """Wait until so much work is waiting, none will come any more, or it took too long."""
+        with self._lock:
+            if self._closed or len(self._waiting) >= enough:
+                return
+            self._asleep, self._enough = True, enough
+        if not self._wake.acquire(timeout=seconds):
             with self._lock:
-                if self._waiting:
-                    return self._take()
-                if self._closed:
-                    return []
-                self._asleep = True
-            self._wake.acquire()
+                if self._asleep:
+                    self._asleep = False
+                    return
+            self._wake.acquire()  # it was released just now
 
     def _take(self) -> list[_Item]:
         group: list[_Item] = []

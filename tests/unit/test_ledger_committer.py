@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nous_ledger.ledger import committer as committer_module
 from nous_ledger.ledger.committer import HEAD_ROOM, MAX_TOGETHER, GroupCommitter
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Work
@@ -56,6 +57,45 @@ def test_a_group_ends_when_it_is_large_enough(runner: Runner) -> None:
     runner.go_on.set()
     assert [future.result(10) for future in (first, *later)] == [1, 2, 2, 3]
     committer.close()
+
+
+class TestComingBack:
+    """Callers that waited together come back one shortly after the other."""
+
+    @pytest.fixture
+    def committer(self, runner: Runner) -> GroupCommitter:
+        """One whose last group was of 20."""
+        committer = GroupCommitter(runner)
+        first = committer.submit(HeadWork())
+        assert runner.started.wait(10)
+        later = [committer.submit(HeadWork()) for _ in range(20)]
+        runner.go_on.set()
+        for future in (first, *later):
+            future.result(10)
+        return committer
+
+    def test_most_of_them_share_the_next_group(
+        self, committer: GroupCommitter, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
+        futures = [committer.submit(HeadWork()) for _ in range(15)]
+        assert [future.result(10) for future in futures] == [3] * 15
+        committer.close()
+
+    def test_a_caller_that_comes_alone_does_not_wait_long(
+        self, committer: GroupCommitter, runner: Runner
+    ) -> None:
+        for number in (3, 4, 5):
+            assert committer.submit(HeadWork()).result(10) == number
+        committer.close()
+
+    def test_closing_waits_for_nobody(
+        self, committer: GroupCommitter, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
+        future = committer.submit(HeadWork())
+        committer.close()
+        assert future.result(0) == 3
 
 
 def test_too_much_work_is_refused_at_once(runner: Runner) -> None:
