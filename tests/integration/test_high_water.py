@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,8 +20,8 @@ from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.types import LeafCount
 from tests.integration.ledger_audit import head_count
 from tests.integration.ledger_drafts import START_MS, Clock, make_draft
-from tests.integration.ledger_keys import good
-from tests.integration.old_copies import code_of, copy_database, put_back
+from tests.integration.ledger_keys import Keys, good
+from tests.integration.old_copies import code_of, copy_database, copy_folder, put_back
 
 
 @pytest.fixture
@@ -60,6 +61,25 @@ class TestStopped:
             assert head_count(ledger.latest_head()) == 1
             assert code_of(lambda: ledger.prove(1)) == "store-behind", "no head covers it"
         assert (older / "ledger.db").read_bytes() == before
+
+    @pytest.mark.parametrize("change", ["rotate", "close", "redact"])
+    def test_whatever_was_logged_last(
+        self, rotating: Ledger, folder: Path, keys: Keys, tmp_path: Path, change: str
+    ) -> None:
+        copy_folder(folder, tmp_path / "copy")
+        changes: dict[str, Callable[[], object]] = {
+            "rotate": lambda: rotating.rotate(keys[0], next_key_out=keys[1]),
+            "close": lambda: rotating.close_log(keys[0]),
+            "redact": lambda: rotating.redact([1], "legal_order"),
+        }
+        changes[change]()
+        rotating.close()
+        put_back(folder, tmp_path / "copy" / "ledger.db")
+        shutil.copy(tmp_path / "copy" / "keys.json", folder / "keys.json")
+        with Ledger.open(folder) as again:
+            assert code_of(lambda: again.redact([2], "legal_order")) == "store-behind"
+            assert code_of(lambda: again.rotate(keys[0], next_key_out=keys[2])) == "store-behind"
+            assert not keys[2].exists()
 
     def test_fsck_reports_it(self, older: Path) -> None:
         (fault,) = fsck(older).faults

@@ -15,8 +15,12 @@ from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.guard import GuardSettings, write_settings
 from nous_ledger.ledger.publish import publish
 from nous_ledger.ledger.seen import look_elsewhere
+from nous_ledger.protocol.checkpoint import Checkpoint
 from nous_ledger.protocol.errors import InputError
-from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
+from nous_ledger.protocol.head import sign_head
+from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, UnixSeconds
+from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft
 from tests.integration.ledger_keys import Keys
 from tests.integration.old_copies import code_of, copy_folder
 
@@ -82,6 +86,21 @@ class TestElsewhere:
         seen = look_elsewhere(ledger._store, [str(tmp_path / "checkpoint")])
         assert seen.fault is None
         assert len(seen.notices) == 1
+
+    @pytest.mark.parametrize("epoch", [0, 1, 7])
+    def test_a_forged_head_says_nothing(self, tmp_path: Path, rotating: Ledger, epoch: int) -> None:
+        """Right name, log id and form, whatever epoch it claims, but not this log's keys."""
+        forged = sign_head(
+            Checkpoint(origin=ORIGIN, leaf_count=LeafCount(99), root=Hash32(b"\1" * 32)),
+            log_id=rotating.log_id,
+            epoch=Epoch(epoch),
+            timestamp=UnixSeconds(START_MS // 1000),
+            key=SigningKey(b"\5" * 32),
+            ed25519=Ed25519Key(b"\5" * 32),
+        )
+        (tmp_path / "checkpoint").write_bytes(forged)
+        seen = look_elsewhere(rotating._store, [str(tmp_path)])
+        assert (seen.heads, len(seen.notices)) == ((), 1)
 
     def test_another_root(
         self, tmp_path: Path, folder: Path, ledger: Ledger, seed: random.Random
