@@ -54,7 +54,7 @@ from nous_ledger.protocol.record import leaf_hash
 CACHE = Path(__file__).with_name(".cache")
 SMALL, LONG, FULL = 10_000, 100_000, 1_000_000
 SECRET = b"\x11" * 32
-_PER_PRODUCER = 32
+_PER_PRODUCER = 16
 _BARE = 4_096
 _BATCH = 64
 _FIGURES_OF_A_LENGTH: tuple[tuple[str, Unit, str], ...] = (

@@ -75,22 +75,20 @@ class TestComingBack:
         return committer
 
     def test_most_of_them_share_the_next_group(
-        self, committer: GroupCommitter, runner: Runner, monkeypatch: pytest.MonkeyPatch
+        self, committer: GroupCommitter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
         futures = [committer.submit(HeadWork()) for _ in range(15)]
         assert [future.result(10) for future in futures] == [3] * 15
         committer.close()
 
-    def test_a_caller_that_comes_alone_does_not_wait_long(
-        self, committer: GroupCommitter, runner: Runner
-    ) -> None:
+    def test_a_caller_that_comes_alone_does_not_wait_long(self, committer: GroupCommitter) -> None:
         for number in (3, 4, 5):
             assert committer.submit(HeadWork()).result(10) == number
         committer.close()
 
     def test_closing_waits_for_nobody(
-        self, committer: GroupCommitter, runner: Runner, monkeypatch: pytest.MonkeyPatch
+        self, committer: GroupCommitter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
         future = committer.submit(HeadWork())
