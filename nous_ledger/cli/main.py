@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, str]] = {
     "init": "Create a ledger: keys, genesis, first head.",
     "gateway": "Run the metering gateway in front of LLM providers.",
     "run": "Run one command through a gateway of its own, and say what it used.",
+    "service": "Run the gateway in the background, as a systemd user service.",
     "setup": "Point the tools on this machine at a gateway, or take that back.",
     "receipts": "List and show receipts.",
     "prove": "Write a receipt's proof into one file.",

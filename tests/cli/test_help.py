@@ -13,6 +13,7 @@ from tests.cli.harness import Call
 PRINTS_RESULTS = (
     *("verify", "head", "init", "gateway", "fsck", "publish"),
     *("high-water show", "high-water accept", "backup", "restore", "retention"),
+    *("setup", "run", "service install", "service status"),
     *("receipts list", "receipts show", "policy show", "policy fetch"),
 )
 SECRETS = ("--opening",)
