@@ -6,6 +6,7 @@ sequencer        index, time, chain and signature of each record
 lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
+bindings         wallets that are bound to subjects; statements: sums over a subject's receipts
 redaction        bodies that are erased, and the records that say so; retention: by age
 heads            when a head is signed; headkeeper: that it is in time
 witnesses        who cosigns heads; witness_wire, _http, _rounds, _quorum: how they are asked

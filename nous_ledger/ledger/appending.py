@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.ledger.bindings import BindingBook, Bound
 from nous_ledger.ledger.committer import GroupCommitter
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.guard import Guard
 from nous_ledger.ledger.heads import is_due
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.lifecycle import LedgerLife
-from nous_ledger.ledger.model import Appended, Clock, Draft, Intent
+from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent
 from nous_ledger.ledger.replies import Reply
 from nous_ledger.ledger.sequencer import (
     AppendWork,
     HeadWork,
     IntentWork,
     ReceiptWork,
+    RecordWork,
     Work,
     check_draft,
 )
-from nous_ledger.ledger.store import Store
+from nous_ledger.ledger.statements import draft_statement
+from nous_ledger.ledger.store import Store, View
+from nous_ledger.protocol.accuracy import verify_binding
+from nous_ledger.protocol.bodies import Binding
+from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError
+from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.types import Hash32
+from nous_ledger.protocol.types import Hash32, LeafIndex, SubjectId
 
 MAX_TOGETHER: Final = 4_096
 """Most receipts of one `append_many`."""
@@ -48,6 +57,7 @@ class LedgerAppender(LedgerLife):
         """Take over an open store; without a signer it is only read."""
         super().__init__(folder, store, identity, signer, clock, guard=guard)
         self._committer = None if signer is None else GroupCommitter(self._run)
+        self._bindings = BindingBook(self.log_id)
 
     def append(
         self,
@@ -143,6 +153,69 @@ class LedgerAppender(LedgerLife):
         """
         return self._committing().submit(self.call_work(draft, opening_hash=opening_hash))
 
+    def bind(self, binding: Binding) -> Entry:
+        """Log a binding, or an unbind, and return it once it is durable.
+
+        That whoever asks for it holds the subject's credential is for the caller to see to.
+
+        Spec:
+            PROTOCOL.md BIND-1 to BIND-3.
+
+        Raises:
+            SignatureError: malformed, high-s, bad-recovery-id, mismatch.
+            BodyError: time-order, if its deadline has passed.
+            LedgerUseError: nonce-used; not-bound, of an unbind; read-only, log-closed,
+                closed, other-process.
+            StoreError: as `append`.
+        """
+        signer = verify_binding(binding, self.log_id)
+        self.bound_wallets()  # so that little is left to read in the transaction
+        check = partial(self._bindings.check, binding, signer)
+        entry: Entry = self._committing().do(RecordWork(body=binding, check=check))
+        return entry
+
+    def bound_wallets(self) -> Mapping[bytes, Bound]:
+        """Return which wallet is bound to which subject now."""
+        with self._store.read() as view:
+            self._bindings.follow(view)
+        return self._bindings.bound()
+
+    def last_nonce(self, wallet: bytes) -> int | None:
+        """Return the highest nonce that a wallet used in this log; None if it used none.
+
+        Args:
+            wallet: address, 20 bytes.
+        """
+        with self._store.read() as view:
+            self._bindings.follow(view)
+        return self._bindings.last_nonce(wallet)
+
+    def make_statement(
+        self, subject: SubjectId, first_seq: int, leaves: Sequence[LeafIndex]
+    ) -> Entry:
+        """Log a statement over some consecutive receipts of a subject, as many as fit.
+
+        Spec:
+            PROTOCOL.md STMT-1 to STMT-5.
+
+        Args:
+            subject: 32 bytes.
+            first_seq: subject_seq of the first receipt.
+            leaves: where the receipts stand, in their order; 1..10,000.
+
+        Raises:
+            InputError: no leaf, or too many.
+            UnavailableError: withheld, if a body among them was erased.
+            StoreContentError: subject-chain, if they do not form the subject's chain.
+            LedgerUseError, StoreError: as `append`.
+        """
+        count = parse_checkpoint(parse_note(self.head()).text).leaf_count
+        salt = secrets.token_bytes(16)
+        draft = partial(draft_statement, self._store, subject, first_seq)
+        body = draft(leaves, count=count, salt=salt)
+        entry: Entry = self._committing().do(RecordWork(body=body, check=_anything_goes))
+        return entry
+
     def head(self) -> bytes:
         """Return a signed head over every record that is durable now.
 
@@ -197,6 +270,10 @@ class LedgerAppender(LedgerLife):
         if self._committer is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")
         return self._committer
+
+
+def _anything_goes(_: View) -> None:
+    """Check nothing: a statement speaks of a tree that can only grow."""
 
 
 def _kept(opening_hash: bytes | None) -> Hash32 | None:

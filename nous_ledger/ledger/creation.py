@@ -24,6 +24,7 @@ from typing import Final
 from nous_ledger.ledger.database import create_database
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError, StoreError
 from nous_ledger.ledger.files import fsync_folder, make_private_folder, os_errors
+from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.guard import SETTINGS_NAME, GuardSettings, write_settings
 from nous_ledger.ledger.heads import renew_head
 from nous_ledger.ledger.highwater import HIGH_WATER_NAME, HighWater, Mark
@@ -37,7 +38,6 @@ from nous_ledger.ledger.keys import (
 from nous_ledger.ledger.keyuse import KeyUse, claim_keys, default_path, release_keys
 from nous_ledger.ledger.model import NewLeaf, Tip
 from nous_ledger.ledger.nextkey import NextKeyPair
-from nous_ledger.ledger.sequencer import grow
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import Store
 from nous_ledger.protocol.bodies import encode_body

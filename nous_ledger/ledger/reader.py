@@ -16,7 +16,7 @@ from nous_ledger.ledger.cosigned import (
 from nous_ledger.ledger.errors import StoreContentError, StoreError
 from nous_ledger.ledger.identity import Identity, read_history, read_identity
 from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
-from nous_ledger.ledger.model import Entry, Intent, StoredHead
+from nous_ledger.ledger.model import Entry, Intent, StoredHead, SubjectHead
 from nous_ledger.ledger.proofs import log_vkeys, policy_text
 from nous_ledger.ledger.proving import HeadProver, NodeCache
 from nous_ledger.ledger.store import Store, View
@@ -208,6 +208,15 @@ class LedgerReader:
                 body=view.body(leaf),
                 opening_hash=opening_hash,
             )
+
+    def subject_head(self, subject: bytes) -> SubjectHead:
+        """Return the end of a subject's chain of receipts.
+
+        Args:
+            subject: 32 bytes.
+        """
+        with self._store.read() as view:
+            return view.subjects([subject]).get(subject, SubjectHead())
 
     def entry(self, index: int) -> Entry:
         """Return one entry; its opening hash is left out.

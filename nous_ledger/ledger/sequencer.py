@@ -15,16 +15,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
+from nous_ledger.ledger.errors import (
+    KeyFileError,
+    LedgerUseError,
+    SignerError,
+    StoreContentError,
+    StoreError,
+)
+from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.heads import earliest_time, renew_head
 from nous_ledger.ledger.identity import Identity, Signer
-from nous_ledger.ledger.model import Appended, Clock, Draft, Intent, Tip
+from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent, Tip
 from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
+from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
-from nous_ledger.ledger.store import WriteTransaction
+from nous_ledger.ledger.store import View, WriteTransaction
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
-from nous_ledger.protocol.mmr import hash_children, node_count
+from nous_ledger.protocol.mmr import node_count
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis
 from nous_ledger.protocol.values import value
 
@@ -51,13 +59,26 @@ class IntentWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWork:
+    """Log one record that is no receipt.
+
+    Attributes:
+        body: its body.
+        check: raises if, by all that is in the log before it, it may not be logged.
+    """
+
+    body: Unplaced
+    check: Callable[[View], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeadWork:
     """Give a head over all leaves."""
 
 
-Work: TypeAlias = ReceiptWork | AppendWork | IntentWork | HeadWork
+Work: TypeAlias = ReceiptWork | AppendWork | IntentWork | RecordWork | HeadWork
 Outcome: TypeAlias = Any
-"""In the order of the kinds of work: Appended, a tuple of Appended, None, the bytes of a head.
+"""In the order of the kinds of work: Appended, a tuple of Appended, None, an Entry, a head's bytes.
 Or a LedgerError, for work that could not be done."""
 
 
@@ -105,6 +126,9 @@ class Sequencer:
         closed = self._identity.closed
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
+        for number, work in enumerate(works):
+            if isinstance(work, RecordWork) and outcomes[number] is None:
+                outcomes[number], tip = self._log(transaction, work, tip, now)
         self.tip = tip
         for number, work in enumerate(works):
             if isinstance(work, HeadWork):
@@ -148,6 +172,25 @@ class Sequencer:
         ]
         return appended, tip
 
+    def _log(
+        self, transaction: WriteTransaction, work: RecordWork, tip: Tip, now: int
+    ) -> tuple[Entry | LedgerError, Tip]:
+        """Log one record; what may not be logged is returned as its error."""
+        try:
+            work.check(transaction)
+            return append_entry(
+                transaction,
+                work.body,
+                key=self._signer.secp256k1,
+                log_id=self._identity.log_id,
+                epoch=self._identity.epoch,
+                now=now,
+            )
+        except (StoreError, StoreContentError, SignerError):
+            raise  # the transaction as a whole cannot be relied on
+        except LedgerError as error:
+            return error, tip
+
     def _sign(self, signing: ReceiptSigning, end: int) -> None:
         if self._pool is None:
             signing.sign_until(end)
@@ -179,31 +222,6 @@ def _store(
     batch.transaction.add_nodes(node_count(tip.leaf_count), nodes)
 
 
-def grow(tip: Tip, logged_at: UnixMillis, leaves: Sequence[Hash32]) -> tuple[list[Hash32], Tip]:
-    """Return the nodes that new leaves add to a tree, and where it stands then.
-
-    Spec:
-        PROTOCOL.md MMR-5.
-
-    Args:
-        tip: the tree before.
-        logged_at: time of the records, milliseconds.
-        leaves: leaf hashes of the records, in the order of the log.
-    """
-    count, peaks = tip.leaf_count, list(tip.peaks)
-    added: list[Hash32] = []
-    for before, leaf in enumerate(leaves, count):
-        number, node = before, leaf
-        added.append(node)
-        while number & 1:  # each trailing one bit of the count is a peak as tall as the node
-            node = hash_children(peaks.pop(), node)
-            added.append(node)
-            number >>= 1
-        peaks.append(node)
-    last = logged_at if added else tip.logged_at
-    return added, Tip(leaf_count=LeafCount(count + len(leaves)), logged_at=last, peaks=tuple(peaks))
-
-
 def check_draft(draft: Draft) -> Draft:
     """Return the draft if what is stored beside its receipt belongs to it.
 
@@ -228,7 +246,7 @@ def _take(batch: Batch, work: Work, *, closed: bool) -> range | LedgerError | No
     try:
         if isinstance(work, IntentWork):
             batch.begin(work.intent)
-        elif not isinstance(work, HeadWork):
+        elif isinstance(work, ReceiptWork | AppendWork):
             return batch.add(_drafts_of(work))
     except LedgerError as error:
         return error

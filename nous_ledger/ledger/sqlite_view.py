@@ -124,6 +124,17 @@ class SqliteView(View):
         )
         return tuple(row[0] for row in rows)
 
+    def leaves_of_type(
+        self, record_type: int, lo: int, hi: int, limit: int
+    ) -> tuple[LeafIndex, ...]:
+        """Return the first leaves among `[lo, hi)` that are of a record type, ascending."""
+        rows = self._connection.execute(
+            "SELECT leaf FROM records WHERE leaf >= ? AND leaf < ? AND substr(record, 2, 2) = ?"
+            " ORDER BY leaf LIMIT ?",
+            (lo, hi, record_type.to_bytes(2, "big"), limit),
+        )
+        return tuple(row[0] for row in rows)
+
     def find_receipt(self, receipt_id: bytes) -> tuple[LeafIndex, Hash32 | None] | None:
         """Return leaf and opening hash of a receipt."""
         row = self._one("SELECT leaf, opening_hash FROM receipts WHERE id = ?", receipt_id)

@@ -89,6 +89,11 @@ class View(Protocol):
     def leaves_with_usage(self, lo: int, hi: int, limit: int) -> tuple[LeafIndex, ...]:
         """Return the first leaves among `[lo, hi)` whose raw usage was not erased, ascending."""
 
+    def leaves_of_type(
+        self, record_type: int, lo: int, hi: int, limit: int
+    ) -> tuple[LeafIndex, ...]:
+        """Return the first leaves among `[lo, hi)` that are of a record type, ascending."""
+
     def find_receipt(self, receipt_id: bytes) -> tuple[LeafIndex, Hash32 | None] | None:
         """Return leaf and opening hash of a receipt."""
 

@@ -2,8 +2,8 @@
 
 import random
 
+from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.model import Tip
-from nous_ledger.ledger.sequencer import grow
 from nous_ledger.protocol.mmr import append_nodes, next_peaks
 from nous_ledger.protocol.types import Hash32, LeafCount, UnixMillis
 
