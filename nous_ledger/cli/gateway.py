@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -15,12 +14,10 @@ from nous_ledger.cli.files import open_ledger, read_secret
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
 from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.cli.witnesses import read_witnesses, witnesses_options
-from nous_ledger.protocol.errors import InputError, UnavailableError
+from nous_ledger.protocol.errors import UnavailableError
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
-
-MIN_TOKEN_LENGTH = 16
 
 
 @click.command(
@@ -31,11 +28,16 @@ MIN_TOKEN_LENGTH = 16
         "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic claude\n"
         "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1 python my_program.py\n"
         "  nous-ledger gateway --witnesses witnesses.policy\n"
+        "  nous-ledger gateway --host 0.0.0.0 --client-token-file clients \\\n"
+        "    --operator-token-file operators\n"
     ),
 )
 @ledger_option
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; others than loopback need client and operator tokens.",
 )
 @click.option(
     "--port",
@@ -50,6 +52,23 @@ MIN_TOKEN_LENGTH = 16
     "--auditor-token-file",
     type=PATH,
     help="File with one token per line, readable by you alone; each may read every body.",
+)
+@click.option(
+    "--client-token-file",
+    type=PATH,
+    help="As above; callers must show one in the header nous-client-token.",
+)
+@click.option(
+    "--operator-token-file",
+    type=PATH,
+    help="As above; each may see how the gateway does: /metrics and /readyz.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this site make calls, as https://app.example.com.",
 )
 @click.option(
     "--allow-host",
@@ -81,6 +100,9 @@ def command(
     openai_upstream: str,
     anthropic_upstream: str,
     auditor_token_file: Path | None,
+    client_token_file: Path | None,
+    operator_token_file: Path | None,
+    origins: tuple[str, ...],
     hosts: tuple[str, ...],
     witnesses_file: Path | None,
     insecure_witnesses: bool,
@@ -100,7 +122,7 @@ def command(
     """
     try:
         from nous_ledger.gateway.app import AppConfig
-        from nous_ledger.gateway.server import GatewayConfig, check_loopback, run_gateway
+        from nous_ledger.gateway.server import GatewayConfig, check_host, run_gateway
         from nous_ledger.ledger import RetentionKeeper
     except ModuleNotFoundError as error:
         raise UnavailableError(
@@ -111,17 +133,17 @@ def command(
 
     policy, witnesses = read_witnesses(witnesses_file, insecure=insecure_witnesses)
     given = {"openai": openai_upstream, "anthropic": anthropic_upstream}
-    config = GatewayConfig(
-        host=check_loopback(host),
-        port=port,
-        app=AppConfig(
-            upstreams={name: url for name, url in given.items() if url},
-            auditor_tokens=_token_hashes(auditor_token_file),
-            hosts=frozenset(map(str.lower, hosts)),
-            witnesses=witnesses,
-            witness_policy=policy,
-        ),
+    app = AppConfig(
+        upstreams={name: url for name, url in given.items() if url},
+        auditor_tokens=_token_hashes(auditor_token_file, "an auditor token"),
+        client_tokens=_token_hashes(client_token_file, "a client token"),
+        operator_tokens=_token_hashes(operator_token_file, "an operator token"),
+        hosts=frozenset(map(str.lower, hosts)),
+        origins=frozenset(map(str.lower, origins)),
+        witnesses=witnesses,
+        witness_policy=policy,
     )
+    config = GatewayConfig(host=check_host(host, guarded=app.guarded), port=port, app=app)
     _log_to_stderr()
     welcome = _to_json if as_json else _render
     with (
@@ -187,15 +209,7 @@ def _log_to_stderr() -> None:
     logging.getLogger("nous_ledger").setLevel(logging.INFO)
 
 
-def _token_hashes(path: Path | None) -> frozenset[bytes]:
-    if path is None:
-        return frozenset()
-    tokens = [line.strip() for line in read_secret(path).split(b"\n") if line.strip()]
-    if not tokens or any(len(token) < MIN_TOKEN_LENGTH for token in tokens):
-        raise InputError(
-            "input",
-            f"an auditor token has at least {MIN_TOKEN_LENGTH} characters, and {path} holds "
-            f"{'a shorter one' if tokens else 'none'}",
-            hint="make one with: openssl rand -hex 32",
-        )
-    return frozenset(hashlib.sha256(token).digest() for token in tokens)
+def _token_hashes(path: Path | None, kind: str) -> frozenset[bytes]:
+    from nous_ledger.gateway.tokens import hash_tokens
+
+    return frozenset() if path is None else hash_tokens(read_secret(path), kind)

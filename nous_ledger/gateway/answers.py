@@ -27,6 +27,8 @@ class Answer:
         openai_type: error type in OpenAI's shape.
         anthropic_type: error type in Anthropic's shape.
         should_retry: what client libraries are told; None leaves it to them.
+        retry_after_s: seconds after which another attempt may go better; None for no word.
+        closes: the connection is closed after it; what may still come is not read.
     """
 
     http_status: int
@@ -36,6 +38,8 @@ class Answer:
     openai_type: str
     anthropic_type: str
     should_retry: bool | None = None
+    retry_after_s: int | None = None
+    closes: bool = False
 
     def body(self, shape: str) -> bytes:
         """Return the JSON body.
@@ -72,12 +76,20 @@ class Answer:
         ]
         if self.should_retry is not None:
             fields.append((b"x-should-retry", b"true" if self.should_retry else b"false"))
+        if self.retry_after_s is not None:
+            fields.append((b"retry-after", str(self.retry_after_s).encode()))
+        if self.closes:
+            fields.append((b"connection", b"close"))
         return fields
 
 
 _GOOGLE_STATUS: Final = {
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    408: "DEADLINE_EXCEEDED",
     413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
     504: "DEADLINE_EXCEEDED",
 }
 
@@ -119,6 +131,27 @@ BAD_PATH: Final = Answer(
     anthropic_type="invalid_request_error",
     should_retry=False,
 )
+BAD_FIELD: Final = Answer(
+    http_status=400,
+    status=STATUS["refused"],
+    code="field_refused",
+    message=(
+        "a header field's value is not UTF-8, or fields came after the body; they could not go on"
+        " as they came, so the call is not forwarded"
+    ),
+    openai_type="invalid_request_error",
+    anthropic_type="invalid_request_error",
+    should_retry=False,
+)
+BAD_WALLET: Final = Answer(
+    http_status=400,
+    status=STATUS["refused"],
+    code="wallet_refused",
+    message="a wallet is named once, as 0x and 40 hex digits",
+    openai_type="invalid_request_error",
+    anthropic_type="invalid_request_error",
+    should_retry=False,
+)
 LEDGER_DOWN: Final = Answer(
     http_status=503,
     status=STATUS["refused"],
@@ -135,4 +168,63 @@ SHUTTING_DOWN: Final = Answer(
     message="the gateway is shutting down",
     openai_type="server_error",
     anthropic_type="api_error",
+)
+
+# What is not admitted: no call, so no receipt.
+
+MISDIRECTED: Final = Answer(
+    http_status=400,
+    status=STATUS["refused"],
+    code="misdirected",
+    message=(
+        "the gateway does not answer under the name in this request's Host field; use 127.0.0.1,"
+        " or start it with --allow-host NAME"
+    ),
+    openai_type="invalid_request_error",
+    anthropic_type="invalid_request_error",
+    should_retry=False,
+    closes=True,
+)
+CROSS_SITE: Final = Answer(
+    http_status=403,
+    status=STATUS["refused"],
+    code="cross_site",
+    message=(
+        "web pages of other sites may not make calls; start the gateway with"
+        " --allow-origin ORIGIN to allow one"
+    ),
+    openai_type="invalid_request_error",
+    anthropic_type="permission_error",
+    should_retry=False,
+    closes=True,
+)
+NO_TOKEN: Final = Answer(
+    http_status=401,
+    status=STATUS["refused"],
+    code="client_token_missing",
+    message="this gateway asks its callers for a token of its own, in the header nous-client-token",
+    openai_type="invalid_request_error",
+    anthropic_type="authentication_error",
+    should_retry=False,
+    closes=True,
+)
+TOO_MANY_REFUSALS: Final = Answer(
+    http_status=429,
+    status=STATUS["refused"],
+    code="too_many_refusals",
+    message="too many requests from this address were refused",
+    openai_type="rate_limit_error",
+    anthropic_type="rate_limit_error",
+    should_retry=False,
+    retry_after_s=60,
+    closes=True,
+)
+BODY_LATE: Final = Answer(
+    http_status=408,
+    status=STATUS["refused"],
+    code="request_timeout",
+    message="the rest of the request did not come in time",
+    openai_type="invalid_request_error",
+    anthropic_type="invalid_request_error",
+    closes=True,
 )

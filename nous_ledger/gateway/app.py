@@ -18,11 +18,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nous_ledger.gateway.admission import Admission, peer_name
+from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, Answer
 from nous_ledger.gateway.call import Call, Drains, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
-from nous_ledger.gateway.headers import header
 from nous_ledger.gateway.heads import Heads
-from nous_ledger.gateway.hosts import is_own_host
+from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
 from nous_ledger.gateway.read_api import ReadApi, error_response
@@ -35,12 +36,7 @@ from nous_ledger.protocol.policy import Policy
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
-_MISDIRECTED: Final = error_response(
-    400,
-    "input",
-    "the gateway does not answer under the name in this request's Host field",
-    "use 127.0.0.1, or start it with --allow-host NAME",
-)
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +47,12 @@ class AppConfig:
         upstreams: base URL of each route that does not go to its provider's own.
         limits: bounds of one call.
         auditor_tokens: SHA-256 of each token that may read every body.
+        client_tokens: SHA-256 of each token of which a caller must show one; empty to
+            ask for none.
+        operator_tokens: SHA-256 of each token that may see how the gateway does; empty
+            to show it to everybody who gets here.
         hosts: names that it answers under, beside `localhost` and addresses.
+        origins: web pages that may make calls, as browsers name them: scheme://host[:port].
         witnesses: who is asked to cosign the log's heads.
         witness_policy: if a quorum of it saw more leaves than the ledger has, the
             gateway refuses to go on with that.
@@ -61,10 +62,18 @@ class AppConfig:
     upstreams: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     auditor_tokens: frozenset[bytes] = frozenset()
+    client_tokens: frozenset[bytes] = frozenset()
+    operator_tokens: frozenset[bytes] = frozenset()
     hosts: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
     witnesses: tuple[Witness, ...] = ()
     witness_policy: Policy | None = None
     recorder: Recorder | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether callers and operators are told apart from others by tokens."""
+        return bool(self.client_tokens and self.operator_tokens)
 
 
 async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -96,6 +105,9 @@ class Gateway:
         self._ledger = ledger
         self._upstreams = _upstreams(config.upstreams)
         self._journal = Journal(ledger)
+        self._admission = Admission(
+            hosts=config.hosts, origins=config.origins, client_tokens=config.client_tokens
+        )
         self._keeper = HeadKeeper(ledger, witnesses=config.witnesses, policy=config.witness_policy)
         self._calls: set[asyncio.Task[None]] = set()
         self._service: Service | None = None
@@ -107,18 +119,33 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
-        if scope["type"] == "http" and not self._is_for_us(scope):
-            await _MISDIRECTED(scope, receive, send)
-        elif scope["type"] == "http" and (upstream := self._route(scope)) is not None:
-            await self._serve(upstream, scope, receive, send)
+        if scope["type"] == "http":
+            upstream = self._route(scope)
+            if (answer := self._refusal(scope, upstream)) is not None:
+                await _refuse(answer, upstream, scope, receive, send)
+            elif upstream is not None:
+                await self._serve(upstream, scope, receive, send)
+            else:
+                await self._router(scope, receive, send)
         elif scope["type"] == "websocket":
             # Realtime sessions are not metered, so they are not forwarded either.
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._router(scope, receive, send)
 
-    def _is_for_us(self, scope: Scope) -> bool:
-        return is_own_host(header(scope["headers"], b"host"), self._config.hosts)
+    def _refusal(self, scope: Scope, upstream: Upstream | None) -> Answer | None:
+        """Return what a request is refused with, None if it is admitted."""
+        headers = scope["headers"]
+        answer = self._admission.refusal(
+            headers,
+            scope.get("client"),
+            acts=upstream is not None or scope["method"] not in _SAFE,
+            calls=upstream is not None,
+        )
+        if answer is None and not self._config.client_tokens:
+            # What nobody gave out identifies nobody (SUBJ-2).
+            scope["headers"] = [field for field in headers if field[0] != CLIENT_TOKEN_HEADER]
+        return answer
 
     def _route(self, scope: Scope) -> Upstream | None:
         path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -175,6 +202,26 @@ class Gateway:
         if calls:
             _log.info("%s calls in flight are interrupted", len(calls))
             await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _refuse(
+    answer: Answer, upstream: Upstream | None, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer what is not admitted, in the shape that the caller understands."""
+    if answer is not TOO_MANY_REFUSALS:
+        _log.warning(
+            "a request from %s is refused: %s", peer_name(scope.get("client")), answer.code
+        )
+    if upstream is None:
+        response = error_response(answer.http_status, answer.code, answer.message, "")
+        for name, value in answer.headers(0)[2:]:
+            response.headers[name.decode()] = value.decode()
+        await response(scope, receive, send)
+        return
+    body = answer.body(upstream.route.errors)
+    fields = answer.headers(len(body))
+    await send({"type": "http.response.start", "status": answer.http_status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _upstreams(configured: Mapping[str, str]) -> dict[str, Upstream]:

@@ -29,7 +29,10 @@ import aiohttp
 
 from nous_ledger.gateway import drafts
 from nous_ledger.gateway.answers import (
+    BAD_FIELD,
     BAD_PATH,
+    BAD_WALLET,
+    BODY_LATE,
     LEDGER_DOWN,
     SHUTTING_DOWN,
     TOO_LARGE,
@@ -38,7 +41,13 @@ from nous_ledger.gateway.answers import (
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt
-from nous_ledger.gateway.headers import RawHeaders, header, signed_fields, upstream_headers
+from nous_ledger.gateway.headers import (
+    RawHeaders,
+    can_pass,
+    header,
+    signed_fields,
+    upstream_headers,
+)
 from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metering import Metered
@@ -54,6 +63,7 @@ from nous_ledger.gateway.upstream import (
     UpstreamRequest,
     open_response,
 )
+from nous_ledger.gateway.wallets import WalletError, claimed_wallet, split_wallet
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import (
     OPENING_LENGTH,
@@ -115,9 +125,13 @@ class Call:
         self._client = client
         self._method: str = scope["method"]
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        self._path = raw_path.decode("latin-1").removeprefix(f"/{upstream.route.name}")
+        below = raw_path.decode("latin-1").removeprefix(f"/{upstream.route.name}")
+        self._path, wallet = split_wallet(below)
+        self._trailers: list[object] = scope.get("trailers", [])  # filled while the body comes
         self._query: bytes = scope["query_string"]
         self._shape = upstream.shape(self._method, self._path)
+        self._claimed: bytes | None = None
+        self._refused = self._claim(wallet)
         self._opening = secrets.token_bytes(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
@@ -127,19 +141,23 @@ class Call:
 
     async def run(self) -> None:
         """Serve the call; returns when it is over and its receipt is written."""
+        limits = self._service.limits
         try:
-            body = await self._client.read_body(self._service.limits.max_request_bytes)
+            body = await self._client.read_body(limits.max_request_bytes, limits.body_silence_s)
         except ClientGoneError:
             return  # nothing was asked for in full, so there was no call
         except BodyTooLargeError:
             await self._answer(TOO_LARGE, self._draft(None, RequestFacts()))
             return
+        except TimeoutError:  # as above, but somebody may still be there
+            await self._send(BODY_LATE, BODY_LATE.body(self._upstream.route.errors), [])
+            return
         coding = header(self._client.headers, b"content-encoding")
-        decoded = decode_body(body, coding, self._service.limits.max_request_bytes)
+        decoded = decode_body(body, coding, limits.max_request_bytes)
         facts = self._read(decoded)
         draft = self._draft(decoded, facts)
-        if self._shape is None:
-            await self._answer(BAD_PATH, draft)
+        if self._refused is not None or self._trailers:
+            await self._answer(self._refused or BAD_FIELD, draft)
             return
         try:
             await self._service.journal.begin(draft, self._opening_hash)
@@ -156,6 +174,16 @@ class Call:
             raise
         finally:
             self._client.close()
+
+    def _claim(self, wallet: str | None) -> Answer | None:
+        """Take the wallet that is named; return why the call cannot go on, None if it can."""
+        try:
+            self._claimed = claimed_wallet(wallet, self._client.headers)
+        except WalletError:
+            return BAD_WALLET
+        if self._shape is None:
+            return BAD_PATH
+        return None if can_pass(self._client.headers) else BAD_FIELD
 
     def _read(self, body: bytes | None) -> RequestFacts:
         shape, route = self._shape or UNMETERED, self._upstream.route
@@ -177,6 +205,7 @@ class Call:
             model=facts.model,
             request_commitment=None if body is None else commit_request(opening, body),
             forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
+            claimed_wallet=self._claimed,
         )
         if self._service.recorder is not None:
             self._recording = self._service.recorder.begin(draft.id, opening, body, altered)

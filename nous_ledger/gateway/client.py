@@ -42,19 +42,25 @@ class Client:
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
 
-    async def read_body(self, limit: int) -> bytes:
+    async def read_body(self, limit: int, silence_s: float) -> bytes:
         """Return the whole request body.
+
+        Args:
+            limit: most bytes.
+            silence_s: most seconds between two pieces.
 
         Raises:
             BodyTooLargeError: it has, or says that it has, more than `limit` bytes.
             ClientGoneError: the client hung up first.
+            TimeoutError: it stopped in the middle.
         """
         announced = header(self.headers, b"content-length") or "0"
         if announced.isdecimal() and int(announced[:20]) > limit:
             raise BodyTooLargeError
         body = bytearray()
         while True:
-            message = await self._receive()
+            async with asyncio.timeout(silence_s):
+                message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             body += message.get("body", b"")

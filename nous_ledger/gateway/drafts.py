@@ -79,6 +79,7 @@ def draft_receipt(
     model: str | None,
     request_commitment: Hash32 | None = None,
     forwarded_commitment: Hash32 | None = None,
+    claimed_wallet: bytes | None = None,
 ) -> Receipt:
     """Return the receipt of a call that begins now, as it stands if it never ends.
 
@@ -89,6 +90,7 @@ def draft_receipt(
         model: the model asked for, if the request names one.
         request_commitment: over the request as the client sent it.
         forwarded_commitment: over the request as forwarded, if it was altered.
+        claimed_wallet: the wallet that the request names, 20 bytes.
     """
     now = UnixMillis(time.time_ns() // 1_000_000)
     model_fits = model is None or is_encodable_text(model, 256)
@@ -108,6 +110,7 @@ def draft_receipt(
         request_commitment=request_commitment,
         forwarded_commitment=forwarded_commitment,
         anomalies=None if model_fits else (_MODEL,),
+        claimed_wallet=claimed_wallet,
     )
 
 

@@ -56,6 +56,17 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+def can_pass(headers: RawHeaders) -> bool:
+    """Return whether every value can go on byte for byte: the client library writes UTF-8."""
+    for _, value in headers:
+        if not value.isascii():
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return False
+    return True
+
+
 def signed_fields(headers: RawHeaders) -> frozenset[bytes]:
     """Return the names of fields that an AWS signature covers; without one, none."""
     values = (value for name, value in headers if name.lower() == b"authorization")
@@ -67,13 +78,13 @@ def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
     """Return the request's fields for the upstream.
 
     Args:
-        headers: fields as the client sent them, names in lower case.
+        headers: fields as the client sent them, names in lower case, values in UTF-8.
         altered: the body was altered; it goes out, and its answer comes back,
             without content codings.
     """
     dropped = _MADE_ANEW | ({b"content-encoding"} if altered else frozenset())
     result: CIMultiDict[str] = CIMultiDict(
-        (name.decode("latin-1"), _text(value)) for name, value in _passing(headers, dropped)
+        (name.decode("latin-1"), value.decode()) for name, value in _passing(headers, dropped)
     )
     accepted = None if altered else header(headers, b"accept-encoding")
     if accepted is None or b"accept-encoding" not in signed_fields(headers):
@@ -106,11 +117,3 @@ def _passing(headers: RawHeaders, dropped: Iterable[bytes]) -> RawHeaders:
         for name, value in headers
         if name.lower() not in gone and not name.lower().startswith(_OURS)
     ]
-
-
-def _text(value: bytes) -> str:
-    """Return the text whose UTF-8 form, which the client library writes, is the value."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

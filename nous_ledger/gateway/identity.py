@@ -17,9 +17,13 @@ from urllib.parse import parse_qsl
 
 from nous_ledger.protocol.registries import SUBJECT_KIND
 
+KIND_CLIENT_TOKEN: Final = SUBJECT_KIND["client_token"]
 KIND_API_KEY: Final = SUBJECT_KIND["api_key"]
 KIND_ACCESS_KEY_ID: Final = SUBJECT_KIND["access_key_id"]
 KIND_NONE: Final = SUBJECT_KIND["none"]
+
+CLIENT_TOKEN_HEADER: Final = b"nous-client-token"
+"""Where a caller shows the gateway's own token; it never goes further."""
 
 _KEY_HEADERS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
 _BEARER: Final = re.compile(rb"bearer +", re.IGNORECASE)
@@ -39,17 +43,21 @@ class Credential:
 def find_credential(headers: Headers, query: bytes) -> Credential:
     """Return the credential of a request.
 
-    The first of: Authorization (after `Bearer `), x-api-key, api-key,
-    x-goog-api-key, the query's `key`, the access-key id of an AWS signature.
+    The gateway's own client token, else the first of: Authorization (after
+    `Bearer `), x-api-key, api-key, x-goog-api-key, the query's `key`, the access-key
+    id of an AWS signature.
 
     Args:
-        headers: (lower-case name, value) pairs as received.
+        headers: (lower-case name, value) pairs as received, a client token only among
+            them if the gateway has such tokens.
         query: the query string, without the question mark.
     """
     named: dict[bytes, bytes] = {}
     for name, value in headers:
         if stripped := value.strip():
             named.setdefault(name, stripped)
+    if token := named.get(CLIENT_TOKEN_HEADER):
+        return Credential(kind=KIND_CLIENT_TOKEN, value=token)
     authorization = named.get(b"authorization", b"")
     signature = _SIGV4.match(authorization)
     candidates = [b"" if signature else _BEARER.sub(b"", authorization, count=1)]

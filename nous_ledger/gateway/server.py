@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nous_ledger.gateway.app import AppConfig, Gateway
 from nous_ledger.gateway.journal import close_open_calls
@@ -37,7 +38,7 @@ class GatewayConfig:
     """A gateway to run.
 
     Attributes:
-        host: address to listen on; loopback only.
+        host: address to listen on; others than loopback only with tokens.
         port: port to listen on; 0 for any free one.
         app: what it serves and how.
         grace_s: seconds that calls in flight have to end by themselves at shutdown.
@@ -49,21 +50,43 @@ class GatewayConfig:
     grace_s: int = _GRACE_S
 
 
-def check_loopback(host: str) -> str:
-    """Return the host if nobody outside this machine can reach it.
+def is_loopback(host: str) -> bool:
+    """Return whether nobody outside this machine can reach an address."""
+    with contextlib.suppress(ValueError):
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def check_host(host: str, *, guarded: bool) -> str:
+    """Return the host if the gateway may listen on it.
+
+    Args:
+        host: `localhost` or an address.
+        guarded: callers and operators are told apart from others by tokens.
 
     Raises:
-        InputError: it is not `localhost` or an address of the loopback interface.
+        InputError: it is neither, or others can reach it and anybody could make calls.
     """
-    with contextlib.suppress(ValueError):
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return host
-    raise InputError(
-        "input",
-        f"the gateway does not listen on {host!r}: it does not tell callers apart by tokens of"
-        " its own yet, so whoever reached it could make calls and receipts",
-        hint="listen on 127.0.0.1 or ::1, and let other machines come through a tunnel",
+    if is_loopback(host):
+        return host
+    hint = (
+        "listen on 127.0.0.1 or ::1 and let other machines come through a tunnel, or give"
+        " --client-token-file and --operator-token-file"
     )
+    if not guarded:
+        raise InputError(
+            "input",
+            f"the gateway does not listen on {host!r} without client and operator tokens:"
+            " whoever reached it could make calls and receipts",
+            hint=hint,
+        )
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise InputError(
+            "input", f"the gateway does not listen on {host!r}: it is no address", hint=hint
+        ) from None
+    return host
 
 
 @contextlib.contextmanager
@@ -91,13 +114,14 @@ def run_gateway(
         ready: called with the base URL once connections are accepted.
 
     Raises:
-        InputError: the address is not loopback or cannot be listened on, or an
-            upstream is wrong.
+        InputError: the address may not or cannot be listened on, or an upstream is
+            wrong.
         UnavailableError: another gateway serves this ledger.
         LedgerError: calls left open by an earlier run could not be closed.
     """
+    host = check_host(config.host, guarded=config.app.guarded)
     app = Gateway(ledger, config.app)
-    with only_gateway(ledger.folder), _listen(config.host, config.port) as listener:
+    with only_gateway(ledger.folder), _listen(host, config.port) as listener:
         _look_back(ledger, config.app)
         tell = (lambda: None) if ready is None else partial(ready, _url(listener))
         _Server(app, config.grace_s, tell).run(sockets=[listener])
@@ -182,6 +206,22 @@ def _is_news(record: logging.LogRecord) -> bool:
     return record.msg != "ASGI callable returned without completing response."
 
 
+class _Protocol(HttpToolsProtocol):
+    """Keeps fields that come after a body apart from those that came before it.
+
+    Left alone they would join the header fields or not, by the chance of how the bytes
+    arrive. The scope has them as `trailers`.
+    """
+
+    def on_headers_complete(self) -> None:
+        """Start the request; what is still to come goes elsewhere."""
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:  # no upgrade, which reads them once more
+            self.headers = []
+            self.scope["trailers"] = self.headers  # type: ignore[typeddict-unknown-key]
+
+
 class _Server(uvicorn.Server):
     """uvicorn with the settings of a gateway, which says when it is ready."""
 
@@ -198,6 +238,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop=loop,
+                http=_Protocol,
                 lifespan="on",
                 # A query may hold a key: it stands in access lines and in traces.
                 access_log=False,
@@ -237,7 +278,7 @@ def _run_and_tell(server: _Server, listener: socket.socket, started: threading.E
 
 @contextlib.contextmanager
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in check_loopback(host) else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -33,6 +33,7 @@ class Limits:
 
     Attributes:
         max_request_bytes: longest request body.
+        body_silence_s: seconds that a client may be silent in the middle of its request.
         connect_s: seconds until a connection to the upstream must stand.
         silence_s: seconds that the upstream may be silent, before its response
             and between any two pieces of it.
@@ -41,6 +42,7 @@ class Limits:
     """
 
     max_request_bytes: int = 64 * 1024 * 1024
+    body_silence_s: float = 60.0
     connect_s: float = 10.0
     silence_s: float = 600.0
     drain_s: float = 300.0

@@ -206,14 +206,12 @@ def test_only_connection_fields_and_our_own_are_removed() -> None:
         (b"x-stainless-lang", "pythön".encode()),
         (b"x-twice", b"1"),
         (b"x-twice", b"2"),
-        (b"x-latin", b"\xe9"),
     ]
     kept = {
         ("authorization", "Bearer k"),
         ("x-stainless-lang", "pythön"),
         ("x-twice", "1"),
         ("x-twice", "2"),
-        ("x-latin", "é"),
     }
     assert set(upstream_headers(sent, altered=False).items()) == kept | {
         ("content-encoding", "gzip"),
