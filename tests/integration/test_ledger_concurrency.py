@@ -4,19 +4,17 @@ import os
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import Appended, Ledger
+from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.committer import GroupCommitter
 from nous_ledger.protocol.errors import LedgerError
-from nous_ledger.protocol.types import LogId
 from tests.architecture.repository import ROOT
-from tests.integration.ledger_audit import Audit, audit, check_head, head_count, head_time
+from tests.integration.ledger_audit import audit, check_head, head_count, head_time
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft, make_intent
 from tests.integration.ledger_sqlite import connection_of
 
@@ -35,50 +33,10 @@ def start_writer(folder: Path, seed: int, *, threads: int, calls: int) -> "subpr
     )
 
 
-def check_promises(lines: list[list[str]], found: Audit, log: tuple[LogId, str, bytes]) -> None:
-    """Everything that a writer was told holds in the database."""
-    for words in lines:
-        match words:
-            case ["begun", call]:
-                assert bytes.fromhex(call) in found.receipts or bytes.fromhex(call) in found.intents
-            case ["logged", call, index, record]:
-                assert found.receipts[bytes.fromhex(call)] == int(index)
-                assert found.records[int(index)].hex() == record
-            case ["head", note]:
-                data = bytes.fromhex(note)
-                check_head(data, found.leaves[: head_count(data)], log)
-            case _:
-                assert words in (["ready"], ["done"])
-
-
-def spoken(output: bytes) -> list[list[str]]:
-    """The promises in a writer's output; one that was cut off at the end was never made."""
-    whole, _, _ = output.rpartition(b"\n")
-    return [line.decode("ascii").split(" ") for line in whole.split(b"\n")]
-
-
 def _run_all(*works: Callable[[], None]) -> None:
     with ThreadPoolExecutor(len(works)) as pool:
         for future in [pool.submit(work) for work in works]:
             future.result(60)
-
-
-@pytest.mark.parametrize("writers", [2, 20])
-def test_threads_share_one_log(ledger: Ledger, folder: Path, writers: int) -> None:
-    logged: list[Appended] = []
-
-    def write(number: int) -> None:
-        seed = random.Random(number)
-        for call in range(12):
-            if call % 4 == 3:
-                logged.extend(ledger.append_many([make_draft(seed) for _ in range(5)]))
-            else:
-                logged.append(ledger.append_receipt(make_draft(seed)))
-
-    _run_all(*(lambda number=number: write(number) for number in range(writers)))
-    found = audit(folder)
-    assert sorted(item.index for item in logged) == list(range(1, len(found.records)))
-    assert all(found.records[item.index] == item.record for item in logged)
 
 
 def test_one_subject_may_write_from_many_threads(ledger: Ledger, folder: Path) -> None:
@@ -118,21 +76,6 @@ def test_two_ledgers_on_one_file_agree_on_every_head(
         check_head(note, found.leaves[: head_count(note)], log)
     ordered = sorted((head_count(note), head_time(note)) for note in notes)
     assert [time for _, time in ordered] == sorted(time for _, time in ordered)
-
-
-def test_processes_share_one_log(ledger: Ledger, folder: Path) -> None:
-    writers = [start_writer(folder, n, threads=3, calls=20) for n in range(3)]
-    lines: list[list[str]] = []
-    for writer in writers:
-        output, errors = writer.communicate(timeout=60)
-        assert (writer.returncode, errors) == (0, b"")
-        lines += spoken(output)
-    found = audit(folder)
-    log = (ledger.log_id, ORIGIN, ledger._identity.secp256k1)
-    check_promises(lines, found, log)
-    assert sum(words[0] == "logged" for words in lines) == len(found.receipts) == 3 * 3 * 18
-    assert sum(words[0] == "begun" for words in lines) == 3 * 3 * 20
-    assert len(found.intents) == 3 * 3 * 2
 
 
 def test_a_key_event_that_the_log_does_not_bear_out_stops_every_writer(
@@ -206,30 +149,3 @@ def test_a_fork_of_the_process_may_not_use_the_ledger(
     assert os.waitpid(child, 0)[1] == 0
     ledger.append_receipt(make_draft(seed))
     assert len(audit(folder).receipts) == 2
-
-
-def test_readers_see_only_what_holds_together(ledger: Ledger, folder: Path) -> None:
-    """Readers verify proofs while others write."""
-    done = threading.Event()
-    checked = 0
-
-    def write() -> None:
-        seed = random.Random(1)
-        for _ in range(60):
-            ledger.append_receipt(make_draft(seed))
-            ledger.head()
-        done.set()
-
-    def read() -> None:
-        nonlocal checked
-        seed = random.Random(2)
-        with Ledger.open(folder, read_only=True) as reader:
-            while not done.is_set() or not checked:
-                note = reader.latest_head()
-                index = seed.randrange(head_count(note))
-                reader.prove(index, head=note)
-                assert len(reader.read_bodies(0, reader.leaf_count())) >= head_count(note)
-                checked += 1
-
-    _run_all(write, read)
-    assert checked > 0

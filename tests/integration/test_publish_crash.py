@@ -72,7 +72,7 @@ def test_killed_at_random(log: PublishedLog, full: bool) -> None:
         "import sys; from nous_ledger.ledger.publish import publish; print(flush=True)\n"
         "publish(sys.argv[1], sys.argv[2], all_bodies=True); print(flush=True)"
     )
-    kills = 200 if full else 6
+    kills = 200 if full else 4
     log.grow(20)
     log.publish()
     count, took = 20, 0.2

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from vectors.generate.rules.checks import require
 
@@ -75,16 +75,24 @@ def _add(curve: Curve, left: Jacobian, right: Jacobian) -> Jacobian:
     return x3, (r * (u1 * h2 - x3) - s1 * h3) % p, h * z1 * z2 % p
 
 
+@lru_cache(maxsize=16)
+def _doubled(curve: Curve, point: Point) -> tuple[Jacobian, ...]:
+    """Return a point times each power of two below 2^256; the base point is asked for most."""
+    found: list[Jacobian] = [(*point, 1)]
+    while len(found) < 256:
+        found.append(_double(curve, found[-1]))
+    return tuple(found)
+
+
 def combine(curve: Curve, *terms: tuple[int, Point]) -> Point | None:
     """Return the sum of scalar * point over the terms."""
     total = INFINITY
-    for scalar, (x, y) in terms:
-        part, addend, rest = INFINITY, (x, y, 1), scalar % curve.n
-        while rest:
+    for scalar, point in terms:
+        rest = scalar % curve.n
+        for addend in _doubled(curve, point):
             if rest & 1:
-                part = _add(curve, part, addend)
-            addend, rest = _double(curve, addend), rest >> 1
-        total = _add(curve, total, part)
+                total = _add(curve, total, addend)
+            rest >>= 1
     if not total[2]:
         return None
     inverse = pow(total[2], -1, curve.p)
