@@ -9,7 +9,14 @@ import pytest
 
 from nous_ledger.cli.demo_upstream import DemoUpstream
 from nous_ledger.ledger import Ledger
-from tests.integration.gateway.rig import RawUpstream, Rig, Script, running_gateway
+from tests.integration.gateway.rig import (
+    Bench,
+    RawUpstream,
+    Rig,
+    Script,
+    running_gateway,
+    says,
+)
 
 StartRig = Callable[..., tuple[Rig, RawUpstream]]
 
@@ -45,3 +52,17 @@ def rig(log: Ledger, demo_url: str) -> Iterator[Rig]:
     """A gateway before the stand-in."""
     with running_gateway(log, demo_url) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One gateway for the many calls of a module, none of which may leave it changed."""
+    folder = tmp_path_factory.mktemp("bench")
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        ExitStack() as exits,
+    ):
+        environment.setenv("XDG_STATE_HOME", str(folder / "state"))
+        log = exits.enter_context(Ledger.create(folder / "ledger", next_key_out=None))
+        upstream = exits.enter_context(RawUpstream(says(b"")))
+        yield Bench(exits.enter_context(running_gateway(log, upstream.url)), upstream)

@@ -252,3 +252,19 @@ def running_gateway(ledger: Ledger, upstream: str, **limits: Any) -> Iterator[Ri
 
 AUDITOR = "auditor-token-0123456789"
 AUDITOR_HASH = hashlib.sha256(AUDITOR.encode()).digest()
+
+
+@dataclass
+class Bench:
+    """One gateway for many calls, before an upstream whose answer each test sets."""
+
+    rig: Rig
+    upstream: RawUpstream
+
+    def call(self, path: str, sent: bytes | Script, request: object) -> tuple[Answer, Receipt]:
+        """Return the answer to a call and its receipt."""
+        self.upstream.seen.clear()
+        self.upstream.script = says(sent) if isinstance(sent, bytes) else sent
+        got = self.rig.call(path, request)
+        (receipt,) = [receipt for receipt in self.rig.receipts() if receipt.id == got.id]
+        return got, receipt

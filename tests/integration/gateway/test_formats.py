@@ -5,8 +5,6 @@ import gzip
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +12,20 @@ import pytest
 
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.relay import SLICE_BYTES
-from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.hashing import commit_forwarded, commit_request, commit_response
-from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, METERING
 from tests.event_streams import message
 from tests.integration.gateway.conftest import StartRig
 from tests.integration.gateway.rig import (
     STREAM_HEAD,
     Answer,
-    RawUpstream,
+    Bench,
     Rig,
-    Script,
     Seen,
     answer,
     chunk,
     counts,
     reset,
-    running_gateway,
     says,
     status,
     stream,
@@ -153,35 +147,6 @@ CASES = {
         {"input_unsplit": 9, "output_unsplit": 1}, "openai.chat", served="m-1", request=ASKED,
     ),
 }  # fmt: skip
-
-
-@dataclass
-class Bench:
-    """One gateway for many calls, before an upstream whose answer each test sets."""
-
-    rig: Rig
-    upstream: RawUpstream
-
-    def call(self, path: str, sent: bytes | Script, request: object) -> tuple[Answer, Receipt]:
-        """Return the answer to a call and its receipt."""
-        self.upstream.seen.clear()
-        self.upstream.script = says(sent) if isinstance(sent, bytes) else sent
-        got = self.rig.call(path, request)
-        (receipt,) = [receipt for receipt in self.rig.receipts() if receipt.id == got.id]
-        return got, receipt
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    folder = tmp_path_factory.mktemp("formats")
-    with (
-        pytest.MonkeyPatch.context() as environment,
-        ExitStack() as exits,
-    ):
-        environment.setenv("XDG_STATE_HOME", str(folder / "state"))
-        log = exits.enter_context(Ledger.create(folder / "ledger", next_key_out=None))
-        upstream = exits.enter_context(RawUpstream(says(b"")))
-        yield Bench(exits.enter_context(running_gateway(log, upstream.url)), upstream)
 
 
 def _bytes(data: object) -> bytes:
