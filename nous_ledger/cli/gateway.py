@@ -14,7 +14,7 @@ from nous_ledger.cli.files import open_ledger, read_secret
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
 from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.cli.witnesses import read_witnesses, witnesses_options
-from nous_ledger.protocol.errors import UnavailableError
+from nous_ledger.protocol.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
@@ -48,6 +48,13 @@ if TYPE_CHECKING:
 )
 @click.option("--openai-upstream", default="", metavar="URL", help="Where /openai/ goes.")
 @click.option("--anthropic-upstream", default="", metavar="URL", help="Where /anthropic/ goes.")
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Where /NAME/ goes, as bedrock=URL, vllm=URL or custom-NAME=URL; see docs/providers.md.",
+)
 @click.option(
     "--auditor-token-file",
     type=PATH,
@@ -99,6 +106,7 @@ def command(
     port: int,
     openai_upstream: str,
     anthropic_upstream: str,
+    upstreams: tuple[str, ...],
     auditor_token_file: Path | None,
     client_token_file: Path | None,
     operator_token_file: Path | None,
@@ -113,8 +121,8 @@ def command(
 ) -> None:
     """Forward calls to LLM providers and put one signed receipt per call into the ledger.
 
-    Paths under /openai/ and /anthropic/ are forwarded; everything else is the
-    read API. API keys pass through and are never stored or logged. Ctrl-C or
+    Paths under /openai/, /anthropic/ and the names of further providers are forwarded;
+    everything else is the read API. API keys pass through and are never stored or logged. Ctrl-C or
     SIGTERM ends it; calls in flight get their receipts first.
 
     Heads are signed as often as the log promised. With --witnesses each witness is
@@ -132,7 +140,7 @@ def command(
         ) from error
 
     policy, witnesses = read_witnesses(witnesses_file, insecure=insecure_witnesses)
-    given = {"openai": openai_upstream, "anthropic": anthropic_upstream}
+    given = {"openai": openai_upstream, "anthropic": anthropic_upstream, **_named(upstreams)}
     app = AppConfig(
         upstreams={name: url for name, url in given.items() if url},
         auditor_tokens=_token_hashes(auditor_token_file, "an auditor token"),
@@ -166,6 +174,26 @@ def command(
             hint="start the gateway again: it writes them first",
         )
     tell("stopped; every call has its receipt")
+
+
+def _named(upstreams: tuple[str, ...]) -> dict[str, str]:
+    """Return URLs by the name of their route.
+
+    Raises:
+        InputError: one is not of the form NAME=URL.
+    """
+    named = {}
+    for given in upstreams:
+        name, _, url = given.partition("=")
+        if not name or not url:
+            # The URL is not repeated: it may hold a password.
+            raise InputError(
+                "input",
+                "--upstream takes NAME=URL",
+                hint="for example --upstream vllm=http://127.0.0.1:8000",
+            )
+        named[name] = url
+    return named
 
 
 def _to_json(ledger: Ledger, url: str) -> str:

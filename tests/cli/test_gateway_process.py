@@ -204,3 +204,23 @@ def test_verify_needs_none_of_them(files: Files) -> None:
     program = without("aiohttp", "starlette", "uvicorn", "openai", "anthropic", "httpx")
     arguments = (*files.check, *files.content, "--recount")
     assert call_process(*arguments, program=program).code == 0
+
+
+def test_any_route_can_be_given_an_upstream(ledger: Path) -> None:
+    with DemoUpstream() as upstream:
+        options = ("--ledger", ledger, "--upstream", f"custom-lab={upstream.url}")
+        with gateway(*options, "--upstream", f"vllm={upstream.url}") as (url, _):
+            for route in ("custom-lab", "vllm"):
+                response, data = post(url, f"/{route}/v1/chat/completions", REQUEST)
+                assert (response.status, json.loads(data)["object"]) == (200, "chat.completion")
+            assert post(url, "/bedrock/model/m/converse", REQUEST)[0].status == 404
+    with Ledger.open(ledger, read_only=True) as log:
+        receipts = [row.receipt for row in log.receipts() if row.receipt is not None]
+    assert [(receipt.provider, receipt.api) for receipt in receipts] == [("custom", 1)] * 2
+
+
+@pytest.mark.parametrize("given", ["vllm", "=http://h", "vllm=", "nobody=http://u:secret@h"])
+def test_an_upstream_without_a_route_is_refused(nous: Call, ledger: Path, given: str) -> None:
+    found = nous("gateway", "--ledger", ledger, "--port", 0, "--upstream", given)
+    assert found.code == 2
+    assert "secret" not in found.err
