@@ -91,14 +91,14 @@ def test_what_is_wrong_is_refused_and_leaves_no_trace(ledger: Ledger, code: str)
 def test_a_signature_serves_for_nothing_else(ledger: Ledger, what: str) -> None:
     """Replay for another log, key, wallet, number or time."""
     elsewhere = ALICE.sign(b"\x09" * 32, SUBJECT, 1, DEADLINE)
-    changes: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "log": {"signature": normalise_recovery_id(elsewhere)},
         "subject": {"subject": b"\x02" * 32},
         "wallet": {"wallet": BOB.address},
         "nonce": {"nonce": 2},
         "deadline": {"deadline": DEADLINE + 1},
-    }[what]
-    replayed = replace(made(ledger), **changes)
+    }
+    replayed = replace(made(ledger), **changes[what])
     assert error_code(lambda: ledger.bind(replayed)) == "mismatch"
     assert ledger.leaf_count() == 1
 

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,9 @@ def fill(ledger: Ledger, seed: random.Random, count: int) -> tuple[list[LeafInde
     """Log receipts of two subjects, of various models, and return those of ours."""
     drafts = []
     for number in range(count):
-        usage = {"metering": 0, "usage": None, "provider_total": None} if number % 5 == 0 else {}
+        usage: dict[str, Any] = {}
+        if number % 5 == 0:
+            usage = {"metering": 0, "usage": None, "provider_total": None}
         served = None if number % 4 == 0 else f"model-{number % 3}"
         mine = make_draft(seed, subject=SUBJECT, model_served=served, **usage)
         drafts += [mine, make_draft(seed, subject=b"\x08" * 32)]
