@@ -67,6 +67,8 @@ def _unknown_words(words: list[str]) -> list[str]:
             return words[:1]
         command, words = found, words[1:]
     known = _options(command, context) | {"-h", "--help"}
+    if "--" in words:  # what follows is another program's
+        words = words[: words.index("--")]
     return [word for word in words if word.startswith("-") and word not in known]
 
 
@@ -74,6 +76,7 @@ def test_the_check_of_commands_finds_mistakes() -> None:
     assert _unknown_words(["verify", "FILE", "--polcy", "P"]) == ["--polcy"]
     assert _unknown_words(["policy", "frob"]) == ["frob"]
     assert _unknown_words(["policy", "export", "-o", "FILE"]) == []
+    assert _unknown_words(["run", "--sav", "DIR", "--", "grep", "-r"]) == ["--sav"]
 
 
 def test_documented_commands_exist() -> None:
