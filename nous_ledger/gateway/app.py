@@ -86,6 +86,25 @@ async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa
     )
 
 
+async def _refuse_session(scope: Scope, send: Send) -> None:
+    """Refuse a realtime session: it is not metered, so it is not forwarded either.
+
+    426 makes a client that knows another way take it at once; after a 403 Codex tries
+    again for seconds.
+    """
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = b'{"error": {"message": "nous-ledger: realtime sessions are not metered; use HTTP"}}'
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-should-retry", b"false"),
+    ]
+    await send({"type": "websocket.http.response.start", "status": 426, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
 class Gateway:
     """One gateway over one open ledger; an ASGI 3 application."""
 
@@ -128,8 +147,7 @@ class Gateway:
             else:
                 await self._router(scope, receive, send)
         elif scope["type"] == "websocket":
-            # Realtime sessions are not metered, so they are not forwarded either.
-            await send({"type": "websocket.close", "code": 1008})
+            await _refuse_session(scope, send)
         else:
             await self._router(scope, receive, send)
 

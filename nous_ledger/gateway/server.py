@@ -29,6 +29,12 @@ from nous_ledger.protocol.policy import NO_QUORUM
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
+_NO_NEWS: Final = (
+    "ASGI callable returned without completing",
+    '%s - "WebSocket %s"',
+    "connection rejected",
+    "connection closed",
+)
 _GRACE_S: Final = 30
 """Seconds that calls in flight have to end by themselves at shutdown."""
 
@@ -202,8 +208,11 @@ def _look_back(ledger: Ledger, config: AppConfig) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn says of a response that the gateway left without an end on purpose."""
-    return record.msg != "ASGI callable returned without completing response."
+    """Drop what uvicorn says of answers that the gateway gave or left without an end on purpose.
+
+    Lines on refused sessions hold the query, in which a key may stand.
+    """
+    return not str(record.msg).startswith(_NO_NEWS)
 
 
 class _Protocol(HttpToolsProtocol):

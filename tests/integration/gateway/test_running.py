@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -263,10 +264,16 @@ def test_a_call_that_has_no_response_head_yet_is_answered_at_shutdown(start: Sta
     assert receipt.id.hex() == response.headers["nous-receipt-id"].replace("-", "")
 
 
-def test_a_realtime_session_is_refused(start: StartRig) -> None:
+def test_a_realtime_session_is_refused(start: StartRig, caplog: pytest.LogCaptureFixture) -> None:
+    """426 sends a client to HTTP at once; a key in the query reaches no log."""
     rig, upstream = start(says(answer(BODY)))
     upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
     headers = {**upgrade, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    assert rig.call("/openai/v1/realtime", method="GET", headers=headers).status == 403
+    with caplog.at_level(logging.INFO):
+        refused = rig.call(f"/openai/v1/realtime?key={KEY}", method="GET", headers=headers)
+    assert refused.status == 426
+    assert "not metered" in json.loads(refused.body)["error"]["message"]
+    assert KEY not in caplog.text
+    assert "handshake" not in caplog.text
     assert upstream.seen == []
     assert rig.receipts() == []
