@@ -22,8 +22,9 @@ TOGETHER = 4_096
 _PAGE_MB = 4_096 / 2**20
 
 _TEMPLATE = replace(make_receipt(), subject_seq=0, subject_prev=None)
-_SEED = random.Random(1)
-_MILLISECONDS = itertools.count(_TEMPLATE.time)
+_SEED = random.Random()  # whoever extends a log that was kept must not make its ids again
+_STARTED_MS = time.time_ns() // 1_000_000
+_NUMBERS = itertools.count()
 
 
 def make_drafts(count: int, *, subjects: int = SUBJECTS) -> list[Receipt]:
@@ -33,8 +34,8 @@ def make_drafts(count: int, *, subjects: int = SUBJECTS) -> list[Receipt]:
 
 def _draft(subjects: int) -> Receipt:
     # About as many calls begin within a millisecond as are under way at once.
-    number = next(_MILLISECONDS)
-    value = bytearray((_TEMPLATE.time + number // 8).to_bytes(6, "big") + _SEED.randbytes(10))
+    milliseconds = _STARTED_MS + next(_NUMBERS) // 8
+    value = bytearray(milliseconds.to_bytes(6, "big") + _SEED.randbytes(10))
     value[6] = 0x70 | value[6] & 0x0F
     value[8] = 0x80 | value[8] & 0x3F
     subject = _SEED.randrange(subjects).to_bytes(32, "big")
