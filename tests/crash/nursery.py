@@ -4,11 +4,11 @@
 
 Reads jobs from stdin, one line of JSON each:
 
-    {"lives": [{"life": …, "base": …, "name": …, …}, …], "kill_after": seconds or null}
+    {"lives": [{"life": …, "base": …, "name": …, …}, …], "kill": seconds, path or null}
 
 and answers each, when all children have ended, with the list of how they did, as
-subprocess has it: negative for the signal that killed them. With kill_after all of them
-are killed so long after the last has begun.
+subprocess has it: negative for the signal that killed them. All of them are killed so
+many seconds after the last has begun, or when there is a file at the path.
 """
 
 import gc
@@ -30,6 +30,8 @@ from tests.crash.faults import CallFault, arm, lose_unsynced
 from tests.crash.lives import Life, Place, run, sayer
 from tests.crash.points import POINTS, Point
 
+_LIMIT_S = 250
+"""Seconds after which a child that hangs is ended."""
 _POINTS = {point.name: point for point in POINTS}
 
 
@@ -58,6 +60,7 @@ def _child(given: dict[str, Any], ready: int) -> None:
         say=sayer(place),
         given=given,
     )
+    signal.alarm(_LIMIT_S)
     run(life, given["life"])
 
 
@@ -78,6 +81,14 @@ def _fork(given: dict[str, Any], ready: int) -> int:
         os._exit(code)
 
 
+def _wait(until: float | str) -> None:
+    if isinstance(until, str):
+        while not Path(until).exists():
+            time.sleep(0.02)
+    else:
+        time.sleep(until)
+
+
 def _serve(job: dict[str, Any]) -> list[int]:
     reading, writing = os.pipe()
     children = [_fork(given, writing) for given in job["lives"]]
@@ -85,8 +96,8 @@ def _serve(job: dict[str, Any]) -> list[int]:
     begun = 0
     while begun < len(children) and (piece := os.read(reading, 64)):
         begun += len(piece)
-    if job["kill_after"] is not None:
-        time.sleep(job["kill_after"])
+    if job["kill"] is not None:
+        _wait(job["kill"])
         for child in children:
             os.kill(child, signal.SIGKILL)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

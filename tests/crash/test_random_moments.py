@@ -23,7 +23,7 @@ def test_killed_at_random(nursery: Nursery, template: Path, tmp_path: Path, full
                 {"life": "write", "threads": 3, "calls": 100_000, "name": f"{turn}/{process}"}
                 for process in range(2)
             ]
-            assert killed(nursery.live(place, *lives, kill_after=seed.uniform(0, 0.12)))
+            assert killed(nursery.live(place, *lives, kill=seed.uniform(0, 0.12)))
             check_survival(place)
         logged += len(read_promises(place).logged)
     assert logged > ROUNDS
