@@ -135,10 +135,11 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _translated(path, error) from error
+        raise translated_error(path, error) from error
 
 
-def _translated(path: Path, error: sqlite3.Error) -> LedgerError:
+def translated_error(path: Path, error: sqlite3.Error) -> LedgerError:
+    """Return the error of ours that an error of SQLite is, as `sqlite_errors` raises it."""
     # An extended code has its primary code in the low byte.
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if primary == sqlite3.SQLITE_NOTADB:

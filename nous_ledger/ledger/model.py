@@ -107,7 +107,7 @@ class Intent:
     opening_hash: Hash32 | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Entry:
     """One leaf as it is stored.
 

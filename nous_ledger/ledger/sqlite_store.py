@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from nous_ledger.ledger.database import open_connection, sqlite_errors
+from nous_ledger.ledger.database import open_connection, sqlite_errors, translated_error
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.migrations import read_version
 from nous_ledger.ledger.sqlite_view import SqliteTransaction, SqliteView
@@ -151,9 +151,8 @@ class _Reading:
         self._store = store
 
     def __enter__(self) -> SqliteView:
-        with sqlite_errors(self._store.path):
-            self._connection = self._store.take_reader()
-            self._run("BEGIN")  # one snapshot for all that the block reads
+        self._connection = self._store.take_reader()
+        self._run("BEGIN")  # one snapshot for all that the block reads
         return SqliteView(self._connection)
 
     def __exit__(
@@ -162,18 +161,17 @@ class _Reading:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with sqlite_errors(self._store.path):
-            if error is None:
-                self._run("COMMIT")
-                self._store.give_back(self._connection)
-                return
-            self._connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise error
+        if error is None:
+            self._run("COMMIT")
+            self._store.give_back(self._connection)
+            return
+        self._connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise translated_error(self._store.path, error) from error
 
     def _run(self, statement: str) -> None:
         try:
             self._connection.execute(statement)
-        except BaseException:
+        except sqlite3.Error as error:
             self._connection.close()
-            raise
+            raise translated_error(self._store.path, error) from error

@@ -66,13 +66,15 @@ class SqliteView(View):
     def nodes(self, positions: tuple[NodePos, ...]) -> tuple[Hash32, ...]:
         """Return the nodes at some positions, in the order asked for."""
         rows = self._connection.execute(
-            "SELECT value, hash FROM json_each(?) LEFT JOIN nodes ON position = value ORDER BY key",
+            "SELECT position, hash FROM json_each(?) CROSS JOIN nodes ON position = value",
             (str(list(positions)),),
-        ).fetchall()
-        for position, found in rows:
-            if found is None:
-                raise StoreContentError("store-corrupt", f"the tree has no node {position}")
-        return tuple([row[1] for row in rows])
+        )
+        found = dict(rows.fetchall())
+        try:
+            return tuple([found[position] for position in positions])
+        except KeyError as error:
+            text = f"the tree has no node {error.args[0]}"
+            raise StoreContentError("store-corrupt", text) from None
 
     def record(self, index: LeafIndex) -> bytes:
         """Return one record."""
