@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +83,27 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Answer under this name too, as for a tunnel. Beside it: localhost and addresses.",
 )
+@click.option("--tls-cert", type=PATH, help="Certificate chain in PEM form, to listen with TLS.")
+@click.option("--tls-key", type=PATH, help="Its private key, readable by you alone.")
+@click.option(
+    "--egress-proxy",
+    default="",
+    metavar="URL",
+    help="Reach upstreams through this proxy. With a password: in the configuration file.",
+)
+@click.option("--ca-file", type=PATH, help="Believe these authorities too, in PEM form.")
+@click.option(
+    "--fail-open",
+    is_flag=True,
+    help="Forward calls even if the ledger cannot be written; the gap is counted and logged.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the lines on stderr.",
+)
 @witnesses_options
 @click.option(
     "--retain-bodies",
@@ -112,6 +132,12 @@ def command(
     operator_token_file: Path | None,
     origins: tuple[str, ...],
     hosts: tuple[str, ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    egress_proxy: str,
+    ca_file: Path | None,
+    fail_open: bool,
+    log_format: str,
     witnesses_file: Path | None,
     insecure_witnesses: bool,
     retain_bodies: int | None,
@@ -130,7 +156,15 @@ def command(
     """
     try:
         from nous_ledger.gateway.app import AppConfig
-        from nous_ledger.gateway.server import GatewayConfig, check_host, run_gateway
+        from nous_ledger.gateway.logs import log_to_stderr
+        from nous_ledger.gateway.server import (
+            GatewayConfig,
+            TlsFiles,
+            check_host,
+            forbid_core_dumps,
+            run_gateway,
+        )
+        from nous_ledger.gateway.upstream import Egress, check_proxy, read_trust
         from nous_ledger.ledger import RetentionKeeper
     except ModuleNotFoundError as error:
         raise UnavailableError(
@@ -150,9 +184,22 @@ def command(
         origins=frozenset(map(str.lower, origins)),
         witnesses=witnesses,
         witness_policy=policy,
+        fail_open=fail_open,
+        egress=Egress(
+            proxy=check_proxy(egress_proxy) if egress_proxy else "",
+            trust=None if ca_file is None else read_trust(ca_file),
+        ),
     )
-    config = GatewayConfig(host=check_host(host, guarded=app.guarded), port=port, app=app)
-    _log_to_stderr()
+    if (tls_cert is None) != (tls_key is None):
+        raise InputError("input", "--tls-cert and --tls-key go together")
+    tls = (
+        None
+        if tls_cert is None or tls_key is None
+        else TlsFiles(certificates=tls_cert, key=tls_key)
+    )
+    config = GatewayConfig(host=check_host(host, guarded=app.guarded), port=port, app=app, tls=tls)
+    forbid_core_dumps()
+    log_to_stderr(log_format, printable)
     welcome = _to_json if as_json else _render
     with (
         open_ledger(named, passphrase_file) as ledger,
@@ -220,21 +267,6 @@ def _render(ledger: Ledger, url: str) -> str:
             "Stop with Ctrl-C; calls in flight get their receipts first.",
         )
     )
-
-
-class _PrintableFormatter(logging.Formatter):
-    """Formats records in one harmless line each, whatever callers and upstreams sent."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
-        return printable(super().format(record))
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("nous_ledger").setLevel(logging.INFO)
 
 
 def _token_hashes(path: Path | None, kind: str) -> frozenset[bytes]:

@@ -25,10 +25,12 @@ from nous_ledger.gateway.client import Client, Receive, Scope, Send
 from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER
 from nous_ledger.gateway.journal import Journal
+from nous_ledger.gateway.metrics import Metrics
+from nous_ledger.gateway.operations import Operations
 from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
 from nous_ledger.gateway.read_api import ReadApi, error_response
 from nous_ledger.gateway.recording import Recorder
-from nous_ledger.gateway.upstream import Limits, make_session
+from nous_ledger.gateway.upstream import Egress, Limits, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.headkeeper import HeadKeeper
 from nous_ledger.ledger.witnesses import Witness
@@ -36,6 +38,8 @@ from nous_ledger.protocol.policy import Policy
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
+SETTLING_S: Final = 20.0
+"""Seconds that calls which were interrupted have to write their receipts."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -57,6 +61,8 @@ class AppConfig:
         witness_policy: if a quorum of it saw more leaves than the ledger has, the
             gateway refuses to go on with that.
         recorder: keeps the content of calls; None to keep none.
+        fail_open: calls are forwarded even if the ledger cannot be written.
+        egress: how upstreams are reached.
     """
 
     upstreams: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +75,8 @@ class AppConfig:
     witnesses: tuple[Witness, ...] = ()
     witness_policy: Policy | None = None
     recorder: Recorder | None = None
+    fail_open: bool = False
+    egress: Egress = field(default_factory=Egress)
 
     @property
     def guarded(self) -> bool:
@@ -123,7 +131,8 @@ class Gateway:
         self._config = config
         self._ledger = ledger
         self._upstreams = _upstreams(config.upstreams)
-        self._journal = Journal(ledger)
+        self._metrics = Metrics()
+        self._journal = Journal(ledger, self._metrics, fail_open=config.fail_open)
         self._admission = Admission(
             hosts=config.hosts, origins=config.origins, client_tokens=config.client_tokens
         )
@@ -132,8 +141,11 @@ class Gateway:
         self._service: Service | None = None
         heads = Heads(self._journal, self._keeper)
         api = ReadApi(self._journal, heads, config.auditor_tokens)
+        self._operations = Operations(self._journal, heads, self._metrics, config.operator_tokens)
         self._router = Starlette(
-            routes=api.routes(), exception_handlers={404: _nothing_here}, lifespan=self._lifespan
+            routes=[*self._operations.routes(), *api.routes()],
+            exception_handlers={404: _nothing_here},
+            lifespan=self._lifespan,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,6 +153,7 @@ class Gateway:
         if scope["type"] == "http":
             upstream = self._route(scope)
             if (answer := self._refusal(scope, upstream)) is not None:
+                self._metrics.refused(answer.code)
                 await _refuse(answer, upstream, scope, receive, send)
             elif upstream is not None:
                 await self._serve(upstream, scope, receive, send)
@@ -182,29 +195,37 @@ class Gateway:
         call = Call(service, upstream, scope, Client(scope, receive, send))
         task = asyncio.create_task(call.run())
         self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        self._metrics.in_flight += 1
+        task.add_done_callback(self._ended)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait([task])
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._metrics.in_flight -= 1
+
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with make_session(self._config.limits) as session:
+        async with make_session(self._config.limits, self._config.egress) as session:
             limits = self._config.limits
             self._service = Service(
                 journal=self._journal,
                 session=session,
                 limits=limits,
                 drains=Drains(limits),
+                egress=self._config.egress,
                 recorder=self._config.recorder,
             )
             writer = asyncio.create_task(self._journal.keep_writing())
             self._keeper.start()
+            self._operations.ready = True
             try:
                 yield
             finally:
+                self._operations.ready = False
                 await self._end_calls()
                 await asyncio.to_thread(self._keeper.close)  # after the last receipt
                 writer.cancel()
@@ -219,7 +240,9 @@ class Gateway:
             task.cancel()
         if calls:
             _log.info("%s calls in flight are interrupted", len(calls))
-            await asyncio.gather(*calls, return_exceptions=True)
+            _, left = await asyncio.wait(calls, timeout=SETTLING_S)
+            if left:
+                _log.error("%s calls have no receipt yet; the next start writes them", len(left))
 
 
 async def _refuse(

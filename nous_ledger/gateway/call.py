@@ -22,7 +22,7 @@ import logging
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -50,6 +50,7 @@ from nous_ledger.gateway.headers import (
 )
 from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.journal import Journal
+from nous_ledger.gateway.logs import log_receipt
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.provider_table import UNMETERED
 from nous_ledger.gateway.providers import Upstream
@@ -58,6 +59,7 @@ from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
+    Egress,
     Limits,
     NoResponseError,
     UpstreamRequest,
@@ -73,7 +75,6 @@ from nous_ledger.protocol.hashing import (
     opening_hash,
 )
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.registries import API, METERING, STATUS
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
@@ -105,6 +106,7 @@ class Service:
     session: aiohttp.ClientSession
     limits: Limits
     drains: Drains
+    egress: Egress = field(default_factory=Egress)
     recorder: Recorder | None = None
 
 
@@ -252,11 +254,11 @@ class Call:
         Raises:
             NoResponseError: no response head came.
         """
-        drains = self._service.drains
+        service, drains = self._service, self._service.drains
         try:
             async with asyncio.timeout(None) as bound:
                 self._client.on_gone = lambda: drains.start(bound)
-                async with open_response(self._service.session, request) as response:
+                async with open_response(service.session, request, service.egress) as response:
                     self._relay = Relay(
                         response,
                         self._client,
@@ -309,16 +311,8 @@ class Call:
         if self._recording is not None:
             self._recording.end()
         await self._service.journal.settle(receipt, self._opening_hash, raw_usage)
-        _log.info(
-            "%s %s api=%s status=%s http=%s metering=%s ms=%s",
-            uuid.UUID(bytes=receipt.id),
-            receipt.provider,
-            API.name_of(receipt.api),
-            STATUS.name_of(receipt.status),
-            receipt.http_status,
-            METERING.name_of(receipt.metering),
-            receipt.duration,
-        )
+        self._service.journal.metrics.ended(receipt)
+        log_receipt(receipt)
 
     async def _send(self, answer: Answer, body: bytes, headers: RawHeaders) -> None:
         await self._client.start(answer.http_status, answer.headers(len(body)) + headers)

@@ -8,7 +8,6 @@
     GET /v1/receipts/{id}              one receipt: record and body, as JSON
     GET /v1/receipts/{id}/proof        its .tlog-proof
     GET /v1/records/{index}/proof      the .tlog-proof of any record
-    GET /healthz                       whether the ledger can be written
     GET /                              origin and log id
 
 Paths without a version are those of C2SP tlog-tiles. Records, heads, tiles and
@@ -105,7 +104,6 @@ class ReadApi:
         """Return the routes of the API."""
         table: dict[str, _Handler] = {
             "/": self.index,
-            "/healthz": self.health,
             "/checkpoint": self.checkpoint,
             "/tile/{path:path}": self.tile,
             "/v1/policy": self.policy,
@@ -126,18 +124,6 @@ class ReadApi:
             },
             headers=_ALWAYS_ASK,
         )
-
-    async def health(self, _: Request) -> Response:
-        """Say whether the last write succeeded and the ledger can be read."""
-        leaf_count = await self._journal.read(self._ledger.leaf_count)
-        healthy = self._journal.healthy
-        content: dict[str, Any] = {
-            "status": "ok" if healthy else "ledger-unwritable",
-            "leaf_count": leaf_count,
-        }
-        if witnesses := self._heads.witnesses:
-            content["witnesses"] = {report.name: report.state for report in witnesses}
-        return JSONResponse(content, 200 if healthy else 503, headers=_PRIVATE)
 
     async def checkpoint(self, _: Request) -> Response:
         """Give a head over everything durable, or one that is little older and cosigned."""

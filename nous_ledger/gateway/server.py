@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import resource
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,6 +42,39 @@ _GRACE_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What a server shows who it is with, in PEM form."""
+
+    certificates: Path
+    key: Path
+
+    def check(self) -> None:
+        """Load both once.
+
+        Raises:
+            InputError: they cannot be read, do not belong together, or others can read
+                the key.
+        """
+        try:
+            mode = self.key.stat().st_mode
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            # A key that is sealed would ask at the terminal.
+            context.load_cert_chain(self.certificates, self.key, password=lambda: b"")
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                "input",
+                f"{self.certificates} and {self.key} are not a certificate and its key",
+                hint="name PEM files; the key without a passphrase",
+            ) from error
+        if mode & 0o077:
+            raise InputError(
+                "input",
+                f"{self.key} can be reached by others than its owner",
+                hint=f"run: chmod 600 {self.key}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
     """A gateway to run.
 
@@ -48,12 +83,15 @@ class GatewayConfig:
         port: port to listen on; 0 for any free one.
         app: what it serves and how.
         grace_s: seconds that calls in flight have to end by themselves at shutdown.
+        tls: certificate chain and private key to listen with TLS, PEM files; None for
+            plain HTTP.
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     app: AppConfig = field(default_factory=AppConfig)
     grace_s: int = _GRACE_S
+    tls: TlsFiles | None = None
 
 
 def is_loopback(host: str) -> bool:
@@ -126,11 +164,17 @@ def run_gateway(
         LedgerError: calls left open by an earlier run could not be closed.
     """
     host = check_host(config.host, guarded=config.app.guarded)
+    if config.tls is not None:
+        config.tls.check()
     app = Gateway(ledger, config.app)
     with only_gateway(ledger.folder), _listen(host, config.port) as listener:
         _look_back(ledger, config.app)
-        tell = (lambda: None) if ready is None else partial(ready, _url(listener))
-        _Server(app, config.grace_s, tell).run(sockets=[listener])
+        tell = (
+            (lambda: None)
+            if ready is None
+            else partial(ready, _url(listener, tls=config.tls is not None))
+        )
+        _Server(app, config.grace_s, tell, tls=config.tls).run(sockets=[listener])
 
 
 class ServerThread:
@@ -140,9 +184,16 @@ class ServerThread:
         url: its base URL, without a final slash.
     """
 
-    def __init__(self, app: Any, *, grace_s: int = 2) -> None:  # noqa: ANN401 - any ASGI callable
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - any ASGI callable
+        *,
+        grace_s: int = 2,
+        tls: TlsFiles | None = None,
+    ) -> None:
         """Prepare to serve an application on a free port."""
         self._app = app
+        self._tls = tls
         self._grace_s = grace_s
         self._exits = contextlib.ExitStack()
         self.url = ""
@@ -153,7 +204,7 @@ class ServerThread:
             listener = exits.enter_context(_listen(DEFAULT_HOST, 0))
             started = threading.Event()
             # The standard library's loop: its connections can be watched by audit hooks.
-            server = _Server(self._app, self._grace_s, started.set, loop="asyncio")
+            server = _Server(self._app, self._grace_s, started.set, loop="asyncio", tls=self._tls)
             thread = threading.Thread(target=_run_and_tell, args=(server, listener, started))
             thread.start()
             exits.callback(thread.join)
@@ -161,7 +212,7 @@ class ServerThread:
             started.wait()
             if not server.started:
                 raise UnavailableError("unreachable", "the server did not start")
-            self.url = _url(listener)
+            self.url = _url(listener, tls=self._tls is not None)
             self._exits = exits.pop_all()
         return self
 
@@ -178,9 +229,11 @@ class ServerThread:
 class GatewayThread(ServerThread):
     """A gateway served by a thread, on a free port of loopback."""
 
-    def __init__(self, ledger: Ledger, app: AppConfig, *, grace_s: int = 2) -> None:
+    def __init__(
+        self, ledger: Ledger, app: AppConfig, *, grace_s: int = 2, tls: TlsFiles | None = None
+    ) -> None:
         """Prepare to serve a ledger; it stays open."""
-        super().__init__(Gateway(ledger, app), grace_s=grace_s)
+        super().__init__(Gateway(ledger, app), grace_s=grace_s, tls=tls)
         self._ledger = ledger
         self._config = app
 
@@ -241,6 +294,7 @@ class _Server(uvicorn.Server):
         ready: Callable[[], object],
         *,
         loop: Literal["auto", "asyncio"] = "auto",
+        tls: TlsFiles | None = None,
     ) -> None:
         self._ready = ready
         super().__init__(
@@ -256,6 +310,8 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 timeout_graceful_shutdown=grace_s,
+                ssl_certfile=None if tls is None else str(tls.certificates),
+                ssl_keyfile=None if tls is None else str(tls.key),
             )
         )
         logging.getLogger("uvicorn.access").disabled = True
@@ -302,6 +358,11 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, *, tls: bool = False) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def forbid_core_dumps() -> None:
+    """See that a crash leaves no file with what was in memory: keys, credentials, content."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

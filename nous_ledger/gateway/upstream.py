@@ -8,16 +8,20 @@ file of the environment used.
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
 from nous_ledger.gateway.answers import TIMED_OUT, UNREACHABLE, Answer
+from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 
 _RESET: Final = STATUS["upstream_reset"]
@@ -50,6 +54,59 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """How upstreams are reached.
+
+    Attributes:
+        proxy: http or https URL of a proxy that all calls go through; empty for none.
+            It may hold a name and a password, so it never shows in a repr.
+        trust: whose certificates are believed; None for the system's authorities.
+    """
+
+    proxy: str = field(default="", repr=False)
+    trust: ssl.SSLContext | None = None
+
+
+def check_proxy(url: str) -> str:
+    """Return the URL of an egress proxy.
+
+    Raises:
+        InputError: it is not http or https with a host, or has more than that.
+    """
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and (parts.port or 1)
+    except ValueError:
+        named, parts = None, urlsplit("")
+    if not named or parts.scheme not in ("http", "https") or parts.path not in ("", "/"):
+        # The URL itself is not repeated: it may hold a password.
+        raise InputError(
+            "input",
+            "an egress proxy is an http or https URL with a host and no path",
+            hint="for example http://proxy.example.com:3128",
+        )
+    return url
+
+
+def read_trust(path: Path) -> ssl.SSLContext:
+    """Return the system's authorities and those of a PEM file.
+
+    Raises:
+        InputError: the file cannot be read or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            "input",
+            f"{path} holds no certificates of authorities that could be read",
+            hint="name a file in PEM form",
+        ) from error
+    return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRequest:
     """A request as it goes to the upstream."""
 
@@ -77,10 +134,10 @@ class BrokenResponseError(Exception):
         self.status = status
 
 
-def make_session(limits: Limits) -> aiohttp.ClientSession:
+def make_session(limits: Limits, egress: Egress) -> aiohttp.ClientSession:
     """Return a pool of connections; it must be made and closed in a running loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, ssl=True if egress.trust is None else egress.trust),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
@@ -94,7 +151,7 @@ def make_session(limits: Limits) -> aiohttp.ClientSession:
 
 @asynccontextmanager
 async def open_response(
-    session: aiohttp.ClientSession, request: UpstreamRequest
+    session: aiohttp.ClientSession, request: UpstreamRequest, egress: Egress
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request and give its response once the head has come.
 
@@ -111,6 +168,7 @@ async def open_response(
             # hold up every other call.
             data=io.BytesIO(request.body) if request.body else None,
             allow_redirects=False,
+            proxy=egress.proxy or None,
         )
     except aiohttp.ConnectionTimeoutError as error:
         raise NoResponseError(UNREACHABLE) from error

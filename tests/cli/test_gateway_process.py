@@ -92,6 +92,29 @@ def test_a_call_through_a_gateway(
     assert KEY.encode() not in everything
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_logs_as_json_and_no_core_dumps(ledger: Path) -> None:
+    with DemoUpstream() as upstream:
+        options = ("--ledger", ledger, "--openai-upstream", upstream.url, "--log-format", "json")
+        with gateway(*options) as (url, child):
+            response, _ = post(url, "/openai/v1/chat/completions", REQUEST)
+            limits = Path(f"/proc/{child.pid}/limits")
+            if limits.exists():  # Linux
+                (line,) = [x for x in limits.read_text().splitlines() if "core file" in x]
+                assert line.split()[4:6] == ["0", "0"]
+            child.send_signal(signal.SIGTERM)
+            _, err = child.communicate(timeout=30)
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    (shown,) = [line for line in lines if "receipt" in line]
+    assert shown["receipt"] == response.headers["nous-receipt-id"]
+    assert KEY not in err
+
+
+def test_a_certificate_without_its_key(nous: Call, ledger: Path, tmp_path: Path) -> None:
+    found = nous("gateway", "--ledger", ledger, "--port", 0, "--tls-cert", tmp_path / "c")
+    found.failed(2, "--tls-cert and --tls-key go together")
+
+
 def test_the_welcome(ledger: Path) -> None:
     command = [*PROGRAM, "gateway", "--port", "0", "--ledger", str(ledger)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
