@@ -22,7 +22,8 @@ from nous_ledger.cli.setup_files import (
     remove_folders,
     replace_settings,
 )
-from nous_ledger.cli.setup_tools import TOOLS, Finding, Places, State, find_tools
+from nous_ledger.cli.setup_finding import Finding, Places, State
+from nous_ledger.cli.setup_tools import TOOLS, find_tools
 from nous_ledger.cli.setup_undo import ask_for, count_files, run_undo
 from nous_ledger.cli.terminal import printable, say
 from nous_ledger.protocol.errors import LedgerError

@@ -13,6 +13,7 @@ from tests.cli.homes import (
     CLAUDE,
     CODEX,
     FILES,
+    FISH,
     GATEWAY,
     OPENCLAW,
     fill,
@@ -127,6 +128,19 @@ def test_steps_for_the_user(nous: Call, home: Path, files: dict[str, str], reaso
     assert "by hand" in found.out
     assert reason in found.out
     assert tree(home) == before
+
+
+@pytest.mark.parametrize("settings", ["{}", "not json"])
+def test_gemini_cli_must_still_start(nous: Call, home: Path, settings: str) -> None:
+    """Until it is told how to sign in it does not start where its base URL is set."""
+    fill(home, {".gemini/settings.json": settings, ".bashrc": "", ".config/fish/x": ""})
+    found = nous("setup", "--yes", "--only", "python").good()
+    assert "without GOOGLE_GEMINI_BASE_URL" in found.out
+    for name in (".bashrc", FISH):
+        assert "GOOGLE_GEMINI_BASE_URL" not in (home / name).read_text()
+        assert "OPENAI_BASE_URL" in (home / name).read_text()
+    again = nous("setup", "--yes", "--only", "python", "--json").good().json
+    assert {entry["state"] for entry in again["tools"]} == {"already-set"}
 
 
 def test_the_address_of_a_provider_gives_way(nous: Call, home: Path) -> None:
