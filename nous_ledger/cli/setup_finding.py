@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nous_ledger.cli.base_urls import served_urls
 from nous_ledger.cli.setup_edits import (
+    BLOCK_END,
     BLOCK_START,
     Edit,
     add_block,
@@ -140,7 +141,6 @@ def value_of(root: Node | None, *path: str) -> Any:  # noqa: ANN401 - settings h
 
 def is_under(url: str, base: str) -> bool:
     """Return whether a URL is another one, or below it."""
-    """Return the value at the end of a path of names, None where it breaks off."""
     return url == base or url.startswith(f"{base}/")
 
 
@@ -164,14 +164,15 @@ def set_lines(text: str, gateway: str, form: str, variables: tuple[str, ...]) ->
     """Add marked lines that set variables; those that the file sets itself are left out."""
     urls = [url for url in served_urls() if url.variable in variables]
     lines = {url.variable: form.format(url.variable, url.at(gateway)) for url in urls}
+    outside = re.sub(f"{BLOCK_START}.*?{BLOCK_END}", "", text, flags=re.DOTALL)
+    own = [name for name in lines if re.search(rf"^[^#\n]*\b{name}\b[= ]", outside, re.MULTILINE)]
+    left = tuple(line for name, line in lines.items() if name not in own)
     if BLOCK_START in text:
-        if all(line in text for line in lines.values()):
+        if all(line in text for line in left):
             return Verdict(state=State.SET)
         detail = "lines of an earlier setup are there: run `nous-ledger setup --undo` first"
         return Verdict(state=State.BLOCKED, detail=detail)
-    own = [name for name in lines if re.search(rf"^[^#\n]*\b{name}\b[= ]", text, re.MULTILINE)]
     detail = f"it sets {', '.join(own)} itself; that stays" if own else ""
-    left = tuple(line for name, line in lines.items() if name not in own)
     if not left:
         return Verdict(state=State.MANUAL, detail=detail)
     changed, edit = add_block(text, left)

@@ -173,6 +173,17 @@ def test_links_lead_to_the_file(nous: Call, home: Path) -> None:
     assert tree(home) == before
 
 
+def test_a_variable_that_a_profile_sets_itself(nous: Call, home: Path) -> None:
+    fill(home, {".bashrc": "export OPENAI_BASE_URL=https://proxy.example.com # mine\n"})
+    found = nous("setup", "--yes", "--only", "python").good()
+    assert "it sets OPENAI_BASE_URL itself; that stays" in found.out
+    text = (home / ".bashrc").read_text()
+    assert text.count("OPENAI_BASE_URL") == 1
+    assert "ANTHROPIC_BASE_URL" in text
+    assert "set already" in nous("setup", "--yes", "--only", "python").good().out
+    assert (home / ".bashrc").read_text() == text
+
+
 def test_one_tool_only(nous: Call, home: Path) -> None:
     fill(home, FILES)
     before = tree(home)
