@@ -83,6 +83,20 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Answer under this name too, as for a tunnel. Beside it: localhost and addresses.",
 )
+@click.option(
+    "--allow-upstream",
+    "allowed_upstreams",
+    multiple=True,
+    metavar="HOST",
+    help="Let callers of /custom/ name it in x-nous-upstream: [http://]HOST[:PORT] or *.HOST.",
+)
+@click.option(
+    "--allow-network",
+    "allowed_networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Let such upstreams lie in this network, beside public addresses.",
+)
 @click.option("--tls-cert", type=PATH, help="Certificate chain in PEM form, to listen with TLS.")
 @click.option("--tls-key", type=PATH, help="Its private key, readable by you alone.")
 @click.option(
@@ -132,6 +146,8 @@ def command(
     operator_token_file: Path | None,
     origins: tuple[str, ...],
     hosts: tuple[str, ...],
+    allowed_upstreams: tuple[str, ...],
+    allowed_networks: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
     egress_proxy: str,
@@ -157,6 +173,11 @@ def command(
     try:
         from nous_ledger.gateway.app import AppConfig
         from nous_ledger.gateway.logs import log_to_stderr
+        from nous_ledger.gateway.named_upstreams import (
+            NamedUpstreams,
+            parse_allowed,
+            parse_network,
+        )
         from nous_ledger.gateway.server import (
             GatewayConfig,
             TlsFiles,
@@ -185,6 +206,9 @@ def command(
         witnesses=witnesses,
         witness_policy=policy,
         fail_open=fail_open,
+        named=NamedUpstreams(
+            map(parse_allowed, allowed_upstreams), map(parse_network, allowed_networks)
+        ),
         egress=Egress(
             proxy=check_proxy(egress_proxy) if egress_proxy else "",
             trust=None if ca_file is None else read_trust(ca_file),

@@ -152,6 +152,15 @@ BAD_WALLET: Final = Answer(
     anthropic_type="invalid_request_error",
     should_retry=False,
 )
+ADDRESS_REFUSED: Final = Answer(
+    http_status=403,
+    status=STATUS["refused"],
+    code="upstream_address_refused",
+    message="the upstream's name stands for an address that callers may not be led to",
+    openai_type="invalid_request_error",
+    anthropic_type="permission_error",
+    should_retry=False,
+)
 LEDGER_DOWN: Final = Answer(
     http_status=503,
     status=STATUS["refused"],
@@ -205,6 +214,19 @@ NO_TOKEN: Final = Answer(
     message="this gateway asks its callers for a token of its own, in the header nous-client-token",
     openai_type="invalid_request_error",
     anthropic_type="authentication_error",
+    should_retry=False,
+    closes=True,
+)
+UPSTREAM_REFUSED: Final = Answer(
+    http_status=403,
+    status=STATUS["refused"],
+    code="upstream_refused",
+    message=(
+        "the upstream that x-nous-upstream names is not allowed here; it works for paths under"
+        " /custom/ and hosts of --allow-upstream"
+    ),
+    openai_type="invalid_request_error",
+    anthropic_type="permission_error",
     should_retry=False,
     closes=True,
 )

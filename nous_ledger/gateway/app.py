@@ -14,32 +14,48 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import aiohttp
+from aiohttp.abc import AbstractResolver
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from nous_ledger.gateway.addresses import CheckedResolver
 from nous_ledger.gateway.admission import Admission, peer_name
-from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, Answer
+from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Answer
 from nous_ledger.gateway.call import Call, Drains, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
 from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metrics import Metrics
+from nous_ledger.gateway.named_upstreams import (
+    UPSTREAM_HEADERS,
+    NamedUpstreams,
+    UpstreamRefusedError,
+)
 from nous_ledger.gateway.operations import Operations
-from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
+from nous_ledger.gateway.providers import (
+    CUSTOM_PROVIDER,
+    ROUTES,
+    Upstream,
+    find_route,
+    make_upstream,
+)
 from nous_ledger.gateway.read_api import ReadApi, error_response
 from nous_ledger.gateway.recording import Recorder
 from nous_ledger.gateway.upstream import Egress, Limits, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.headkeeper import HeadKeeper
 from nous_ledger.ledger.witnesses import Witness
+from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.policy import Policy
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
 SETTLING_S: Final = 20.0
 """Seconds that calls which were interrupted have to write their receipts."""
+_NOWHERE: Final = make_upstream(find_route(CUSTOM_PROVIDER), "https://nowhere.invalid")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -61,8 +77,12 @@ class AppConfig:
         witness_policy: if a quorum of it saw more leaves than the ledger has, the
             gateway refuses to go on with that.
         recorder: keeps the content of calls; None to keep none.
+        publish_usage: whether everyone may see what each pseudonym used.
         fail_open: calls are forwarded even if the ledger cannot be written.
         egress: how upstreams are reached.
+        named: upstreams that callers may name; they are not reached by a proxy, which
+            would resolve their names once more.
+        resolver: finds the addresses of these; None for the system's.
     """
 
     upstreams: Mapping[str, str] = field(default_factory=dict)
@@ -75,8 +95,11 @@ class AppConfig:
     witnesses: tuple[Witness, ...] = ()
     witness_policy: Policy | None = None
     recorder: Recorder | None = None
+    publish_usage: bool = False
     fail_open: bool = False
     egress: Egress = field(default_factory=Egress)
+    named: NamedUpstreams = field(default_factory=NamedUpstreams)
+    resolver: AbstractResolver | None = None
 
     @property
     def guarded(self) -> bool:
@@ -124,10 +147,18 @@ class Gateway:
             config: what is served and how.
 
         Raises:
-            InputError: an upstream's URL or the name of a route is wrong.
+            InputError: an upstream's URL or the name of a route is wrong, or callers may
+                name upstreams and a proxy is to be used.
             FormatError: policy-format, if a witness goes by the name of the log.
             LedgerUseError: read-only.
         """
+        if config.named and config.egress.proxy:
+            raise InputError(
+                "input",
+                "callers cannot name upstreams where a proxy resolves names: nobody would check"
+                " the addresses",
+                hint="configure these upstreams, or go without the proxy",
+            )
         self._config = config
         self._ledger = ledger
         self._upstreams = _upstreams(config.upstreams)
@@ -140,10 +171,12 @@ class Gateway:
         self._calls: set[asyncio.Task[None]] = set()
         self._service: Service | None = None
         heads = Heads(self._journal, self._keeper)
-        api = ReadApi(self._journal, heads, config.auditor_tokens)
+        self._api = ReadApi(
+            self._journal, heads, config.auditor_tokens, publish_usage=config.publish_usage
+        )
         self._operations = Operations(self._journal, heads, self._metrics, config.operator_tokens)
         self._router = Starlette(
-            routes=[*self._operations.routes(), *api.routes()],
+            routes=[*self._operations.routes(), *self._api.routes()],
             exception_handlers={404: _nothing_here},
             lifespan=self._lifespan,
         )
@@ -151,8 +184,9 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
         if scope["type"] == "http":
-            upstream = self._route(scope)
-            if (answer := self._refusal(scope, upstream)) is not None:
+            upstream, answer = self._route(scope)
+            answer = self._refusal(scope, upstream) or answer
+            if answer is not None:
                 self._metrics.refused(answer.code)
                 await _refuse(answer, upstream, scope, receive, send)
             elif upstream is not None:
@@ -178,10 +212,18 @@ class Gateway:
             scope["headers"] = [field for field in headers if field[0] != CLIENT_TOKEN_HEADER]
         return answer
 
-    def _route(self, scope: Scope) -> Upstream | None:
+    def _route(self, scope: Scope) -> tuple[Upstream | None, Answer | None]:
+        """Return where a request goes, None for the read API; and why not, if it may not."""
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         name, slash, _ = path[1:].decode("latin-1").partition("/")
-        return self._upstreams.get(name) if slash else None
+        upstream = self._upstreams.get(name) if slash else None
+        named = [value for field, value in scope["headers"] if field in UPSTREAM_HEADERS]
+        if not named or (upstream is None and name != CUSTOM_PROVIDER):
+            return upstream, None
+        if name == CUSTOM_PROVIDER and len(named) == 1:
+            with contextlib.suppress(UpstreamRefusedError):
+                return self._config.named.find(named[0].decode("latin-1")), None
+        return upstream or _NOWHERE, UPSTREAM_REFUSED
 
     async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
         """Run a call as a task of its own, which a cancellation does not cut short.
@@ -192,7 +234,8 @@ class Gateway:
         service = self._service
         if service is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
-        call = Call(service, upstream, scope, Client(scope, receive, send))
+        named = upstream is not self._upstreams.get(upstream.route.name)
+        call = Call(service, upstream, scope, Client(scope, receive, send), named=named)
         task = asyncio.create_task(call.run())
         self._calls.add(task)
         self._metrics.in_flight += 1
@@ -209,11 +252,15 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with make_session(self._config.limits, self._config.egress) as session:
-            limits = self._config.limits
+        config, limits = self._config, self._config.limits
+        async with (
+            make_session(limits, config.egress) as session,
+            make_session(limits, config.egress, self._checked_resolver()) as checked,
+        ):
             self._service = Service(
                 journal=self._journal,
                 session=session,
+                checked_session=checked,
                 limits=limits,
                 drains=Drains(limits),
                 egress=self._config.egress,
@@ -231,7 +278,12 @@ class Gateway:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
                 self._service = None
+        await self._api.close()
         await self._journal.close()
+
+    def _checked_resolver(self) -> CheckedResolver:
+        resolver = self._config.resolver or aiohttp.ThreadedResolver()
+        return CheckedResolver(resolver, self._config.named.networks)
 
     async def _end_calls(self) -> None:
         """Interrupt what is still running; each call writes its receipt before it ends."""

@@ -100,10 +100,21 @@ class Drains:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What all calls of one gateway share."""
+    """What all calls of one gateway share.
+
+    Attributes:
+        journal: the ledger.
+        session: connections to upstreams of the configuration.
+        checked_session: to those that callers name.
+        limits: bounds of one call.
+        drains: calls that are read on although their client hung up.
+        egress: how upstreams are reached.
+        recorder: keeps the content of calls; None to keep none.
+    """
 
     journal: Journal
     session: aiohttp.ClientSession
+    checked_session: aiohttp.ClientSession
     limits: Limits
     drains: Drains
     egress: Egress = field(default_factory=Egress)
@@ -113,7 +124,15 @@ class Service:
 class Call:
     """One admitted call. Its opening is known here and to the client, nowhere else."""
 
-    def __init__(self, service: Service, upstream: Upstream, scope: Scope, client: Client) -> None:
+    def __init__(
+        self,
+        service: Service,
+        upstream: Upstream,
+        scope: Scope,
+        client: Client,
+        *,
+        named: bool = False,
+    ) -> None:
         """Prepare for a call whose request head has come.
 
         Args:
@@ -121,8 +140,10 @@ class Call:
             upstream: where the call goes.
             scope: the ASGI scope of the request.
             client: who waits for the response.
+            named: the caller named the upstream.
         """
         self._service = service
+        self._session = service.checked_session if named else service.session
         self._upstream = upstream
         self._client = client
         self._method: str = scope["method"]
@@ -260,7 +281,7 @@ class Call:
         try:
             async with asyncio.timeout(None) as bound:
                 self._client.on_gone = lambda: drains.start(bound)
-                async with open_response(service.session, request, service.egress) as response:
+                async with open_response(self._session, request, service.egress) as response:
                     self._relay = Relay(
                         response,
                         self._client,

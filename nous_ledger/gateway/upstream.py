@@ -17,10 +17,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from nous_ledger.gateway.answers import TIMED_OUT, UNREACHABLE, Answer
+from nous_ledger.gateway.addresses import AddressRefusedError
+from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 
@@ -134,10 +136,24 @@ class BrokenResponseError(Exception):
         self.status = status
 
 
-def make_session(limits: Limits, egress: Egress) -> aiohttp.ClientSession:
-    """Return a pool of connections; it must be made and closed in a running loop."""
+def make_session(
+    limits: Limits, egress: Egress, resolver: AbstractResolver | None = None
+) -> aiohttp.ClientSession:
+    """Return a pool of connections; it must be made and closed in a running loop.
+
+    Args:
+        limits: bounds of one call.
+        egress: how upstreams are reached.
+        resolver: asked anew for each connection; None for the system's, whose answers
+            are kept for some seconds.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=True if egress.trust is None else egress.trust),
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            resolver=resolver,
+            use_dns_cache=resolver is None,
+            ssl=True if egress.trust is None else egress.trust,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
@@ -170,6 +186,9 @@ async def open_response(
             allow_redirects=False,
             proxy=egress.proxy or None,
         )
+    except aiohttp.ClientConnectorDNSError as error:
+        refused = isinstance(error.os_error, AddressRefusedError)
+        raise NoResponseError(ADDRESS_REFUSED if refused else UNREACHABLE) from error
     except aiohttp.ConnectionTimeoutError as error:
         raise NoResponseError(UNREACHABLE) from error
     except TimeoutError as error:
