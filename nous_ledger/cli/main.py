@@ -128,6 +128,8 @@ def _broken_pipes() -> Iterator[None]:
         "  nous-ledger demo\n"
         "  nous-ledger init --next-key-out /media/usb/next.key\n"
         "  nous-ledger gateway\n"
+        "  nous-ledger setup --dry-run\n"
+        "  nous-ledger run -- claude\n"
         "  nous-ledger verify receipt.tlog-proof --policy trust.policy\n"
         "\n"
         "Exit codes: 0 good, 1 checked and wrong, 2 used wrongly, 3 could not check or could not "

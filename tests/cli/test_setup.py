@@ -64,6 +64,10 @@ def test_a_whole_home(nous: Call, home: Path) -> None:
     assert again["changed"] is False
     assert tree(home) == changed
 
+    planned = nous("setup", "--undo", "--dry-run").good()
+    assert f'-openai_base_url = "{GATEWAY}/openai/v1"' in planned.out.splitlines()
+    assert SECRET not in planned.out
+    assert tree(home) == changed
     undone = nous("setup", "--undo", "--yes", "--json").good().json
     assert {entry["outcome"] for entry in undone["files"]} == {"exact"}
     assert tree(home) == before
