@@ -1,8 +1,10 @@
 """Append-only persistence: one log in one folder.
 
-ledger, reader   what callers use: append, heads, proofs, lists
-committer        many callers, one durable transaction
+ledger, reader   what callers use: heads, proofs, lists; appending: what they append
+aio              the same for asyncio
+committer        many callers, one durable transaction; replies: how they hear of it
 sequencer        index, time, chain and signature of each record
+staging          the receipts of one transaction; signing_pool: signed on two cores
 lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
@@ -11,7 +13,9 @@ redaction        bodies that are erased, and the records that say so; retention:
 heads            when a head is signed; headkeeper: that it is in time
 witnesses        who cosigns heads; witness_wire, _http, _rounds, _quorum: how they are asked
 cosigned         cosignatures in stored heads; which head is shown for them
-store, database  the SQLite file
+store            what a ledger asks of its storage: the port
+sqlite_store     a SQLite file behind it; sqlite_view: its statements
+database         the file's schema; migrations: from the schemas before it
 creation         a new log, all or nothing
 keys, keyuse     the key file, and which keys are in use on this machine
 signer           keys that lie in a hardware module or with a key service
@@ -19,6 +23,7 @@ guard, highwater no older copy of a database is extended; seen: heads that other
 backup, restore  copies while others write, and the way back; acceptance: what is lost
 identity         who the log is, compared with the keys at hand
 proofs, listing  bundles and policies; lists of receipts and their sums
+proving          many proofs under one head; usage: the provider's values as they are stored
 files, errors    private files; what can go wrong
 """
 
