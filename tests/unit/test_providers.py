@@ -20,6 +20,7 @@ from nous_ledger.gateway.providers import (
 )
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import API
+from tests.architecture.repository import ROOT
 
 METERED = [
     ("openai", "/v1/chat/completions", "openai.chat", "chat", None),
@@ -323,3 +324,25 @@ def test_a_template_with_an_odd_wildcard_is_refused() -> None:
     for template in ("/a/{b}", "/**x", "/a%2f", "a"):
         with pytest.raises(InputError):
             compile_template(template)
+
+
+DOCUMENT = (ROOT / "docs/providers.md").read_text(encoding="utf-8")
+_ROW = re.compile(r"^\| `([a-z-]+)`[^|]*\| ([^|]+) \|[^|]+\| ([^|]+) \|$", re.MULTILINE)
+
+
+def test_the_page_names_every_route_and_says_whose_streams_are_asked() -> None:
+    rows = {name: (goes_to, asked) for name, goes_to, asked in _ROW.findall(DOCUMENT)}
+    assert set(rows) >= set(ROUTES)
+    for name, route in ROUTES.items():
+        goes_to, asked = rows[name]
+        assert route.base_url.partition("://")[2] == goes_to or "to be configured" in goes_to
+        assert ("yes" in asked) == (route.asks_for_usage and "openai.chat" in _apis(name))
+
+
+def _apis(name: str) -> set[str]:
+    return {API.name_of(path.shape.api) for path in ROUTES[name].paths}
+
+
+def test_the_page_names_every_wire_format() -> None:
+    named = set(re.findall(r"^\| `([a-z0-9.]+)` \|", DOCUMENT, re.MULTILINE))
+    assert named >= {name for name, _ in API.items()} - {"other"}

@@ -15,11 +15,20 @@ from mistralai.client import Mistral
 
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, KIND, METERING
-from tests.integration.gateway.rig import KEY, Bench, Seen, answer, counts, status, stream
+from tests.integration.gateway.rig import (
+    KEY,
+    STREAM_HEAD,
+    Bench,
+    Seen,
+    answer,
+    chunk,
+    counts,
+    status,
+    stream,
+)
 from tests.unit import wire_streams as wire
 from tests.unit.wire_streams import DONE, sse
 
-JSON = "application/json"
 PROMPT: Any = [{"role": "user", "content": "Is “réçu” a receipt? 收据 🧾"}]
 
 
@@ -220,8 +229,10 @@ def test_mistral(bench: Bench) -> None:
 
 def test_cohere(bench: Bench) -> None:
     cohere = pytest.importorskip("cohere", reason="the SDK of Cohere pulls in 60 MB")
+    httpx = pytest.importorskip("httpx")
     _serve(bench, wire.COHERE, wire.COHERE_STREAM)
-    client = cohere.ClientV2(api_key=KEY, base_url=f"{bench.rig.url}/cohere")
+    http = httpx.Client()
+    client = cohere.ClientV2(KEY, base_url=f"{bench.rig.url}/cohere", httpx_client=http)
     found: list[Any] = []
 
     def work() -> None:
@@ -232,3 +243,26 @@ def test_cohere(bench: Bench) -> None:
     for receipt, said in zip(_new_receipts(bench, work), found, strict=True):
         _agrees(receipt, said.tokens.input_tokens, said.tokens.output_tokens, None, "cohere.v2")
         assert counts(receipt)["cache_read"] == said.cached_tokens
+    http.close()
+
+
+def test_ollama(bench: Bench) -> None:
+    ollama = pytest.importorskip("ollama", reason="the SDK of Ollama is not pinned")
+    client = ollama.Client(host=f"{bench.rig.url}/ollama")
+    head = STREAM_HEAD.replace(b"text/event-stream; charset=utf-8", b"application/x-ndjson")
+    lines = head + chunk(wire.OLLAMA_STREAM) + b"0\r\n\r\n"
+
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        streams = b'"stream":true' in seen.body
+        writer.write(lines if streams else answer(json.dumps(wire.OLLAMA_LAST).encode()))
+
+    bench.upstream.script = script
+    found: list[Any] = []
+
+    def work() -> None:
+        found.append(client.chat(model="o", messages=PROMPT))
+        found.append(list(client.chat(model="o", messages=PROMPT, stream=True))[-1])
+
+    for receipt, said in zip(_new_receipts(bench, work), found, strict=True):
+        _agrees(receipt, said.prompt_eval_count, said.eval_count, None, "ollama.chat")
+    client._client.close()
