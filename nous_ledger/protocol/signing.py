@@ -215,9 +215,19 @@ def address_of(public_key: bytes) -> bytes:
     Raises:
         InputError: the bytes are not a point of the curve.
     """
+    return keccak256(b"".join(point_of(public_key)))[12:]
+
+
+def point_of(public_key: bytes) -> tuple[bytes, bytes]:
+    """Return the coordinates x and y, 32 bytes each, of a compressed public key.
+
+    Raises:
+        InputError: the bytes are not a point of the curve.
+    """
     if not is_curve_point(public_key):
         raise InputError("input", "the public key is not a compressed point of secp256k1")
-    return keccak256(PublicKey(public_key).format(compressed=False)[1:])[12:]
+    point = PublicKey(public_key).format(compressed=False)
+    return point[1:33], point[33:]
 
 
 class Ed25519Key:
