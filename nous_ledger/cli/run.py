@@ -19,6 +19,7 @@ from nous_ledger.cli.base_urls import served_urls
 from nous_ledger.cli.exits import EXIT_UNAVAILABLE
 from nous_ledger.cli.files import open_ledger, write_new
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
+from nous_ledger.cli.render import plural
 from nous_ledger.cli.run_child import (
     EXIT_NOT_FOUND,
     Way,
@@ -301,6 +302,7 @@ def _render(result: _Result) -> Iterator[str]:
         place = printable(shlex.quote(str(result.saved)))
         yield f"content   {place}: nous-ledger verify {place}"
     if result.missing:
-        yield f"missing   {result.missing} calls have no receipt: it could not be written"
+        yield f"missing   receipts of {result.missing} call{plural(result.missing)}: see the warnings"
     if result.not_kept:
-        yield f"missing   {result.not_kept} calls are not kept whole: the folder was not writable"
+        count = result.not_kept
+        yield f"missing   content of {count} call{plural(count)}: see the warnings"

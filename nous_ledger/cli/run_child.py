@@ -61,7 +61,7 @@ def find_ways(
         upstreams: upstreams that were named, by route; they win.
 
     Raises:
-        InputError: an upstream's route is not served.
+        InputError: an upstream's route is not served, or a variable holds no address.
     """
     routes = {url.route for url in urls}
     for route in upstreams:
@@ -79,7 +79,21 @@ def _way(url: BaseUrl, value: str, upstreams: Mapping[str, str]) -> Way:
         value = f"http://{value}"
     # Where a server listens on every address, a client reaches it on this machine.
     value = value.replace("://0.0.0.0", "://127.0.0.1", 1)
-    return Way(url=url, upstream=value.rstrip("/"))
+    return Way(url=url, upstream=_checked(url, value.rstrip("/")))
+
+
+def _checked(url: BaseUrl, value: str) -> str:
+    from nous_ledger.gateway.providers import find_route, make_upstream
+
+    try:
+        make_upstream(find_route(url.route), value)
+    except InputError as error:  # it may hold a password, so it is not repeated
+        raise InputError(
+            "input",
+            f"{url.variable} holds no address that a gateway can forward to",
+            hint=f"unset it, or name another one with --upstream {url.route}=URL",
+        ) from error
+    return value
 
 
 def child_environment(

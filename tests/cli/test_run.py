@@ -191,6 +191,33 @@ def test_the_variables() -> None:
         find_ways(BASE_URLS, {}, {"unknown": "http://127.0.0.1:1"})
 
 
+@pytest.mark.parametrize("value", ["https://user:secret@example.com/v1", "ftp://x/", "http://"])
+def test_variables_that_lead_nowhere(
+    nous: Call, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", value)
+    found = nous("run", "true").failed(2, "OPENAI_BASE_URL holds no address", "hint: unset it")
+    assert value not in found.err
+
+
+def test_content_that_could_not_be_kept_is_said(
+    nous: Call, tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call goes on; the command ended well, and the exit code tells of the copy."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nous_ledger.gateway.recording._SavedCall._create", full)
+    saved = tmp_path / "session"
+    found = nous("run", "--save", saved, *options, "--", *client("=,chat,gpt-demo"))
+    assert found.code == 3
+    assert "1 complete" in found.err
+    assert "missing   content of 1 call: see the warnings" in found.err
+    assert "warning: the content of a call is not kept: No space left on device" in found.err
+    assert nous("verify", saved).code == 3
+
+
 @pytest.mark.parametrize("text", ["openai", "openai=", "=http://127.0.0.1"])
 def test_upstreams_that_are_none(nous: Call, text: str) -> None:
     nous("run", "--upstream", text, "true").failed(2)
