@@ -301,8 +301,6 @@ def _render(result: _Result) -> Iterator[str]:
     if result.saved is not None:
         place = printable(shlex.quote(str(result.saved)))
         yield f"content   {place}: nous-ledger verify {place}"
-    if result.missing:
-        yield f"missing   receipts of {result.missing} call{plural(result.missing)}: see the warnings"
-    if result.not_kept:
-        count = result.not_kept
-        yield f"missing   content of {count} call{plural(count)}: see the warnings"
+    for what, count in (("receipts", result.missing), ("content", result.not_kept)):
+        if count:
+            yield f"missing   {what} of {count} call{plural(count)}: see the warnings"
