@@ -1,9 +1,12 @@
 """The HTTP shell: a metering proxy and a read API over one ledger.
 
-providers, identity   which paths are metered, where providers live, whose call it is
+providers, identity   where calls go and under whose name, whose call it is
+provider_table, paths providers.toml, checked; which path is which call
 request, headers      what a request asks for; the include_usage rule; fields that pass
-codings, sse          content codings and event streams, taken apart within bounds
-watch, usage          what each wire format says; its usage as disjoint buckets
+codings, framing      content codings and streams, taken apart within bounds
+sse, jsonlines, jsonarray, eventstream    one framing of streams each
+formats, watch*       which reader a wire format has; what its answers say
+usage*, reported_cost usage as disjoint buckets; the price that a provider names
 metering, recount     one call's usage, output and ending; its bounds found again
 client, upstream      the two ends of a call
 relay, call, drafts   one call from its first byte to its receipt
