@@ -61,7 +61,7 @@ def fill(log: Ledger) -> None:
         Bucket(kind=16, reported=20, label=3),
     )
     plain: dict[str, Any] = {"model_served": "big", "time_ms": now}
-    imported = {"importer": "csv", "version": "1", "line_hash": bytes(32), "occurred_at": now}
+    imported = ImportInfo(importer="csv", version="1", line_hash=bytes(32), occurred_at=now)
     ours, second, third = (subject(log, key) for key in (KEY, SECOND, THIRD))
     drafts = [
         make_draft(seed, subject=ours, reported_cost=1_500_000_000, **plain),
@@ -74,9 +74,7 @@ def fill(log: Ledger) -> None:
             seed, subject=third, status=6, metering=0, usage=None, provider_total=None, **plain
         ),
         make_draft(seed, subject=third, source=SOURCE["embedded"], **plain),
-        make_draft(
-            seed, subject=third, source=SOURCE["import"], import_=ImportInfo(**imported), **plain
-        ),
+        make_draft(seed, subject=third, source=SOURCE["import"], import_=imported, **plain),
         make_draft(seed, subject=third, source=SOURCE["manual"], **plain),
     ]
     log.append_many(drafts)
