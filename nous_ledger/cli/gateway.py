@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nous_ledger.cli.files import open_ledger, read_secret
+from nous_ledger.cli.files import open_ledger
+from nous_ledger.cli.gateway_config import (
+    config_option,
+    load_settings,
+    make_config,
+    named_upstreams,
+)
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
 from nous_ledger.cli.terminal import printable, say, tell
-from nous_ledger.cli.witnesses import read_witnesses, witnesses_options
-from nous_ledger.protocol.errors import InputError, UnavailableError
+from nous_ledger.cli.witnesses import witnesses_options
+from nous_ledger.protocol.errors import UnavailableError
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
@@ -26,24 +32,25 @@ if TYPE_CHECKING:
         "  nous-ledger gateway\n"
         "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic claude\n"
         "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1 python my_program.py\n"
+        "  nous-ledger gateway --config gateway.toml\n"
         "  nous-ledger gateway --witnesses witnesses.policy\n"
         "  nous-ledger gateway --host 0.0.0.0 --client-token-file clients \\\n"
         "    --operator-token-file operators\n"
     ),
 )
 @ledger_option
+@config_option
 @click.option(
     "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; others than loopback need client and operator tokens.",
+    default=None,
+    help="Address to listen on; others than loopback need client and operator tokens.  "
+    "[default: 127.0.0.1]",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    default=8787,
-    show_default=True,
-    help="0: any free one.",
+    default=None,
+    help="0: any free one.  [default: 8787]",
 )
 @click.option("--openai-upstream", default="", metavar="URL", help="Where /openai/ goes.")
 @click.option("--anthropic-upstream", default="", metavar="URL", help="Where /anthropic/ goes.")
@@ -101,7 +108,6 @@ if TYPE_CHECKING:
 @click.option("--tls-key", type=PATH, help="Its private key, readable by you alone.")
 @click.option(
     "--egress-proxy",
-    default="",
     metavar="URL",
     help="Reach upstreams through this proxy. With a password: in the configuration file.",
 )
@@ -114,9 +120,13 @@ if TYPE_CHECKING:
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Form of the lines on stderr.",
+    default=None,
+    help="Form of the lines on stderr.  [default: text]",
+)
+@click.option(
+    "--publish-usage",
+    is_flag=True,
+    help="Let everybody see what each pseudonym used, on the routes under /api/.",
 )
 @witnesses_options
 @click.option(
@@ -136,8 +146,9 @@ if TYPE_CHECKING:
 def command(
     *,
     named: Path | None,
-    host: str,
-    port: int,
+    config_file: Path | None,
+    host: str | None,
+    port: int | None,
     openai_upstream: str,
     anthropic_upstream: str,
     upstreams: tuple[str, ...],
@@ -150,10 +161,11 @@ def command(
     allowed_networks: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
-    egress_proxy: str,
+    egress_proxy: str | None,
     ca_file: Path | None,
     fail_open: bool,
-    log_format: str,
+    log_format: str | None,
+    publish_usage: bool,
     witnesses_file: Path | None,
     insecure_witnesses: bool,
     retain_bodies: int | None,
@@ -170,65 +182,49 @@ def command(
     Heads are signed as often as the log promised. With --witnesses each witness is
     asked to cosign them; how it answers is logged, and stops nothing.
     """
-    try:
-        from nous_ledger.gateway.app import AppConfig
-        from nous_ledger.gateway.logs import log_to_stderr
-        from nous_ledger.gateway.named_upstreams import (
-            NamedUpstreams,
-            parse_allowed,
-            parse_network,
-        )
-        from nous_ledger.gateway.server import (
-            GatewayConfig,
-            TlsFiles,
-            check_host,
-            forbid_core_dumps,
-            run_gateway,
-        )
-        from nous_ledger.gateway.upstream import Egress, check_proxy, read_trust
-        from nous_ledger.ledger import RetentionKeeper
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            "unreachable",
-            f"the gateway needs {str(error.name).partition('.')[0]}, which is not installed",
-            hint="pip install 'nous-ledger[gateway]'",
-        ) from error
+    options = {
+        "ledger.folder": named,
+        "ledger.passphrase_file": passphrase_file,
+        "ledger.fail_open": fail_open,
+        "ledger.publish_usage": publish_usage,
+        "ledger.retain_bodies_days": retain_bodies,
+        "ledger.retain_usage_days": retain_usage,
+        "listen.host": host,
+        "listen.port": port,
+        "listen.tls_cert": tls_cert,
+        "listen.tls_key": tls_key,
+        "listen.allow_hosts": hosts,
+        "listen.allow_origins": origins,
+        "tokens.client_file": client_token_file,
+        "tokens.operator_file": operator_token_file,
+        "tokens.auditor_file": auditor_token_file,
+        "named_upstreams.allow": allowed_upstreams,
+        "named_upstreams.networks": allowed_networks,
+        "egress.proxy": egress_proxy,
+        "egress.ca_file": ca_file,
+        "witnesses.policy_file": witnesses_file,
+        "witnesses.insecure": insecure_witnesses,
+        "log.format": log_format,
+    }
+    given = {"openai": openai_upstream, "anthropic": anthropic_upstream}
+    settings = load_settings(config_file, options, {**given, **named_upstreams(upstreams)})
+    config = make_config(settings)
 
-    policy, witnesses = read_witnesses(witnesses_file, insecure=insecure_witnesses)
-    given = {"openai": openai_upstream, "anthropic": anthropic_upstream, **_named(upstreams)}
-    app = AppConfig(
-        upstreams={name: url for name, url in given.items() if url},
-        auditor_tokens=_token_hashes(auditor_token_file, "an auditor token"),
-        client_tokens=_token_hashes(client_token_file, "a client token"),
-        operator_tokens=_token_hashes(operator_token_file, "an operator token"),
-        hosts=frozenset(map(str.lower, hosts)),
-        origins=frozenset(map(str.lower, origins)),
-        witnesses=witnesses,
-        witness_policy=policy,
-        fail_open=fail_open,
-        named=NamedUpstreams(
-            map(parse_allowed, allowed_upstreams), map(parse_network, allowed_networks)
-        ),
-        egress=Egress(
-            proxy=check_proxy(egress_proxy) if egress_proxy else "",
-            trust=None if ca_file is None else read_trust(ca_file),
-        ),
-    )
-    if (tls_cert is None) != (tls_key is None):
-        raise InputError("input", "--tls-cert and --tls-key go together")
-    tls = (
-        None
-        if tls_cert is None or tls_key is None
-        else TlsFiles(certificates=tls_cert, key=tls_key)
-    )
-    config = GatewayConfig(host=check_host(host, guarded=app.guarded), port=port, app=app, tls=tls)
+    from nous_ledger.gateway.logs import log_to_stderr
+    from nous_ledger.gateway.server import forbid_core_dumps, run_gateway
+    from nous_ledger.ledger import RetentionKeeper
+
     forbid_core_dumps()
-    log_to_stderr(log_format, printable)
+    log_to_stderr(settings["log.format"], printable)
     welcome = _to_json if as_json else _render
     with (
-        open_ledger(named, passphrase_file) as ledger,
+        open_ledger(settings["ledger.folder"], settings["ledger.passphrase_file"]) as ledger,
         contextlib.closing(
-            RetentionKeeper(ledger, bodies_days=retain_bodies, usage_days=retain_usage)
+            RetentionKeeper(
+                ledger,
+                bodies_days=settings["ledger.retain_bodies_days"],
+                usage_days=settings["ledger.retain_usage_days"],
+            )
         ) as keeper,
     ):
 
@@ -245,26 +241,6 @@ def command(
             hint="start the gateway again: it writes them first",
         )
     tell("stopped; every call has its receipt")
-
-
-def _named(upstreams: tuple[str, ...]) -> dict[str, str]:
-    """Return URLs by the name of their route.
-
-    Raises:
-        InputError: one is not of the form NAME=URL.
-    """
-    named = {}
-    for given in upstreams:
-        name, _, url = given.partition("=")
-        if not name or not url:
-            # The URL is not repeated: it may hold a password.
-            raise InputError(
-                "input",
-                "--upstream takes NAME=URL",
-                hint="for example --upstream vllm=http://127.0.0.1:8000",
-            )
-        named[name] = url
-    return named
 
 
 def _to_json(ledger: Ledger, url: str) -> str:
@@ -291,9 +267,3 @@ def _render(ledger: Ledger, url: str) -> str:
             "Stop with Ctrl-C; calls in flight get their receipts first.",
         )
     )
-
-
-def _token_hashes(path: Path | None, kind: str) -> frozenset[bytes]:
-    from nous_ledger.gateway.tokens import hash_tokens
-
-    return frozenset() if path is None else hash_tokens(read_secret(path), kind)

@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "Run one command through a gateway of its own, and say what it used.",
     "service": "Run the gateway in the background, as a systemd user service.",
     "setup": "Point the tools on this machine at a gateway, or take that back.",
+    "config": "Check or show the configuration of the gateway.",
     "receipts": "List and show receipts.",
     "prove": "Write a receipt's proof into one file.",
     "verify": "Check a proof offline: four answers.",

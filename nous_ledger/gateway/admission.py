@@ -103,33 +103,31 @@ class Admission:
         self._client_tokens = client_tokens
         self._limit = RefusalLimit() if limit is None else limit
 
-    def refusal(
-        self, headers: Headers, client: object, *, acts: bool, calls: bool
-    ) -> Answer | None:
+    def refusal(self, headers: Headers, client: object, *, acts: bool) -> Answer | None:
         """Return what a request is refused with, None if it is admitted.
 
         Args:
             headers: (lower-case name, value) pairs.
             client: address and port of the peer, None if it has none.
-            acts: it may change something, so it must not come from a foreign page.
-            calls: it is to be forwarded, so it needs a token where tokens are set.
+            acts: it is to be forwarded or may change something, so it must not come from a
+                foreign page, and needs a token where tokens are set.
         """
         named: dict[bytes, bytes] = {}
         for name, value in headers:
             if name in _LOOKED_AT:
                 named[name] = named[name] + b", " + value if name in named else value
-        answer = self._judge(named, acts=acts, calls=calls)
+        answer = self._judge(named, acts=acts)
         if answer is not None and not self._limit.take(peer_name(client)):
             return TOO_MANY_REFUSALS
         return answer
 
-    def _judge(self, named: Mapping[bytes, bytes], *, acts: bool, calls: bool) -> Answer | None:
+    def _judge(self, named: Mapping[bytes, bytes], *, acts: bool) -> Answer | None:
         host = named.get(b"host")
         if not is_own_host(None if host is None else host.decode("latin-1"), self._hosts):
             return MISDIRECTED
         if acts and self._is_foreign(named):
             return CROSS_SITE
-        if calls and self._client_tokens:
+        if acts and self._client_tokens:
             token = named.get(CLIENT_TOKEN_HEADER, b"").strip()
             # A hash tells nothing by how long a comparison takes.
             if hashlib.sha256(token).digest() not in self._client_tokens:

@@ -106,6 +106,20 @@ class AppConfig:
         """Whether callers and operators are told apart from others by tokens."""
         return bool(self.client_tokens and self.operator_tokens)
 
+    def check(self) -> None:
+        """See that all of this goes together.
+
+        Raises:
+            InputError: callers may name upstreams, and a proxy is to be used.
+        """
+        if self.named and self.egress.proxy:
+            raise InputError(
+                "input",
+                "callers cannot name upstreams where a proxy resolves names: nobody would check"
+                " the addresses",
+                hint="configure these upstreams, or go without the proxy",
+            )
+
 
 async def _nothing_here(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     return error_response(
@@ -152,16 +166,10 @@ class Gateway:
             FormatError: policy-format, if a witness goes by the name of the log.
             LedgerUseError: read-only.
         """
-        if config.named and config.egress.proxy:
-            raise InputError(
-                "input",
-                "callers cannot name upstreams where a proxy resolves names: nobody would check"
-                " the addresses",
-                hint="configure these upstreams, or go without the proxy",
-            )
+        config.check()
         self._config = config
         self._ledger = ledger
-        self._upstreams = _upstreams(config.upstreams)
+        self._upstreams = upstreams_of(config.upstreams)
         self._metrics = Metrics()
         self._journal = Journal(ledger, self._metrics, fail_open=config.fail_open)
         self._admission = Admission(
@@ -201,11 +209,11 @@ class Gateway:
     def _refusal(self, scope: Scope, upstream: Upstream | None) -> Answer | None:
         """Return what a request is refused with, None if it is admitted."""
         headers = scope["headers"]
+        acts = upstream is not None or scope["method"] not in _SAFE
         answer = self._admission.refusal(
             headers,
             scope.get("client"),
-            acts=upstream is not None or scope["method"] not in _SAFE,
-            calls=upstream is not None,
+            acts=acts,
         )
         if answer is None and not self._config.client_tokens:
             # What nobody gave out identifies nobody (SUBJ-2).
@@ -317,8 +325,12 @@ async def _refuse(
     await send({"type": "http.response.body", "body": body})
 
 
-def _upstreams(configured: Mapping[str, str]) -> dict[str, Upstream]:
-    """Return the upstream of every route that is configured or has an upstream of its own."""
+def upstreams_of(configured: Mapping[str, str]) -> dict[str, Upstream]:
+    """Return the upstream of every route that is configured or has an upstream of its own.
+
+    Raises:
+        InputError: a URL or the name of a route is wrong.
+    """
     own = {name: "" for name, route in ROUTES.items() if route.base_url}
     return {
         name: make_upstream(find_route(name), url) for name, url in {**own, **configured}.items()
