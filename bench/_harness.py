@@ -145,7 +145,9 @@ def compare(
     return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
 
 
-def compare_rates(candidate: Timed, baseline: Timed, *, seconds: float) -> Comparison:
+def compare_rates(
+    candidate: Timed, baseline: Timed, *, seconds: float, long: bool = False
+) -> Comparison:
     """Return the median times per unit of work by the clock on the wall, measured in turns.
 
     For work that several threads share or that waits for a disk, of which CPU time says little.
@@ -154,13 +156,15 @@ def compare_rates(candidate: Timed, baseline: Timed, *, seconds: float) -> Compa
         candidate: What is measured.
         baseline: What it is measured against.
         seconds: How long to measure; at least five rounds are run.
+        long: Whether one run of the candidate takes so long that a single one will do.
     """
     sides = (candidate, baseline)
+    rounds = 1 if long else _LEAST_ROUNDS
     taken: tuple[list[float], list[float]] = ([], [])
-    for side in sides:
+    for side in sides[1:] if long else sides:
         side()  # The first run makes threads and fills caches.
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends or len(taken[0]) < _LEAST_ROUNDS:
+    while time.monotonic() < ends or len(taken[0]) < rounds:
         first = len(taken[0]) % 2
         for number in (first, 1 - first):
             units, took = sides[number]()

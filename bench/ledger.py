@@ -141,7 +141,7 @@ def measure_length(name: str, log: Path, seconds: float) -> list[Figure]:
         for _ in fill(short, 1_000):
             pass
         disk = (size_of(log / "ledger")) / _leaves(log)
-        checking = compare_rates(_checked(log), bare_recover(), seconds=seconds / 3)
+        checking = compare_rates(_checked(log), bare_recover(), seconds=seconds / 3, long=True)
         ledger = stack.enter_context(Ledger.open(log / "ledger"))
         proving = _prove(ledger, seconds / 3)
         appending = compare_rates(_batch(ledger), _batch(short), seconds=seconds / 3)

@@ -36,6 +36,18 @@ def test_rates_are_medians_of_turns_and_the_first_run_does_not_count() -> None:
     assert (seen.candidate, seen.baseline) == (3.0, 1.5)
 
 
+def test_what_takes_long_runs_once() -> None:
+    taken = {"candidate": iter([8.0]), "baseline": iter([90.0, 3])}
+
+    def timed(side: str) -> tuple[int, float]:
+        return 2, next(taken[side])
+
+    seen = compare_rates(
+        lambda: timed("candidate"), lambda: timed("baseline"), seconds=0, long=True
+    )
+    assert (seen.candidate, seen.baseline) == (4.0, 1.5)
+
+
 @pytest.mark.usefixtures("unmeasured")
 def test_commands_are_compared_less_what_both_share() -> None:
     def command(rounds: int) -> tuple[str, ...]:
