@@ -72,7 +72,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
                 "name": parameter.name,
                 "in": parameter.place,
                 "description": parameter.text,
-                "required": parameter.place == "path",
+                "required": parameter.required or parameter.place == "path",
                 "schema": parameter.schema,
             }
             for parameter in route.parameters

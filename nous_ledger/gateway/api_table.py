@@ -10,7 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from nous_ledger.gateway.api_schemas import TEXT, UINT, Schema, hex_of, of
+from nous_ledger.gateway import api_parameters as parameters
+from nous_ledger.gateway.api_parameters import Parameter
+from nous_ledger.gateway.api_schemas import Schema, of
 
 JSON: Final = "application/json"
 NOTE: Final = "text/plain; charset=utf-8"
@@ -27,23 +29,6 @@ CALLER: Final = "the caller"
 IF_PUBLISHED: Final = "an auditor; everyone with `--publish-usage`"
 OPERATOR: Final = "an operator, where such tokens are set; else everyone"
 OWN_OR_PUBLISHED: Final = "the caller; an auditor; everyone with `--publish-usage`"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One parameter of a route.
-
-    Attributes:
-        name: its name.
-        place: path, query or header.
-        text: what it means.
-        schema: what it may be.
-    """
-
-    name: str
-    place: str = "query"
-    text: str
-    schema: Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,74 +69,6 @@ class ApiRoute:
         return re.sub(r":[a-z]+}", "}", self.path)
 
 
-_ID: Final = Parameter(
-    name="id",
-    place="path",
-    text="the value of the header `nous-receipt-id` that came with the call",
-    schema={"type": "string", "format": "uuid"},
-)
-_INDEX: Final = Parameter(
-    name="index", place="path", text="index of the record in the log", schema=UINT
-)
-_TILE: Final = Parameter(
-    name="path",
-    place="path",
-    text="`<L>/<N>`, `entries/<N>` or `bodies/<N>`, a partial one with `.p/<W>`",
-    schema=TEXT,
-)
-_OPENING: Final = Parameter(
-    name="nous-opening",
-    place="header",
-    text="the opening of the call, which came with its answer",
-    schema=hex_of(32),
-)
-_SUBJECT: Final = Parameter(
-    name="subject", text="whose; an auditor must name it, others may", schema=hex_of(32)
-)
-_CURSOR: Final = Parameter(
-    name="cursor", text="`next_cursor` of the answer before", schema={**TEXT, "default": "0"}
-)
-_PAGE: Final = Parameter(
-    name="limit",
-    text="how many at most",
-    schema={"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
-)
-_WALLET: Final = Parameter(
-    name="wallet", text="also say which nonce this wallet signs next", schema=TEXT
-)
-_ADDRESS: Final = Parameter(name="address", place="path", text="a wallet, `0x…`", schema=TEXT)
-_USER: Final = Parameter(name="user", place="path", text="a pseudonym", schema=hex_of(32))
-_MODEL: Final = Parameter(name="model", text="the model", schema=TEXT)
-_AFTER: Final = Parameter(
-    name="after", text="the id before the first row", schema={**UINT, "default": 0}
-)
-_ROWS: Final = Parameter(
-    name="limit",
-    text="how many at most; no answer has more than 1,000",
-    schema={"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000},
-)
-_RANKS: Final = Parameter(
-    name="limit",
-    text="how many at most",
-    schema={"type": "integer", "minimum": 1, "maximum": 1_000, "default": 100},
-)
-_DAYS: Final = Parameter(
-    name="days",
-    text="of how many whole days (UTC) before today; 0: of all time",
-    schema={"type": "integer", "minimum": 0, "maximum": 36_500, "default": 30},
-)
-_NAMES: Final = ["proxy", "embedded", "import", "manual"]
-_SOURCE: Final = Parameter(
-    name="source",
-    text="how the calls got into the log; they are never added up together",
-    schema={"enum": _NAMES, "default": "proxy"},
-)
-_ANY_SOURCE: Final = Parameter(
-    name="source",
-    text="how the calls got into the log; with `all` each row says it",
-    schema={"enum": [*_NAMES, "all"], "default": "proxy"},
-)
-
 ROUTES: Final = (
     ApiRoute(name="index", path="/", text="origin and log id", schema="Log"),
     ApiRoute(
@@ -171,7 +88,7 @@ ROUTES: Final = (
             " bundle only an auditor sees more than key events"
         ),
         media=OCTETS,
-        parameters=(_TILE,),
+        parameters=(parameters.TILE,),
         errors=(400, 404),
     ),
     ApiRoute(
@@ -185,7 +102,7 @@ ROUTES: Final = (
         path="/v1/records/{index}/proof",
         text="the `.tlog-proof` of any record, with its body for who may read that",
         media=NOTE,
-        parameters=(_INDEX, _OPENING),
+        parameters=(parameters.INDEX, parameters.OPENING),
         errors=(400, 404),
     ),
     ApiRoute(
@@ -194,7 +111,7 @@ ROUTES: Final = (
         text="the `.tlog-proof` of a receipt, with its body for who may read that",
         part="receipts",
         media=NOTE,
-        parameters=(_ID, _OPENING),
+        parameters=(parameters.ID, parameters.OPENING),
         errors=(400, 404),
     ),
     ApiRoute(
@@ -204,7 +121,7 @@ ROUTES: Final = (
         who=HOLDER,
         part="receipts",
         schema="Entry",
-        parameters=(_ID, _OPENING),
+        parameters=(parameters.ID, parameters.OPENING),
         errors=(400, 403, 404),
     ),
     ApiRoute(
@@ -214,7 +131,7 @@ ROUTES: Final = (
         who=OWNER,
         part="receipts",
         schema="Receipts",
-        parameters=(_SUBJECT, _CURSOR, _PAGE),
+        parameters=(parameters.SUBJECT, parameters.CURSOR, parameters.PAGE),
         errors=(400, 401, 403),
     ),
     ApiRoute(
@@ -236,7 +153,7 @@ ROUTES: Final = (
         who=CALLER,
         part="receipts",
         schema="BindingState",
-        parameters=(_WALLET,),
+        parameters=(parameters.WALLET,),
         errors=(400, 401),
     ),
     ApiRoute(
@@ -272,7 +189,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="UsageRecords",
-        parameters=(_AFTER, _ROWS, _ANY_SOURCE),
+        parameters=(parameters.AFTER, parameters.ROWS, parameters.ANY_SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -282,7 +199,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="Leaderboard",
-        parameters=(_DAYS, _RANKS, _SOURCE),
+        parameters=(parameters.DAYS, parameters.RANKS, parameters.SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -292,7 +209,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="Leaderboard",
-        parameters=(_MODEL, _DAYS, _RANKS, _SOURCE),
+        parameters=(parameters.MODEL, parameters.DAYS, parameters.RANKS, parameters.SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -302,7 +219,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="Models",
-        parameters=(_SOURCE,),
+        parameters=(parameters.SOURCE,),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -312,7 +229,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="Stats",
-        parameters=(_SOURCE,),
+        parameters=(parameters.SOURCE,),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -322,7 +239,7 @@ ROUTES: Final = (
         who=IF_PUBLISHED,
         part="nous-token",
         schema="WalletUsage",
-        parameters=(_ADDRESS, _SOURCE),
+        parameters=(parameters.ADDRESS, parameters.SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -332,7 +249,7 @@ ROUTES: Final = (
         who=OWN_OR_PUBLISHED,
         part="nous-token",
         schema="UserUsage",
-        parameters=(_USER, _SOURCE),
+        parameters=(parameters.USER, parameters.SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(
@@ -342,7 +259,7 @@ ROUTES: Final = (
         who=OWN_OR_PUBLISHED,
         part="nous-token",
         schema="UsageRecords",
-        parameters=(_USER, _AFTER, _ROWS, _ANY_SOURCE),
+        parameters=(parameters.USER, parameters.AFTER, parameters.ROWS, parameters.ANY_SOURCE),
         errors=(400, 403),
     ),
     ApiRoute(

@@ -83,6 +83,8 @@ def error_response(status: int, code: str, message: str, hint: str) -> Response:
     headers = dict(PRIVATE)
     if code == "index-building":
         headers["retry-after"] = "5"
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(content, status, headers=headers)
 
 

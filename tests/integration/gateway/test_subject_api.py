@@ -94,7 +94,9 @@ def test_nobody_lists_what_is_somebody_elses(busy: Rig) -> None:
     """SERV-6."""
     ours = subject_of(busy.ledger).hex()
     for headers in ({}, SIGNED_URL, {"authorization": "Bearer"}):
-        assert code(busy.get("/v1/receipts", **headers)) == (401, "no-credential")
+        refused = busy.get("/v1/receipts", **headers)
+        assert code(refused) == (401, "no-credential")
+        assert refused.headers["www-authenticate"] == "Bearer"
     theirs = {"authorization": f"Bearer {OTHER}"}
     assert code(busy.get(f"/v1/receipts?subject={ours}", **theirs)) == (403, "no-read-right")
     assert shown(busy.get("/v1/receipts", **theirs))["subject"] != ours
