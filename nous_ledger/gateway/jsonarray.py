@@ -49,11 +49,12 @@ class ArrayParser:
         self._buffer += piece
         self._begin()
         events = list(self._cut()) if self._array and not self._ended else []
-        if self._oversized or self._ended or len(self._buffer) > self._max:
-            self._oversized |= not self._ended
+        if self._ended:
+            events += self._rest()
+        elif self._oversized or len(self._buffer) > self._max:
+            self._oversized = True
             # An escape that is cut waits for its second byte.
-            end = self._at if self._array and not self._ended else len(self._buffer)
-            if end:
+            if end := self._at if self._array else len(self._buffer):
                 events.append(self._take(end, None))
         return events
 
@@ -64,6 +65,12 @@ class ArrayParser:
         end = len(self._buffer)
         whole = self._depth == 1 if self._array else True
         return [self._take(end, end if whole and not self._in_string else None)]
+
+    def _rest(self) -> list[StreamEvent]:
+        """Return what follows the array: nothing but white space may."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return [StreamEvent(rest, damaged=bool(rest.strip(_SPACE)))] if rest else []
 
     def _begin(self) -> None:
         """Look for the first bracket, once there is anything to see."""
