@@ -143,6 +143,13 @@ class HttpReader:
         return data
 
     def _get(self, path: str) -> tuple[int, bytes]:
+        try:
+            return self._ask(path)
+        except ConnectionError:  # a server may close a connection that was idle for seconds
+            self._connection.close()
+            return self._ask(path)
+
+    def _ask(self, path: str) -> tuple[int, bytes]:
         self._connection.request("GET", path)
         response = self._connection.getresponse()
         return response.status, response.read()
