@@ -13,6 +13,10 @@ relay, call, drafts   one call from its first byte to its receipt
 recording             content of calls, for who wants to keep it
 answers               the gateway's own answers in the providers' shapes
 journal               the ledger for a program that must not wait for a disk
-read_api, heads       receipts, proofs, heads and tiles over HTTP
+read_api              what readers get; api_table: its routes; api_document: described
+log_api, heads        heads, tiles, proofs and receipts by id over HTTP
+subject_api           a subject's receipts, statements and bindings; read_rights: who may
+nous_token_api        the routes of nous-token; usage_totals: what they add up
+usage_index           where receipts stand, what was used each day; usage_follower: in step
 app, server           the ASGI application and how it is run
 """
