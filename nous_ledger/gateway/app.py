@@ -42,7 +42,7 @@ from nous_ledger.gateway.providers import (
     find_route,
     make_upstream,
 )
-from nous_ledger.gateway.read_api import ReadApi, error_response
+from nous_ledger.gateway.read_api import ReadApi, error_response, wrong_method
 from nous_ledger.gateway.recording import Recorder
 from nous_ledger.gateway.upstream import Egress, Limits, make_session
 from nous_ledger.ledger import Ledger
@@ -185,7 +185,7 @@ class Gateway:
         self._operations = Operations(self._journal, heads, self._metrics, config.operator_tokens)
         self._router = Starlette(
             routes=[*self._operations.routes(), *self._api.routes()],
-            exception_handlers={404: _nothing_here},
+            exception_handlers={404: _nothing_here, 405: wrong_method},
             lifespan=self._lifespan,
         )
 

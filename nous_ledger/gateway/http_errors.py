@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -86,6 +87,14 @@ def error_response(status: int, code: str, message: str, hint: str) -> Response:
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(content, status, headers=headers)
+
+
+async def wrong_method(request: Request, error: Exception) -> Response:
+    """Answer a request whose path is right and whose method is not."""
+    response = error_response(405, "input", f"{request.method} is not for this path", "")
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)  # which methods are
+    return response
 
 
 async def read_object(request: Request) -> dict[str, Any]:

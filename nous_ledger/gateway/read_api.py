@@ -28,7 +28,13 @@ from starlette.routing import Route
 from nous_ledger.gateway.api_document import PAGE_POLICY, make_document, make_page
 from nous_ledger.gateway.api_table import JSON, OPERATIONS, ROUTES
 from nous_ledger.gateway.heads import Heads
-from nous_ledger.gateway.http_errors import ALWAYS_ASK, Handler, answer, error_response
+from nous_ledger.gateway.http_errors import (
+    ALWAYS_ASK,
+    Handler,
+    answer,
+    error_response,
+    wrong_method,
+)
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.log_api import LogApi
 from nous_ledger.gateway.nous_token_api import NousTokenApi
@@ -36,7 +42,7 @@ from nous_ledger.gateway.read_rights import ReadRights
 from nous_ledger.gateway.subject_api import SubjectApi
 from nous_ledger.gateway.usage_follower import UsageFollower
 
-__all__ = ["ReadApi", "error_response"]
+__all__ = ["ReadApi", "error_response", "wrong_method"]
 
 
 class ReadApi:

@@ -119,8 +119,13 @@ def test_the_router_knows_no_route_that_is_not_documented(rig: Rig) -> None:
     named = {(route.method, route.template) for route in ROUTES}
     assert len(named) == len(ROUTES)
     assert len({route.name for route in ROUTES}) == len(ROUTES)
-    assert rig.call("/v1/bindings", method="PUT").status == 405
-    assert rig.call("/v1/receipts", {}).status == 405
+    for path, method, allowed in (
+        ("/v1/statements", "PUT", "POST"),
+        ("/v1/receipts", "POST", "GET"),
+    ):
+        refused = rig.call(path, {}, method=method)
+        assert (refused.status, allowed in refused.headers["allow"]) == (405, True)
+        validator("Error").validate(json.loads(refused.body))
 
 
 def test_the_document_is_well_formed() -> None:
