@@ -2,6 +2,8 @@
 
 import json
 import time
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -380,6 +382,41 @@ def test_what_is_longer_than_the_bound_passes_unread(parser: StreamParser) -> No
         assert held <= 1000 + len(piece)
     assert time.process_time() - began < 20
     assert sum(len(event.raw) for event in parser.close()) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("make", "bound", "long", "short"),
+    [
+        (SseParser, 50, b'data: "' + b"x" * 99 + b'"\n\n', b'data: {"k":1}\n\n'),
+        (LineParser, 50, b'"' + b"x" * 99 + b'"\n', b'{"k":1}\n'),
+        # An escaped quote, cut after its backslash, does not end the string.
+        (ArrayParser, 50, b'[{"a":"' + b"x" * 79 + b'\\",],' + b"x" * 20 + b'"},', b'{"k":1},'),
+        (EventStreamParser, 150, message("a", {"x": "x" * 99}), message("b", {"k": 1})),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 87, 1000])
+def test_after_what_is_too_long_the_next_event_is_read(
+    make: Callable[[int], StreamParser], bound: int, long: bytes, short: bytes, step: int
+) -> None:
+    parser = make(bound)
+    stream = long + short
+    events = [
+        event
+        for start in range(0, len(stream), step)
+        for event in parser.feed(stream[start : start + step])
+    ]
+    read = [json.loads(event.data) for event in events if event.data is not None]
+    assert read == [{"k": 1}]
+    assert any(event.oversized for event in events)
+
+
+def test_a_length_is_believed_only_with_its_own_checksum() -> None:
+    """Even where the checksum of the whole message is right."""
+    good = message("metadata", {"usage": wire.CONVERSE_USAGE})
+    wrong = good[:8] + bytes(4) + good[12:-4]
+    wrong += zlib.crc32(wrong).to_bytes(4, "big")
+    assert read("bedrock.converse", wrong, MESSAGES).metering == NONE
+    assert read("bedrock.converse", good, MESSAGES).metering == FINAL
 
 
 @pytest.mark.parametrize(("api", "kind", "size"), [
