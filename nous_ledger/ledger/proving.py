@@ -104,5 +104,5 @@ class HeadProver:
             ProofError: proof-index, if the head does not cover it.
         """
         path = self.path(view, index)
-        entry = view.entries(index, index + 1)[0]
-        return self._writer.write(index, path, entry.record, entry.body if with_body else b"")
+        record, body = view.record_and_body(index)
+        return self._writer.write(index, path, record, body if with_body else b"")

@@ -88,6 +88,15 @@ class SqliteView(View):
         row = self._one("SELECT body FROM bodies WHERE leaf = ?", index)
         return b"" if row is None else row[0]
 
+    def record_and_body(self, index: LeafIndex) -> tuple[bytes, bytes]:
+        """Return one record and its body, empty if it was erased."""
+        row = self._one(
+            "SELECT record, body FROM records LEFT JOIN bodies USING (leaf) WHERE leaf = ?", index
+        )
+        if row is None:
+            raise StoreContentError("store-corrupt", f"the log has no record {index}")
+        return row[0], row[1] or b""
+
     def body_bytes(self, at_a_time: int) -> Iterator[tuple[int, int]]:
         """Yield number and length of each group of so many bodies, erased ones left out."""
         yield from self._connection.execute(

@@ -74,6 +74,13 @@ class View(Protocol):
     def body(self, index: LeafIndex) -> bytes:
         """Return one body; empty if it was erased."""
 
+    def record_and_body(self, index: LeafIndex) -> tuple[bytes, bytes]:
+        """Return one record and its body, empty if it was erased.
+
+        Raises:
+            StoreContentError: store-corrupt, if the record is missing.
+        """
+
     def body_bytes(self, at_a_time: int) -> Iterator[tuple[int, int]]:
         """Yield number and length of each group of so many bodies, erased ones left out."""
 
