@@ -267,9 +267,7 @@ class NousTokenApi:
         bound = await self._journal.read(self._ledger.bound_wallets)
 
         def rank(index: UsageIndex) -> list[dict[str, Any]]:
-            rows = index.usage(since, source=source)
-            wanted = (row for row in rows if model is None or row.model == model)
-            return leaderboard(wanted, bound, limit)
+            return leaderboard(index.usage(since, source=source, model=model), bound, limit)
 
         data = await self._totals("leaderboard", (source, since, limit, model), rank)
         return _ok(data, source=SOURCE.name_of(source), period_days=days, model=model)

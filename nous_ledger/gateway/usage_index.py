@@ -222,22 +222,29 @@ class UsageIndex:
         return tuple(row[0] for row in found)
 
     def usage(
-        self, since_day: int | None, *, source: int, subject: bytes | None = None
+        self,
+        since_day: int | None,
+        *,
+        source: int,
+        subject: bytes | None = None,
+        model: str | None = None,
     ) -> Iterator[UsageRow]:
         """Yield what was used, of each day from one on, or of all time together.
 
         Args:
             since_day: days since 1970-01-01; None for all time.
             source: of which source.
-            subject: by whom; None for everybody. Only of all time.
+            subject: by whom; None for everybody.
+            model: of which model; None for all.
         """
-        day = "day = ?" if since_day is None else "day >= ?"
+        where = "day = ?" if since_day is None else "day >= ?"
         given: list[object] = [ALL_TIME if since_day is None else since_day]
-        if subject is not None:
-            day += " AND subject = ?"
-            given.append(subject)
+        for column, wanted in (("subject", subject), ("model", model)):
+            if wanted is not None:
+                where += f" AND {column} = ?"
+                given.append(wanted)
         rows = self._rows.execute(
-            f"SELECT day, subject, provider, model, source, sums FROM usage WHERE {day}"  # noqa: S608 - constants
+            f"SELECT day, subject, provider, model, source, sums FROM usage WHERE {where}"  # noqa: S608 - constants
             " AND source = ?",
             (*given, source),
         )
