@@ -69,6 +69,13 @@ class Decoder:
         self._inflater: zlib._Decompress | None = None
         self._ended = False
 
+    def passes(self, length: int) -> bool:
+        """Take bytes that are as they came, and return whether they are within the bound."""
+        if not self.identity or self.failed or length > self._left:
+            return False
+        self._left -= length
+        return True
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the decoded pieces that the next bytes of the body complete."""
         for piece in self._decode(data):

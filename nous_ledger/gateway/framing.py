@@ -13,15 +13,13 @@ data, so memory stays bounded and no byte is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """Longest event whose data is read; one holds a whole answer of the Responses API."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
+class StreamEvent(NamedTuple):
     """One event, or a fragment of one that is too long to be read.
 
     Attributes:

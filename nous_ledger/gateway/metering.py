@@ -18,6 +18,7 @@ from typing import Final
 
 from nous_ledger.gateway.formats import make_watch
 from nous_ledger.gateway.framing import StreamEvent, StreamParser
+from nous_ledger.gateway.repeats import Repeats
 from nous_ledger.gateway.reported_cost import read_cost
 from nous_ledger.gateway.sse import SseParser
 from nous_ledger.gateway.watch import Watch
@@ -103,6 +104,8 @@ class Meter:
         self._strip = strip
         self._watch: Watch | None = make_watch(api)
         self._parser = (parser or SseParser()) if streamed and self._watch else None
+        self._sse = self._parser if isinstance(self._parser, SseParser) else None
+        self._repeats = Repeats()
         self._cost = cost
         self._body = bytearray()
         self._blind = False  # something passed by that could not be read
@@ -115,6 +118,9 @@ class Meter:
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next decoded bytes and return what the client is to get of them."""
+        if self._sse is not None:
+            kept = self._feed_events(self._sse, piece)
+            return kept if self._strip else piece
         if self._parser is not None:
             kept = self._kept(self._parser.feed(piece))
             return kept if self._strip else piece
@@ -133,6 +139,26 @@ class Meter:
         if self._watch is not None and self._body:
             self._read_body(self._watch)
         return b""
+
+    def _feed_events(self, parser: SseParser, piece: bytes) -> bytes:
+        """Read the events in some bytes, those that bring nothing but text in no time."""
+        kept: list[bytes] = []
+        at, length = 0, len(piece)
+        while at < length:
+            if parser.between_events:
+                done, text = self._repeats.skip(piece, at)
+                if done > at and self._watch is not None:
+                    self._watch.visible.add_text(text)
+                    kept.append(piece[at:done])
+                    at = done
+                    continue
+            # One event in full; it may be one that the next ones are like.
+            end = piece.find(b"\n\n", at) + 2
+            if end < 2:
+                end = length
+            kept.append(self._kept(parser.feed(piece[at:end])))
+            at = end
+        return b"".join(kept)
 
     def _kept(self, events: list[StreamEvent]) -> bytes:
         return b"".join(event.raw for event in events if not self._read(event))
@@ -206,6 +232,7 @@ class Meter:
         watch = self._watch
         if watch is None:
             return False
+        self._repeats.forget()
         watch.failed |= event.failed
         watch.ended |= event.last
         if event.oversized or event.damaged:
@@ -216,9 +243,14 @@ class Meter:
                 watch.ended = True
                 return False
             try:
-                return watch.take_event(parse_json(event.data), event.name)
+                located = parse_json(event.data)
+                alone = watch.take_event(located, event.name)
             except FormatError:
                 self._unreadable(event.data)
+                return False
+            if (only := watch.only_text(located.value)) is not None:
+                self._repeats.learn(event.raw, *only)
+            return alone
         return False
 
     def _read_body(self, watch: Watch) -> None:

@@ -109,14 +109,20 @@ class Relay:
             list(self._response.raw_headers), altered=self._strip, bodiless=bodiless
         )
         await self._client.start(self.http_status, headers + own_headers)
+        decoder = self._decoder
         async for piece in read_pieces(self._response):
-            for decoded in self._decoder.feed(piece):
+            if len(piece) <= SLICE_BYTES and decoder.passes(len(piece)):  # nearly every piece
+                kept = self._meter.feed(piece)
+                self._commit(kept)
+                await self._pass(kept)
+                continue
+            for decoded in decoder.feed(piece):
                 kept = await self._look(decoded)
                 if self._strip:
                     await self._pass(kept)
             if not self._strip:
                 await self._pass(piece)
-            elif self._decoder.failed:
+            elif decoder.failed:
                 raise BrokenResponseError(_RESET)
 
     async def close(self) -> None:

@@ -50,6 +50,11 @@ class SseParser:
         self._oversized = False
         self._started = False
 
+    @property
+    def between_events(self) -> bool:
+        """Whether the next byte begins an event that is not the first."""
+        return self._started and not self._buffer and not self._oversized
+
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the events they complete."""
         self._buffer += piece

@@ -53,6 +53,9 @@ class Unmeasured:
     def add_event(self, event: Located) -> None:
         """Pass over an event."""
 
+    def add_text(self, length: int) -> None:
+        """Pass over text."""
+
     def result(self) -> VisibleOutput:
         """Return that nothing is known but whether it was text."""
         return VisibleOutput(
@@ -119,6 +122,14 @@ class Watch(ABC):
         self.event_name = name
         return isinstance(event.value, dict) and self._read_event(event, event.value)
 
+    def only_text(self, value: object) -> tuple[bytes, str] | None:  # noqa: ARG002 - of others
+        """Return the member that is all there is to an event, and its text.
+
+        Of an event for which this is not None, another one that differs in that text
+        alone would add to the visible text and change nothing else.
+        """
+        return None
+
     @abstractmethod
     def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
         """Read an object that is a whole body."""
@@ -181,6 +192,17 @@ class ChatWatch(Watch):
         alone = not choices
         return self._usage(event.member("usage"), final=alone) and alone
 
+    def only_text(self, value: object) -> tuple[bytes, str] | None:
+        """Return `content` where a chunk brings nothing but that."""
+        if type(self) is not ChatWatch or not isinstance(value, dict):
+            return None
+        if value.get("usage") is not None or "x_groq" in value or value.get("error"):
+            return None
+        match value.get("choices"):
+            case [{"delta": {"content": str(text), **rest}}] if rest.keys() <= {"role"}:
+                return b"content", text
+        return None
+
     def _groq(self, event: Located, fields: dict[str, Any]) -> bool:
         """Read what Groq says beside the chunk; its last one holds the usage."""
         if isinstance(beside := fields.get("x_groq"), dict):
@@ -239,6 +261,16 @@ class MessagesWatch(Watch):
         else:
             self.visible.add_event(event)
         return False
+
+    def only_text(self, value: object) -> tuple[bytes, str] | None:
+        """Return `text` of an event that brings nothing but that."""
+        match value:
+            case {
+                "type": "content_block_delta",
+                "delta": {"type": "text_delta", "text": str(text), **rest},
+            } if not rest:
+                return b"text", text
+        return None
 
     def _start(self, event: Located, message: object) -> None:
         self._names(message)

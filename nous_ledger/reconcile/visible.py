@@ -59,6 +59,9 @@ class VisibleReader(Protocol):
     def add_event(self, event: Located) -> None:
         """Take the data of the next event of a stream."""
 
+    def add_text(self, length: int) -> None:
+        """Take some bytes of text of events like one that was taken before."""
+
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
 
@@ -136,6 +139,10 @@ class ChatReader:
         """Return what was visible in everything taken so far."""
         return self._tally.output()
 
+    def add_text(self, length: int) -> None:
+        """Take some bytes of text of events like one that was taken before."""
+        self._tally.text_bytes += length
+
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
         self._take(body.value, "message")
@@ -195,6 +202,10 @@ class MessagesReader:
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
         return self._tally.output()
+
+    def add_text(self, length: int) -> None:
+        """Take some bytes of text of events like one that was taken before."""
+        self._tally.text_bytes += length
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -271,6 +282,10 @@ class ResponsesReader:
         if tally.seen or not self._array or self._deltas:
             return output
         return replace(output, choices=1, applicable=True)  # an answer without items
+
+    def add_text(self, length: int) -> None:
+        """Take some bytes of text of events like one that was taken before."""
+        self._items.text_bytes += length
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""

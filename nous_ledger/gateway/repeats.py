@@ -1,0 +1,96 @@
+"""Events of a stream that differ from the one before in nothing but a piece of text.
+
+Nearly every event of a stream is such a one: a word more of the answer. Once one was
+read in full, the next ones are only compared with it: what stands before, between and
+after the texts must be the same bytes, and the texts plain (no escape, no quote, valid
+UTF-8). Then reading such an event in full would add the length of its text to what was
+visible, and change nothing else, so that is all that is done.
+
+Anything else is read in full, and what is learned is taken from the newest such event.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_BYTES: Final = 64 * 1024
+"""Longest event that is compared; longer ones are read in full."""
+
+_PLAIN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
+_PADDING: Final = re.compile(rb'"obfuscation"[ \t]*:[ \t]*"')
+_KEYS: Final = {key: re.compile(rb'"%s"[ \t]*:[ \t]*"' % key) for key in (b"content", b"text")}
+
+
+class Repeats:
+    """Compares events with the newest that was read in full."""
+
+    def __init__(self) -> None:
+        """Start with nothing to compare with."""
+        self._parts: tuple[bytes, ...] = ()
+
+    def forget(self) -> None:
+        """Compare no event until another was learned."""
+        self._parts = ()
+
+    def learn(self, raw: bytes, key: bytes, value: str) -> None:
+        """Take an event to compare the next ones with, if it is one that can be.
+
+        Args:
+            raw: the event with the blank line after it.
+            key: the member whose text may differ; `content` or `text`.
+            value: that text. Reading the event again with another text must change
+                nothing but how much text was seen.
+        """
+        self._parts = ()
+        # Without escapes every quote in it is the beginning or the end of a string.
+        if b"\\" in raw or b"\r" in raw or len(raw) > MAX_BYTES or not raw.endswith(b"\n\n"):
+            return
+        if not raw.startswith((b"data:", b"event:")) or raw.count(b'"%s"' % key) != 1:
+            return
+        if (found := _KEYS[key].search(raw)) is None:
+            return
+        parts = [raw[: found.end()]]
+        end = raw.index(b'"', found.end())
+        if raw[found.end() : end] != value.encode("utf-8", "surrogatepass"):
+            return
+        if padding := _PADDING.search(raw, end):
+            parts.append(raw[end : padding.end()])
+            end = raw.index(b'"', padding.end())
+        self._parts = (*parts, raw[end:])
+
+    def skip(self, piece: bytes, start: int) -> tuple[int, int]:
+        """Return where such events end, and how many bytes of text they bring.
+
+        Args:
+            piece: bytes of the stream.
+            start: where in it the first event begins.
+        """
+        if not self._parts:
+            return start, 0
+        first, *others = self._parts
+        done, text = start, 0
+        while piece.startswith(first, done):
+            at = done + len(first)
+            length = -1
+            for other in others:
+                plain = _PLAIN.match(piece, at)
+                end = at if plain is None else plain.end()
+                if not piece.startswith(other, end) or not _is_utf8(piece[at:end]):
+                    return done, text
+                length = end - at if length < 0 else length
+                at = end + len(other)
+            if at - done > MAX_BYTES:
+                break
+            done, text = at, text + length
+        return done, text
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""What is read of a stream does not depend on whether alike events are read in full."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from nous_ledger.gateway.metering import Meter, Metered
+from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_RESPONSES
+from nous_ledger.gateway.repeats import Repeats
+from nous_ledger.reconcile.visible import VisibleOutput
+
+TEXTS = ["a", "word ", "", "né €", '"', "\\", "\t", "\x7f", "😀", "x" * 300, "\ud800"]
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+
+
+def _chat(random_: random.Random) -> dict[str, Any]:  # noqa: C901, PLR0912 - one table
+    delta: dict[str, Any] = {"content": random_.choice(TEXTS)}
+    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
+    event: dict[str, Any] = {"model": "m-1", "choices": [choice]}
+    match random_.randrange(14):
+        case 0:
+            event["model"] = "m-2"
+        case 1:
+            delta["tool_calls"] = [{"index": 0, "function": {"arguments": '{"a'}}]
+        case 2:
+            choice["index"] = 1
+        case 3:
+            choice["finish_reason"] = random_.choice(["stop", "length"])
+        case 4:
+            event["usage"] = USAGE
+        case 5:
+            delta["refusal"] = "no"
+        case 6:
+            event["choices"] = [choice, {**choice, "index": 1}]
+        case 7:
+            delta["content"] = random_.choice([None, 7, ["x"], {"content": "x"}])
+        case 8:
+            event["x_groq"] = {"usage": USAGE}
+        case 9:
+            event["obfuscation"] = random_.choice(["a", "bcd", "\\"])
+        case 10:
+            event["error"] = {"content": "x"}
+        case 11:
+            delta["role"] = "assistant"
+        case _:
+            event["obfuscation"] = "z" * random_.randrange(5)
+    return event
+
+
+def _message(random_: random.Random) -> dict[str, Any]:
+    text = {"type": "text_delta", "text": random_.choice(TEXTS)}
+    event: dict[str, Any] = {"type": "content_block_delta", "index": 0, "delta": text}
+    match random_.randrange(8):
+        case 0:
+            return {"type": "message_start", "message": {"usage": {"input_tokens": 3}}}
+        case 1:
+            return {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 3}}
+        case 2:
+            text["partial_json"] = "{"
+        case 3:
+            event["index"] = 1
+        case 4:
+            event["delta"] = {"type": "input_json_delta", "partial_json": "text"}
+        case _:
+            pass
+    return event
+
+
+def _wire(random_: random.Random, api: int) -> bytes:
+    events = []
+    for _ in range(random_.randrange(1, 40)):
+        event = _message(random_) if api == API_MESSAGES else _chat(random_)
+        text = json.dumps(
+            event,
+            ensure_ascii=random_.random() < 0.2,
+            separators=(",", ":") if random_.random() < 0.5 else None,
+        )
+        data = text.encode("utf-8", "surrogatepass")
+        if random_.random() < 0.1:
+            data = data.replace(b"word", random_.choice([b"\xff", b"wo\nrd", b"\x00", b"\r"]))
+        name = b"event: content_block_delta\n" if api == API_MESSAGES else b""
+        end = random_.choice([b"\n\n", b"\n\n", b"\n\n", b"\n\n\n", b"\r\n\r\n", b"\n"])
+        repeat = random_.choice([1, 1, 2, 5])
+        events.append((name + b"data: " + data + end) * repeat)
+    return b"".join(events)
+
+
+def _read(api: int, pieces: list[bytes], *, strip: bool) -> tuple[bytes, Metered, object]:
+    meter = Meter(api, streamed=True, strip=strip)
+    shown = b"".join(map(meter.feed, pieces)) + meter.close()
+    visible: VisibleOutput | None = meter.visible_output()
+    return shown, meter.result(hidden_ruled_out=True, reached=True, cut=False), visible
+
+
+@pytest.mark.parametrize("api", [API_CHAT, API_MESSAGES, API_RESPONSES])
+def test_alike_events_bring_what_they_would_bring_in_full(
+    api: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped = 0
+
+    def counted(self: Repeats, piece: bytes, start: int) -> tuple[int, int]:
+        nonlocal skipped
+        done, text = skip(self, piece, start)
+        skipped += done > start
+        return done, text
+
+    skip = Repeats.skip
+    for seed in range(120):
+        random_ = random.Random(seed)
+        wire = _wire(random_, api)
+        step = random_.choice([1, 7, 100, 8192])
+        pieces = [wire[at : at + step] for at in range(0, len(wire), step)]
+        strip = random_.random() < 0.5
+        monkeypatch.setattr(Repeats, "skip", counted)
+        quick = _read(api, pieces, strip=strip)
+        monkeypatch.setattr(Repeats, "skip", lambda _, __, start: (start, 0))
+        assert quick == _read(api, pieces, strip=strip), (seed, wire)
+    assert (skipped > 30) == (api != API_RESPONSES)
