@@ -1,7 +1,6 @@
 """Every provider's wire format through the gateway: bytes as they came, one right receipt."""
 
 import asyncio
-import gzip
 import hashlib
 import hmac
 import json
@@ -10,17 +9,12 @@ from typing import Any
 
 import pytest
 
-from nous_ledger.gateway.metering import Meter
-from nous_ledger.gateway.relay import SLICE_BYTES
 from nous_ledger.protocol.hashing import commit_forwarded, commit_request, commit_response
 from nous_ledger.protocol.registries import API, METERING
-from tests.event_streams import message
 from tests.integration.gateway.conftest import StartRig
 from tests.integration.gateway.rig import (
     STREAM_HEAD,
-    Answer,
     Bench,
-    Rig,
     Seen,
     answer,
     chunk,
@@ -31,7 +25,6 @@ from tests.integration.gateway.rig import (
     stream,
 )
 from tests.unit import wire_streams as wire
-from tests.unit.wire_streams import DONE, sse
 
 JSON, EVENTS = "application/json; charset=UTF-8", "text/event-stream"
 LINES, MESSAGES = "application/x-ndjson", "application/vnd.amazon.eventstream"
@@ -354,117 +347,3 @@ def test_what_is_not_signed_is_narrowed_as_ever(start: StartRig) -> None:
     headers = {"authorization": authorization, "accept-encoding": "br, gzip"}
     rig.call(CONVERSE, {}, headers=headers, credential=None)
     assert upstream.seen[0].values("accept-encoding") == ["gzip"]
-
-
-# --- endings
-
-
-def _broken(rig: Rig, got: Answer, metering: str) -> None:
-    receipt = rig.only_receipt()
-    assert not got.whole
-    assert (status(receipt), METERING.name_of(receipt.metering)) == ("upstream_reset", metering)
-    assert receipt.response_commitment == commit_response(got.opening, got.body)
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "data", "metering"),
-    [
-        (GEMINI + "streamGenerateContent", JSON, wire.GEMINI_ARRAY[:900], "partial"),
-        (CONVERSE + "-stream", MESSAGES, b"".join(wire.CONVERSE_EVENTS[:4]), "none"),
-        (CONVERSE + "-stream", MESSAGES, wire.CONVERSE_STREAM[:-3], "none"),
-        ("/ollama/api/chat", LINES, wire.OLLAMA_STREAM[:60], "none"),
-        ("/cohere/v2/chat", EVENTS, wire.COHERE_STREAM[:200], "none"),
-        ("/mistral/v1/chat/completions", EVENTS, wire.MISTRAL_STREAM[:200], "none"),
-    ],
-)
-def test_a_stream_that_is_reset(
-    start: StartRig, path: str, kind: str, data: bytes, metering: str
-) -> None:
-    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
-        head = STREAM_HEAD.replace(b"text/event-stream; charset=utf-8", kind.encode())
-        writer.write(head + chunk(data))
-        await writer.drain()
-        await asyncio.sleep(0.1)
-        reset(writer)
-
-    rig, _ = start(script)
-    got = rig.call(path, {"model": "m", "stream": True})
-    assert got.body == data
-    _broken(rig, got, metering)
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "data", "expected"),
-    [
-        (GEMINI + "streamGenerateContent", JSON, wire.GEMINI_ARRAY, wire.GEMINI_COUNTS),
-        (CONVERSE + "-stream", MESSAGES, wire.CONVERSE_STREAM, CONVERSED),
-        ("/ollama/api/chat", LINES, wire.OLLAMA_STREAM, OLLAMA),
-        ("/cohere/v2/chat", EVENTS, wire.COHERE_STREAM, COHERED),
-    ],
-)
-def test_a_client_that_hangs_up_is_metered_all_the_same(
-    start: StartRig, path: str, kind: str, data: bytes, expected: dict[str, int]
-) -> None:
-    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
-        head = STREAM_HEAD.replace(b"text/event-stream; charset=utf-8", kind.encode())
-        writer.write(head + chunk(data[:50]))
-        await writer.drain()
-        await asyncio.sleep(0.3)
-        writer.write(chunk(data[50:]) + b"0\r\n\r\n")
-
-    rig, _ = start(script)
-    connection = rig.send(path, {"stream": True})
-    assert connection.getresponse().read(10) == data[:10]
-    connection.close()
-    receipt = rig.only_receipt()
-    assert (status(receipt), counts(receipt)) == ("client_aborted", expected)
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "data"),
-    [
-        (CONVERSE + "-stream", MESSAGES,
-         message("modelStreamErrorException", {"message": "x"}, "exception")),
-        ("/ollama/api/chat", LINES, b'{"error":"no"}\n'),
-        (GEMINI + "streamGenerateContent?alt=sse", EVENTS, sse({"error": {"code": 500}})),
-    ],
-)  # fmt: skip
-def test_an_error_within_a_stream(start: StartRig, path: str, kind: str, data: bytes) -> None:
-    rig, _ = start(says(stream(data).replace(b"text/event-stream; charset=utf-8", kind.encode())))
-    assert rig.call(path, {}).body == data
-    receipt = rig.only_receipt()
-    assert (status(receipt), receipt.http_status) == ("upstream_error", 200)
-
-
-def test_an_error_in_place_of_an_array_is_no_stream(start: StartRig) -> None:
-    body = _bytes([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}])
-    rig, _ = start(says(answer(body, status=429, kind=JSON)))
-    assert rig.call(GEMINI + "streamGenerateContent", {}).body == body
-    receipt = rig.only_receipt()
-    assert (status(receipt), receipt.http_status, receipt.streamed) == ("upstream_error", 429, None)
-
-
-def test_events_that_decompress_to_thousands_are_read_in_slices(
-    start: StartRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between two slices other calls have their turn."""
-    lengths: list[int] = []
-    feed = Meter.feed
-
-    def noted(meter: Meter, piece: bytes) -> bytes:
-        lengths.append(len(piece))
-        return feed(meter, piece)
-
-    monkeypatch.setattr(Meter, "feed", noted)
-    plain = sse({"choices": []}) * 20_000 + wire.OPENAI_STREAM
-    packed = gzip.compress(plain)
-    assert len(packed) < 10_000
-    head = STREAM_HEAD[:-2] + b"Content-Encoding: gzip\r\n\r\n"
-    rig, _ = start(says(head + chunk(packed) + b"0\r\n\r\n"))
-    asked = rig.call("/openai/v1/chat/completions", ASKED)
-    unasked = rig.call("/openai/v1/chat/completions", {"stream": True})
-    assert asked.body == packed
-    assert unasked.body == plain.replace(wire.OPENAI_STREAM.split(b"\n\n")[2] + b"\n\n", b"")
-    assert max(lengths) <= SLICE_BYTES
-    assert [counts(receipt)["input_unsplit"] for receipt in rig.receipts()] == [9, 9]
-    assert DONE in plain
