@@ -17,7 +17,7 @@ from typing import Any, Final
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all
 from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Outcome, Work
-from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.errors import InputError, LedgerError
 
 MAX_WAITING: Final = 16_384
 """Receipts and other pieces of work that may wait; what comes then is refused."""
@@ -74,10 +74,12 @@ class GroupCommitter:
         """Return the result of some work once it is durable.
 
         Raises:
+            InputError: called by the thread that would have to do it, as a callback is.
             StoreError: overloaded, if too much work is waiting.
             LedgerUseError: closed, other-process.
             LedgerError: whatever became of the work.
         """
+        self._check_may_wait()
         reply = ThreadReply()
         self.send(work, reply)
         return reply.wait()
@@ -98,25 +100,44 @@ class GroupCommitter:
             room = HEAD_ROOM if isinstance(work, HeadWork) else 0
             if self._weight >= self._max_waiting + room:
                 raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
+            if self._thread is None:
+                self._start()
             self._waiting.append((work, reply))
             self._weight += _weight(work)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._serve, name="nous-ledger-commit", daemon=True
-                )
-                self._thread.start()
             self._rouse()
 
     def close(self) -> None:
-        """Finish what was submitted and end the thread; a second call does nothing."""
+        """Finish what was submitted and end the thread; a second call only waits for that.
+
+        Raises:
+            InputError: called by that thread, as a callback is.
+        """
         if self._process != os.getpid():
             return  # the thread lives in the parent
+        self._check_may_wait()
         with self._lock:
-            thread, self._thread = self._thread, None
             self._closed = True
             self._rouse()
-        if thread is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _check_may_wait(self) -> None:
+        """Refuse to let the thread wait for itself."""
+        if threading.current_thread() is self._thread:
+            raise InputError(
+                "input",
+                "the callback of a future waits for the ledger, whose own thread calls it",
+                hint="submit without waiting, or wait in another thread",
+            )
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._serve, name="nous-ledger-commit", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError as error:  # the next caller tries again
+            self._thread = None
+            raise StoreError("overloaded", f"no thread could be started: {error}") from error
 
     def _rouse(self) -> None:
         if self._asleep and (self._closed or len(self._waiting) >= self._enough):

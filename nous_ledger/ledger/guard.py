@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from nous_ledger.ledger.errors import KeyFileError, StoreError
+from nous_ledger.ledger.errors import KeyFileError, LedgerUseError, StoreError
 from nous_ledger.ledger.files import os_errors, read_private_file, replace_file
 from nous_ledger.ledger.highwater import HIGH_WATER_NAME, HighWater, Mark, behind, forked
 from nous_ledger.ledger.model import Tip
@@ -67,7 +68,8 @@ class Guard:
         notices: what the owner should be told of the comparison.
     """
 
-    # _last is the mark that this database was found, or made, to agree with.
+    # _last is the mark that this database was found, or made, to agree with. Whoever
+    # appends and whoever only asks for `refusal` take turns by _turn.
 
     database: Path
     high_water: Path
@@ -79,6 +81,7 @@ class Guard:
     _owed: Mark | None = None
     _seen: LedgerError | None = None
     _process: int = field(default_factory=os.getpid)
+    _turn: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         """Remember which file is the database."""
@@ -96,6 +99,10 @@ class Guard:
         """
         if self._seen is not None:
             raise _again(self._seen)
+        with self._turn:
+            self._compare(view)
+
+    def _compare(self, view: View) -> None:
         if _inode(self.database) != self._inode:
             raise StoreError("store-replaced", f"{self.database} is another file than was opened")
         self._write_owed()
@@ -128,10 +135,11 @@ class Guard:
             StoreContentError: store-forked.
             StoreError: high-water-unusable: the records are in the log all the same.
         """
-        if self._last is None or tip.leaf_count != self._last.leaf_count:
-            root = root_from_peaks(tip.leaf_count, tip.peaks)
-            self._owed = Mark(leaf_count=tip.leaf_count, root=root)
-            self._write_owed()
+        with self._turn:
+            if self._last is None or tip.leaf_count != self._last.leaf_count:
+                root = root_from_peaks(tip.leaf_count, tip.peaks)
+                self._owed = Mark(leaf_count=tip.leaf_count, root=root)
+                self._write_owed()
 
     def note_seen(self, error: LedgerError) -> None:
         """Refuse from now on, because of what was seen elsewhere."""
@@ -143,7 +151,17 @@ class Guard:
         Raises:
             StoreError: high-water-unusable.
         """
-        self._opened().sync()
+        with self._turn:
+            self._opened().sync()
+
+    def check_process(self) -> None:
+        """Refuse to go on after a fork, whose threads and locks are not here.
+
+        Raises:
+            LedgerUseError: other-process.
+        """
+        if self._process != os.getpid():
+            raise LedgerUseError("other-process", "the ledger was opened before this fork")
 
     def close(self) -> None:
         """Sync and close the file; a second call does nothing.

@@ -287,11 +287,10 @@ class LedgerLife(LedgerReader):
 
     def _rotate(self, rotation: Rotation) -> KeysChanged:
         self._signing()
+        guard = self._guarding()
         with self._turn:
             now = self._clock()
-            identity, signer, changed = rotate_log(
-                self._store, self.folder, rotation, now, self._guarding()
-            )
+            identity, signer, changed = rotate_log(self._store, self.folder, rotation, now, guard)
             self._adopt(identity, signer)
         return changed
 
@@ -363,6 +362,7 @@ class LedgerLife(LedgerReader):
     def _guarding(self) -> Guard:
         if self._guard is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")
+        self._guard.check_process()  # before a lock that the parent may have held is waited for
         return self._guard
 
     def _signers(self) -> Signers:

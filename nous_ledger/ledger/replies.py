@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nous_ledger.ledger.sequencer import Outcome
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # its import takes as long as all of the ledger's
+
+_log: Final = logging.getLogger("nous_ledger.ledger.replies")
 
 
 class Reply(Protocol):
@@ -75,7 +78,7 @@ def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> None:
     by_loop: dict[AbstractEventLoop, list[tuple[Reply, Outcome]]] = {}
     for reply, outcome in pairs:
         if reply.loop is None:
-            reply.settle(outcome)
+            _settle(reply, outcome)
         else:
             by_loop.setdefault(reply.loop, []).append((reply, outcome))
     for loop, own in by_loop.items():
@@ -87,4 +90,12 @@ def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> None:
 
 def _settle_here(pairs: Iterable[tuple[Reply, Outcome]]) -> None:
     for reply, outcome in pairs:
+        _settle(reply, outcome)
+
+
+def _settle(reply: Reply, outcome: Outcome) -> None:
+    """Settle one reply; whatever its callbacks do, the others get theirs."""
+    try:
         reply.settle(outcome)
+    except BaseException:  # noqa: BLE001 - even one that wants to end its thread
+        _log.exception("a callback failed")

@@ -7,6 +7,8 @@ signs them while the other is at it. What was signed is stored by a third thread
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +31,7 @@ class SigningPool:
         """Hold no threads yet."""
         self._helper = ThreadPoolExecutor(1, "nous-ledger-sign")
         self._storer = ThreadPoolExecutor(1, "nous-ledger-store")
+        self._process = os.getpid()
 
     def sign(self, work: ReceiptSigning, end: int) -> None:
         """Sign on both cores what is not signed yet, up to a receipt.
@@ -38,19 +41,35 @@ class SigningPool:
         """
         helping = None
         if end - work.done >= _WORTH_HELP:
-            helping = self._helper.submit(work.sign_until, end)
+            with contextlib.suppress(RuntimeError):  # no thread, as while the program ends
+                helping = self._helper.submit(work.sign_until, end)
         try:
             work.sign_until(end)
         finally:
             if helping is not None:
                 helping.result()
 
-    def store(self, work: Callable[[], None]) -> Future[None]:
-        """Run what stores receipts beside what signs the next ones."""
-        return self._storer.submit(work)
+    def store(self, work: Callable[[], None]) -> Future[None] | None:
+        """Run what stores receipts beside what signs the next ones.
+
+        Returns:
+            None if no thread could be had, as while the program ends: then it is done.
+        """
+        todo = [work]  # only one can take it, even if a thread starts later
+
+        def do() -> None:
+            todo.pop()()
+
+        try:
+            return self._storer.submit(do)
+        except RuntimeError:
+            do()
+            return None
 
     def close(self) -> None:
         """End the threads; a second call does nothing."""
+        if self._process != os.getpid():
+            return  # they live in the parent
         self._helper.shutdown()
         self._storer.shutdown()
 

@@ -102,10 +102,11 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         """Close all connections; a second call does nothing."""
+        if self._process != os.getpid():
+            self._closed = True
+            return  # a fork must not touch its parent's connections, nor wait for its locks
         with self._write_lock, self._lock:
             self._closed = True
-            if self._process != os.getpid():
-                return  # a fork must not touch its parent's connections
             for connection in (*self._readers, self._writer):
                 if connection is not None:
                     connection.close()
