@@ -234,29 +234,25 @@ class Gateway:
         return upstream or _NOWHERE, UPSTREAM_REFUSED
 
     async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a call as a task of its own, which a cancellation does not cut short.
+        """Run a call.
 
-        A server that shuts down cancels what it serves. The call is then told, and
-        still writes its receipt.
+        A server that shuts down cancels what it serves. The call takes that for its end,
+        and still writes its receipt.
         """
-        service = self._service
-        if service is None:
+        service, task = self._service, asyncio.current_task()
+        if service is None or task is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
         named = upstream is not self._upstreams.get(upstream.route.name)
         call = Call(service, upstream, scope, Client(scope, receive, send), named=named)
-        task = asyncio.create_task(call.run())
         self._calls.add(task)
         self._metrics.in_flight += 1
-        task.add_done_callback(self._ended)
         try:
-            await asyncio.shield(task)
+            await call.run()
         except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._calls.discard(task)
-        self._metrics.in_flight -= 1
+            _log.debug("a call was cancelled after its receipt")
+        finally:
+            self._calls.discard(task)
+            self._metrics.in_flight -= 1
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -297,7 +293,8 @@ class Gateway:
         """Interrupt what is still running; each call writes its receipt before it ends."""
         calls = tuple(self._calls)
         for task in calls:
-            task.cancel()
+            if not task.cancelling():  # the server may have said so already
+                task.cancel()
         if calls:
             _log.info("%s calls in flight are interrupted", len(calls))
             _, left = await asyncio.wait(calls, timeout=SETTLING_S)

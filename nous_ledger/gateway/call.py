@@ -52,6 +52,7 @@ from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.logs import log_receipt
 from nous_ledger.gateway.metering import Metered
+from nous_ledger.gateway.paths import MAX_PATH_BYTES, CallShape
 from nous_ledger.gateway.provider_table import UNMETERED
 from nous_ledger.gateway.providers import Upstream
 from nous_ledger.gateway.recording import Recorder, Recording
@@ -77,6 +78,10 @@ from nous_ledger.protocol.hashing import (
 from nous_ledger.protocol.receipt import Receipt
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
+
+
+_MAX_SHAPES: Final = 512
+"""Paths that are remembered, each of at most some thousand bytes."""
 
 
 class Drains:
@@ -110,6 +115,7 @@ class Service:
         drains: calls that are read on although their client hung up.
         egress: how upstreams are reached.
         recorder: keeps the content of calls; None to keep none.
+        shapes: what was found of paths, by route, base URL, method and path.
     """
 
     journal: Journal
@@ -119,6 +125,21 @@ class Service:
     drains: Drains
     egress: Egress = field(default_factory=Egress)
     recorder: Recorder | None = None
+    shapes: dict[tuple[str, str, str, str], CallShape | None] = field(default_factory=dict)
+
+    def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
+        """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
+        key = (upstream.route.name, upstream.base_url, method, path)
+        try:
+            return self.shapes[key]
+        except KeyError:
+            shape = upstream.shape(method, path)
+        if len(path) > MAX_PATH_BYTES:
+            return shape
+        if len(self.shapes) >= _MAX_SHAPES:
+            self.shapes.clear()
+        self.shapes[key] = shape
+        return shape
 
 
 class Call:
@@ -152,7 +173,7 @@ class Call:
         self._path, wallet = split_wallet(below)
         self._trailers: list[object] = scope.get("trailers", [])  # filled while the body comes
         self._query: bytes = scope["query_string"]
-        self._shape = upstream.shape(self._method, self._path)
+        self._shape = service.shape(upstream, self._method, self._path)
         self._claimed: bytes | None = None
         self._refused = self._claim(wallet)
         self._opening = secrets.token_bytes(OPENING_LENGTH)
@@ -281,7 +302,8 @@ class Call:
         try:
             async with asyncio.timeout(None) as bound:
                 self._client.on_gone = lambda: drains.start(bound)
-                async with open_response(self._session, request, service.egress) as response:
+                response = await open_response(self._session, request, service.egress)
+                try:
                     self._relay = Relay(
                         response,
                         self._client,
@@ -292,6 +314,8 @@ class Call:
                         cost=self._upstream.route.cost,
                     )
                     await self._relay.run(self._own_headers(draft))
+                finally:
+                    response.close()
         except BrokenResponseError as error:
             return error.status
         except TimeoutError:  # the client is gone and the time for reading on is over
@@ -299,6 +323,7 @@ class Call:
         except asyncio.CancelledError:  # the gateway shuts down
             return drafts.INTERRUPTED
         finally:
+            self._client.look()
             self._client.on_gone = None
             drains.end(started=self._client.gone)
         return None

@@ -11,6 +11,10 @@ from nous_ledger.gateway.headers import RawHeaders, header
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
+_UNWATCHED_S: Final = 0.05
+_MESSAGES_IN_HAND: Final = 3
+"""More than a server can have: the end of the request, and that the client hung up."""
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,6 +44,7 @@ class Client:
         self.on_gone: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
+        self._soon: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     async def read_body(self, limit: int, silence_s: float) -> bytes:
@@ -70,13 +75,37 @@ class Client:
                 return bytes(body)
 
     def watch(self) -> None:
-        """Notice from now on when the client hangs up; `close` ends this."""
-        self._watcher = asyncio.create_task(self._watch())
+        """Notice from now on when the client hangs up; `close` ends this.
+
+        Most calls are over sooner than a task would be worth its while, so it starts a
+        little later; `look` tells what happened until then.
+        """
+        self._soon = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._start_watching)
+
+    def look(self) -> None:
+        """Notice now if the client has hung up."""
+        for _ in range(_MESSAGES_IN_HAND):
+            if self.gone or self._watcher is not None:
+                return
+            step: Any = self._receive()
+            try:
+                step.send(None)
+            except StopIteration as over:  # a message was there
+                if over.value["type"] == "http.disconnect":
+                    self.lost()
+            else:  # it would have waited for one
+                step.close()
+                return
 
     def close(self) -> None:
         """Stop watching."""
+        if self._soon is not None:
+            self._soon.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+
+    def _start_watching(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
 
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the response."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Final
 
 from nous_ledger.gateway.metering import METERING_NONE, Metered
@@ -31,6 +32,9 @@ UPSTREAM_RESET: Final = STATUS["upstream_reset"]
 TIMEOUT: Final = STATUS["timeout"]
 INTERRUPTED: Final = STATUS["gateway_interrupted"]
 INCOMPLETE: Final = STATUS["incomplete"]
+
+_NAMES: Final = tuple(each.name for each in fields(Receipt))
+_values_of: Final = attrgetter(*_NAMES)
 
 _MODEL: Final = ANOMALY["model_unrepresentable"]
 _REQUEST_ID: Final = ANOMALY["request_id_unrepresentable"]
@@ -65,7 +69,11 @@ class Ending:
 
 def new_receipt_id(now: UnixMillis) -> bytes:
     """Return a new UUID of version 7: 48 bits of milliseconds, then 74 random bits."""
-    random = bytearray(os.urandom(10))
+    return _uuid7(now, os.urandom(10))
+
+
+def _uuid7(now: UnixMillis, tail: bytes) -> bytes:
+    random = bytearray(tail)
     random[0] = 0x70 | random[0] & 0x0F
     random[2] = 0x80 | random[2] & 0x3F
     return now.to_bytes(6, "big") + bytes(random)
@@ -93,10 +101,11 @@ def draft_receipt(
         claimed_wallet: the wallet that the request names, 20 bytes.
     """
     now = UnixMillis(time.time_ns() // 1_000_000)
+    random = os.urandom(16 + 10)
     model_fits = model is None or is_encodable_text(model, 256)
     return Receipt(
-        salt=os.urandom(16),
-        id=new_receipt_id(now),
+        salt=random[:16],
+        id=_uuid7(now, random[16:]),
         time=now,
         source=SOURCE["proxy"],
         subject=subject,
@@ -128,23 +137,24 @@ def complete_receipt(draft: Receipt, ending: Ending) -> Receipt:
         anomalies.add(_TOO_LONG)
     has_usage = metered.metering != METERING_NONE
     http_status = ending.http_status
-    return replace(
-        draft,
-        status=ending.status,
-        http_status=http_status if http_status and 100 <= http_status <= 599 else None,
-        duration=ending.duration,
-        streamed=1 if ending.streamed else None,
-        metering=metered.metering,
-        usage=metered.usage or None if has_usage else None,
-        provider_total=metered.provider_total if has_usage else None,
-        reported_cost=metered.reported_cost if has_usage else None,
-        raw_usage_hash=raw_usage_hash(metered.raw_usage) if has_usage else None,
-        model_served=model,
-        service_tier=_fitting(metered.service_tier, 64, anomalies, None),
-        response_commitment=ending.response_commitment,
-        provider_request_id=request_id,
-        anomalies=tuple(sorted(anomalies)) or None,
-    )
+    known = dict(zip(_NAMES, _values_of(draft), strict=True))
+    known |= {
+        "status": ending.status,
+        "http_status": http_status if http_status and 100 <= http_status <= 599 else None,
+        "duration": ending.duration,
+        "streamed": 1 if ending.streamed else None,
+        "metering": metered.metering,
+        "usage": metered.usage or None if has_usage else None,
+        "provider_total": metered.provider_total if has_usage else None,
+        "reported_cost": metered.reported_cost if has_usage else None,
+        "raw_usage_hash": raw_usage_hash(metered.raw_usage) if has_usage else None,
+        "model_served": model,
+        "service_tier": _fitting(metered.service_tier, 64, anomalies, None),
+        "response_commitment": ending.response_commitment,
+        "provider_request_id": request_id,
+        "anomalies": tuple(sorted(anomalies)) or None,
+    }
+    return Receipt(**known)
 
 
 def _fitting(

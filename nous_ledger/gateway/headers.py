@@ -38,6 +38,9 @@ _HOP_BY_HOP: Final = frozenset(
 # Made anew for the upstream's connection: the gateway reads a body whole before
 # it forwards it, so its length is known and nobody waits for a 100 Continue.
 _MADE_ANEW: Final = frozenset({b"host", b"content-length", b"expect", b"accept-encoding"})
+_NOT_SENT: Final = _HOP_BY_HOP | _MADE_ANEW
+_NOT_SENT_ALTERED: Final = _NOT_SENT | {b"content-encoding"}
+_USUAL: Final = (b"keep-alive", b"close", b"Keep-Alive")
 _OURS: Final = (b"nous-", b"x-nous-")
 _SIGNED: Final = re.compile(rb"AWS4-[A-Z0-9-]+ .*?SignedHeaders=([^,\s]+)", re.DOTALL)
 _NO_CONTROLS: Final = bytes(
@@ -52,7 +55,7 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
         headers: (name, value) pairs, names in any case.
         name: lower-case name.
     """
-    values = [value for key, value in headers if key.lower() == name]
+    values = [value for key, value in headers if key == name or key.lower() == name]
     return b", ".join(values).decode("latin-1") if values else None
 
 
@@ -69,9 +72,10 @@ def can_pass(headers: RawHeaders) -> bool:
 
 def signed_fields(headers: RawHeaders) -> frozenset[bytes]:
     """Return the names of fields that an AWS signature covers; without one, none."""
-    values = (value for name, value in headers if name.lower() == b"authorization")
-    found = next(filter(None, map(_SIGNED.match, values)), None)
-    return frozenset(found.group(1).lower().split(b";")) if found else frozenset()
+    for name, value in headers:
+        if name.lower() == b"authorization" and (found := _SIGNED.match(value)):
+            return frozenset(found.group(1).lower().split(b";"))
+    return frozenset()
 
 
 def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
@@ -82,7 +86,7 @@ def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
         altered: the body was altered; it goes out, and its answer comes back,
             without content codings.
     """
-    dropped = _MADE_ANEW | ({b"content-encoding"} if altered else frozenset())
+    dropped = _NOT_SENT_ALTERED if altered else _NOT_SENT
     result: CIMultiDict[str] = CIMultiDict(
         (name.decode("latin-1"), value.decode()) for name, value in _passing(headers, dropped)
     )
@@ -101,19 +105,19 @@ def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False
         altered: the body is altered on its way and loses its content codings.
         bodiless: the response has no body, whatever length it tells.
     """
-    dropped = {b"content-length"} if altered or bodiless else set()
-    if altered:
-        dropped.add(b"content-encoding")
-    return [
-        (name.lower(), value.translate(_NO_CONTROLS)) for name, value in _passing(headers, dropped)
-    ]
+    dropped = _HOP_BY_HOP
+    if altered or bodiless:
+        dropped |= {b"content-length", b"content-encoding"} if altered else {b"content-length"}
+    return [(name, value.translate(_NO_CONTROLS)) for name, value in _passing(headers, dropped)]
 
 
-def _passing(headers: RawHeaders, dropped: Iterable[bytes]) -> RawHeaders:
-    named = header(headers, b"connection") or ""
-    gone = _HOP_BY_HOP.union(dropped, (item.strip().lower().encode() for item in named.split(",")))
+def _passing(headers: RawHeaders, dropped: frozenset[bytes]) -> RawHeaders:
+    """Return the fields that pass, names in lower case."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    for name, value in lowered:
+        if name == b"connection" and value not in _USUAL:
+            named = value.lower().split(b",")
+            dropped = dropped.union(item.strip() for item in named)
     return [
-        (name, value)
-        for name, value in headers
-        if name.lower() not in gone and not name.lower().startswith(_OURS)
+        field for field in lowered if field[0] not in dropped and not field[0].startswith(_OURS)
     ]

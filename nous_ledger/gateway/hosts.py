@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+from functools import lru_cache
+from typing import Final
 
-_LOCAL = "localhost"
+_LOCAL: Final = "localhost"
+_LONGEST: Final = 300
+"""Characters of a name and a port; what is longer is neither."""
 
 
 def is_own_host(value: str | None, further: frozenset[str]) -> bool:
@@ -28,6 +32,11 @@ def is_own_host(value: str | None, further: frozenset[str]) -> bool:
     """
     if value is None:
         return True
+    return len(value) <= _LONGEST and _is_own(value, further)
+
+
+@lru_cache(maxsize=256)
+def _is_own(value: str, further: frozenset[str]) -> bool:
     if value.startswith("["):
         name = value[1:].partition("]")[0]
     else:

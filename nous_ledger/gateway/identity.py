@@ -26,6 +26,7 @@ CLIENT_TOKEN_HEADER: Final = b"nous-client-token"
 """Where a caller shows the gateway's own token; it never goes further."""
 
 _KEY_HEADERS: Final = (b"x-api-key", b"api-key", b"x-goog-api-key")
+_LOOKED_AT: Final = frozenset({b"authorization", CLIENT_TOKEN_HEADER, *_KEY_HEADERS})
 _BEARER: Final = re.compile(rb"bearer +", re.IGNORECASE)
 _SIGV4: Final = re.compile(rb"AWS4-[A-Z0-9-]+ .*?Credential=([^/,\s]+)/", re.DOTALL)
 
@@ -54,7 +55,7 @@ def find_credential(headers: Headers, query: bytes) -> Credential:
     """
     named: dict[bytes, bytes] = {}
     for name, value in headers:
-        if stripped := value.strip():
+        if name in _LOOKED_AT and (stripped := value.strip()):
             named.setdefault(name, stripped)
     if token := named.get(CLIENT_TOKEN_HEADER):
         return Credential(kind=KIND_CLIENT_TOKEN, value=token)

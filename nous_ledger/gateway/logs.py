@@ -82,5 +82,8 @@ def log_to_stderr(form: str, harmless: Callable[[object], str]) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(harmless))
+    # Neither form shows where a line comes from, so nobody has to find that out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as the manual of logging has it
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("nous_ledger").setLevel(logging.INFO)

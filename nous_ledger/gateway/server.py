@@ -307,6 +307,8 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 log_level="info",
                 log_config=None,
+                # Who a peer is, no header of its own says.
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_graceful_shutdown=grace_s,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -28,6 +27,7 @@ from nous_ledger.protocol.registries import STATUS
 
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
+_IN_ONE_GO: Final = 64 * 1024
 _MAX_FIELD_BYTES: Final = 64 * 1024
 _STATUSES: Final = range(200, 600)
 _NOTHING_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -165,16 +165,18 @@ def make_session(
     )
 
 
-@asynccontextmanager
 async def open_response(
     session: aiohttp.ClientSession, request: UpstreamRequest, egress: Egress
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send a request and give its response once the head has come.
+) -> aiohttp.ClientResponse:
+    """Send a request and return its response once the head has come; the caller closes it.
+
+    A body that was not read to its end leaves a connection nobody can use.
 
     Raises:
         NoResponseError: no connection, no response in time, closed without one, or a
             status that is no final one of HTTP (101 among them: nothing is upgraded).
     """
+    body = request.body
     try:
         response = await session.request(
             request.method,
@@ -182,7 +184,7 @@ async def open_response(
             headers=request.headers,
             # A file-like body is written in pieces; a large one in one go would
             # hold up every other call.
-            data=io.BytesIO(request.body) if request.body else None,
+            data=(body if len(body) <= _IN_ONE_GO else io.BytesIO(body)) if body else None,
             allow_redirects=False,
             proxy=egress.proxy or None,
         )
@@ -195,13 +197,10 @@ async def open_response(
         raise NoResponseError(TIMED_OUT) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoResponseError(UNREACHABLE) from error
-    try:
-        if response.status not in _STATUSES:
-            raise NoResponseError(UNREACHABLE)
-        yield response
-    finally:
-        # A body that was not read to its end leaves a connection nobody can use.
+    if response.status not in _STATUSES:
         response.close()
+        raise NoResponseError(UNREACHABLE)
+    return response
 
 
 async def read_pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -94,7 +94,9 @@ class Sheet:
 
     def counts(self, fields: Mapping[str, Any], kinds: Mapping[str, int]) -> Counts:
         """Return those counts that are present; media only if they are not zero."""
-        found = {kind: self.count(fields, name) for name, kind in kinds.items()}
+        if not fields:
+            return {}
+        found = {kind: self.count(fields, name) for name, kind in kinds.items() if name in fields}
         return {
             kind: count
             for kind, count in found.items()

@@ -54,11 +54,27 @@ class Located:
         """Return the value under a key, or None if this is no object or lacks the key."""
         if not isinstance(self.value, dict) or key not in self.value:
             return None
+        if (at := self._only_place(key)) is not None:
+            return _value(self.text, _skip(self.text, at) + 1)  # after the colon
         found = None
         for name, value in _members(self.text, self.start):
             if name == key:
                 found = value
         return found
+
+    def _only_place(self, key: str) -> int | None:
+        r"""Return where a member's name ends, if nothing else here can be that name.
+
+        A name that is spelt with escapes holds `\u`; if there is none, and the name in
+        quotes stands here once, then it is this object's member, as that has one.
+        """
+        quoted = f'"{key}"'
+        at = self.text.find(quoted, self.start, self.end)
+        if at < 0 or self.text.find(quoted, at + 1, self.end) >= 0:
+            return None
+        if self.text.find("\\u", self.start, self.end) >= 0:
+            return None
+        return at + len(quoted)
 
     def at(self, *path: str) -> Located | None:
         """Return the value at the end of a path of keys, or None where it breaks off."""
