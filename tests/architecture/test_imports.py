@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 SHELL_LIBRARIES = ("aiohttp", "anyio", "asyncio", "click", "http", "sqlite3", "starlette", "web3")
-SHELLS = ("anchor", "cli", "gateway", "ledger", "reconcile")
+SHELLS = ("anchor", "cli", "embed", "gateway", "ledger", "reconcile")
 
 
 def _loaded_by(statement: str) -> frozenset[str]:
@@ -39,3 +39,13 @@ def test_the_commands_load_no_gateway_before_it_is_asked_for() -> None:
     assert _loaded_by("import nous_ledger.cli.main").isdisjoint(
         {"aiohttp", "anthropic", "openai", "starlette", "uvicorn", "web3"}
     )
+
+
+def test_what_is_embedded_loads_no_server_and_no_client_library() -> None:
+    loaded = _loaded_by("import nous_ledger.embed.transport")
+    assert "nous_ledger.embed.writer" in loaded
+    assert loaded.isdisjoint({"aiohttp", "click", "httpx", "httpx2", "starlette", "uvicorn"})
+    for library, other in (("httpx", "httpx2"), ("httpx2", "httpx")):
+        loaded = _loaded_by(f"import nous_ledger.embed.on_{library}")
+        assert library in loaded
+        assert other not in loaded
