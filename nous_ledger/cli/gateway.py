@@ -232,13 +232,19 @@ def command(
             keeper.start()
             say(welcome(ledger, url))
 
-        run_gateway(ledger, config, ready=ready)
+        lost = run_gateway(ledger, config, ready=ready)
         missing = len(ledger.open_intents())
     if missing:
         raise UnavailableError(
             "unreachable",
             f"stopped, but {missing} calls have no receipt yet: it could not be written",
             hint="start the gateway again: it writes them first",
+        )
+    if lost:
+        raise UnavailableError(
+            "unreachable",
+            f"stopped; {lost} calls passed while the ledger could not be written, and have no receipt",
+            hint="the log lines name them",
         )
     tell("stopped; every call has its receipt")
 

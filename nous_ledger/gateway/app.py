@@ -189,6 +189,11 @@ class Gateway:
             lifespan=self._lifespan,
         )
 
+    @property
+    def lost(self) -> int:
+        """How many calls have no receipt and will get none; 0 unless it failed open."""
+        return self._metrics.lost
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
         if scope["type"] == "http":

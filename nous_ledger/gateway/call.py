@@ -323,9 +323,9 @@ class Call:
         except asyncio.CancelledError:  # the gateway shuts down
             return drafts.INTERRUPTED
         finally:
-            self._client.look()
             self._client.on_gone = None
             drains.end(started=self._client.gone)
+            self._client.look()
         return None
 
     def _status(self, relay: Relay, metered: Metered, broken: int | None) -> int:

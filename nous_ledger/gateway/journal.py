@@ -192,8 +192,19 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     async def close(self) -> None:
-        """Write what is late if it can be written now, and end the threads."""
+        """Write what is late if it can be written now, and end the threads.
+
+        What is late and has an intent is written by the next start.
+        """
         await self._write_late()
+        if self._late:
+            try:
+                intents = await self.read(self.ledger.open_intents)
+                promised = {intent.draft.id for intent in intents}
+            except LedgerError:  # then nobody knows; what passed in a gap is counted as lost
+                promised = set()
+            for receipt_id in self._late.keys() - promised:
+                self._give_up(receipt_id, "the gateway ends, and the call passed in a gap")
         await asyncio.to_thread(self._readers.shutdown)
 
     async def _durable(self, work: Work) -> None:

@@ -149,8 +149,11 @@ def only_gateway(folder: Path) -> Iterator[None]:
 
 def run_gateway(
     ledger: Ledger, config: GatewayConfig, *, ready: Callable[[str], None] | None = None
-) -> None:
+) -> int:
     """Serve until SIGINT or SIGTERM; calls in flight get their receipts first.
+
+    Returns how many calls have no receipt and will get none: those of a gap, where the
+    gateway fails open.
 
     Args:
         ledger: open for writing; it stays open.
@@ -175,6 +178,7 @@ def run_gateway(
             else partial(ready, _url(listener, tls=config.tls is not None))
         )
         _Server(app, config.grace_s, tell, tls=config.tls).run(sockets=[listener])
+    return app.lost
 
 
 class ServerThread:

@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 import time
 from typing import Any
 
@@ -225,6 +226,23 @@ def test_the_client_hangs_up_and_usage_is_captured_all_the_same(
     # Nobody knows what the client got of it.
     assert receipt.response_commitment is None
     assert all(bucket.lower is None for bucket in receipt.usage or ())
+
+
+def test_a_hang_up_is_noticed_even_in_a_call_of_milliseconds(start: StartRig) -> None:
+    left = threading.Event()
+
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(left.wait)
+        await asyncio.sleep(0.02)
+        writer.write(answer(BODY))
+
+    rig, _ = start(script)
+    connection = rig.send(CHAT, {"model": "m"})
+    connection.close()
+    left.set()
+    receipt = rig.only_receipt()
+    assert (status(receipt), receipt.response_commitment) == ("client_aborted", None)
+    assert counts(receipt) == COUNTS
 
 
 def test_a_client_that_has_its_end_mark_did_not_hang_up(start: StartRig) -> None:

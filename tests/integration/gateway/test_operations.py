@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nous_ledger.gateway.app import AppConfig
+from nous_ledger.gateway.app import AppConfig, Gateway
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.logs import JsonFormatter
-from nous_ledger.gateway.server import GatewayThread, TlsFiles
+from nous_ledger.gateway.server import GatewayThread, ServerThread, TlsFiles
 from nous_ledger.gateway.tokens import hash_tokens
 from nous_ledger.gateway.upstream import Egress, check_proxy, read_trust
 from nous_ledger.ledger import Ledger
@@ -153,6 +153,27 @@ async def test_what_can_never_be_written_is_counted_as_lost(log: Ledger, start: 
     await journal.settle(receipt, b"\0" * 32, raw)  # type: ignore[arg-type]  # logged already
     assert (journal.metrics.lost, journal.waiting) == (1, 0)
     await journal.close()
+
+
+def test_what_passed_in_a_gap_that_lasts_to_the_end_is_said_to_be_lost(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nous_ledger.ledger.database.BUSY_TIMEOUT_S", 0.1)
+    with ExitStack() as exits:
+        log = exits.enter_context(Ledger.create(folder, next_key_out=None))
+        upstream = exits.enter_context(RawUpstream(says(answer(BODY))))
+        config = AppConfig(upstreams={"openai": upstream.url}, fail_open=True)
+        app = Gateway(log, config)
+        server = exits.enter_context(ServerThread(app))
+        rig = Rig(log, server.url, exits)
+        lock = exits.enter_context(closing(sqlite3.connect(folder / "ledger.db")))
+        assert (rig.call(CHAT, ASK).status, app.lost) == (200, 0)
+        lock.execute("BEGIN IMMEDIATE")
+        assert rig.call(CHAT, ASK).status == 200
+        server.__exit__(None, None, None)
+        assert app.lost == 1
+        lock.rollback()
+        assert len(rig.receipts()) == 1
 
 
 def test_logs_for_machines_hold_no_secret(
