@@ -130,14 +130,21 @@ class Sequencer:
             if isinstance(work, RecordWork) and outcomes[number] is None:
                 outcomes[number], tip = self._log(transaction, work, tip, now)
         self.tip = tip
+        head: bytes | SignerError | None = None  # all of one group share it
         for number, work in enumerate(works):
             if isinstance(work, HeadWork):
-                head = renew_head(transaction, tip, self._identity, self._signer, now)
-                outcomes[number] = head.note
+                outcomes[number] = head = head or self._head(transaction, tip, now)
             elif isinstance(outcomes[number], range):
                 logged = tuple([appended[at] for at in outcomes[number]])
                 outcomes[number] = logged[0] if isinstance(work, ReceiptWork) else logged
         return outcomes
+
+    def _head(self, transaction: WriteTransaction, tip: Tip, now: int) -> bytes | SignerError:
+        """Return a head; what was appended beside it is logged though none can be signed."""
+        try:
+            return renew_head(transaction, tip, self._identity, self._signer, now).note
+        except SignerError as error:
+            return error
 
     def _check_keys_in_force(self, transaction: WriteTransaction) -> None:
         if transaction.key_events()[-1] != self._identity.key_event:
@@ -228,7 +235,9 @@ def check_draft(draft: Draft) -> Draft:
     Raises:
         InputError: the usage values do not hash to the receipt's raw_usage_hash.
     """
-    if draft.raw_usage and raw_usage_hash(draft.raw_usage) != draft.receipt.raw_usage_hash:
+    # Of more than the limits allow there is no hash, which no receipt can name.
+    named = draft.receipt.raw_usage_hash
+    if draft.raw_usage and (named is None or raw_usage_hash(draft.raw_usage) != named):
         raise InputError("input", "the usage values are not those that the receipt names")
     return draft
 

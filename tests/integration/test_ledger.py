@@ -134,6 +134,8 @@ class TestAppending:
         draft = make_draft(seed, raw_usage_hash=raw_usage_hash([b"1"]))
         assert error_code(lambda: ledger.append_receipt(draft, raw_usage=[b"2"])) == "input"
         assert error_code(lambda: ledger.append_receipt(draft, opening_hash=b"short")) == "input"
+        plain, unnamed = make_draft(seed, raw_usage_hash=None), [b"1"] * 17  # have no hash
+        assert error_code(lambda: ledger.append_receipt(plain, raw_usage=unnamed)) == "input"
         assert ledger.leaf_count() == 1
 
     def test_the_future_of_a_receipt_is_there_at_once(

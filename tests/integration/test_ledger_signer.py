@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from nous_ledger.ledger import ExternalSigner, Ledger, LogKeys, Signers, generate_keys
+from nous_ledger.ledger import (
+    ExternalEd25519,
+    ExternalSigner,
+    Ledger,
+    LogKeys,
+    Signers,
+    generate_keys,
+)
 from nous_ledger.ledger import keys as keys_module
 from nous_ledger.ledger.fsck import fsck
+from nous_ledger.ledger.sequencer import HeadWork
 from nous_ledger.protocol.errors import InputError, LedgerError, UnavailableError
-from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.signing import Ed25519Key, SigningKey
 from tests.integration.ledger_audit import head_count
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 from tests.integration.ledger_keys import Keys, good
@@ -235,6 +243,32 @@ class TestFaults:
         faulty.answer = KEY.sign
         assert [one.index for one in outside.append_many(drafts)] == list(range(2, 62))
         assert fsck(outside.folder).faults == ()
+
+    def test_of_a_head_they_cost_no_receipt(
+        self, folder: Path, clock: Clock, seed: random.Random
+    ) -> None:
+        """Receipts are logged though the key that only heads need cannot be reached."""
+        module, reached = Ed25519Key(bytes([7]) * 32), threading.Event()
+
+        def sign(message: bytes) -> bytes:
+            if not reached.is_set():
+                raise ConnectionError
+            return module.sign(message)
+
+        reached.set()
+        signers = Signers(ed25519=ExternalEd25519(module.public_key, sign))
+        keys = generate_keys(signers)
+        with Ledger.create(folder, next_key_out=None, keys=keys, clock=clock) as ledger:
+            reached.clear()
+            with ledger._turn:  # so that all of it is one group
+                first = ledger.submit_receipt(make_draft(seed))
+                heads = [ledger._committing().submit(HeadWork()) for _ in range(2)]
+                last = ledger.submit_receipt(make_draft(seed))
+            assert [code_of(head.result) for head in heads] == ["signer-failed"] * 2
+            assert [future.result(10).index for future in (first, last)] == [1, 2]
+            reached.set()
+            assert head_count(ledger.head()) == 3
+        assert fsck(folder).faults == ()
 
     def test_no_log_is_made(self, folder: Path, tmp_path: Path, clock: Clock) -> None:
         keys = LogKeys(
