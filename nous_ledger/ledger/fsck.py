@@ -180,6 +180,10 @@ class _Check:
         for (message,) in connection.execute("PRAGMA integrity_check(100)"):
             if message != "ok":
                 self._fault("store-corrupt", "database", None, message)
+        for kind, name in connection.execute(
+            "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"
+        ):  # it would change what is written, or hide what is there
+            self._fault("row-leftover", "sqlite_schema", name, f"no {kind} belongs to a ledger")
         row = connection.execute("SELECT log_id, origin FROM log").fetchone()
         if row is None:
             raise StoreContentError("store-corrupt", "the database names no log")

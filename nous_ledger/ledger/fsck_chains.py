@@ -5,6 +5,8 @@ in its record. So a chain may skip receipts if the one after the gap names the h
 of an erased one; how many were skipped in all is compared at the end.
 """
 
+# ruff: noqa: S608 - statements are put together from constants of this file.
+
 from __future__ import annotations
 
 import sqlite3
@@ -90,7 +92,7 @@ class ReceiptChecks:
         """Read at once what the list of ids says about the next leaves."""
         ids = [leaf.receipt.id for leaf in leaves if leaf.receipt is not None]
         marks = ",".join("?" * len(ids))
-        sql = f"SELECT id, leaf, opening_hash FROM receipts WHERE id IN ({marks})"  # noqa: S608 - marks
+        sql = f"SELECT id, leaf, opening_hash FROM receipts WHERE id IN ({marks})"
         self._rows = {row[0]: row[1:] for row in self._connection.execute(sql, ids)}
 
     def take(self, leaf: LeafFacts) -> None:
@@ -109,6 +111,7 @@ class ReceiptChecks:
         self._check_subjects()
         self._check_skipped()
         self._check_leftover_ids()
+        self._check_ids_of_erased()
 
     def _follow(self, index: int, receipt: ReceiptFacts, body_hash: bytes) -> None:
         sequence, previous = self._ends.get(receipt.subject) or (0, None)
@@ -200,6 +203,29 @@ class ReceiptChecks:
             if not _may_be_of(receipt_id, record, body):
                 text = f"leaf {leaf} is no receipt of this id"
                 self._fault("row-leftover", "receipts", receipt_id.hex(), text)
+
+    def _check_ids_of_erased(self) -> None:
+        """Let each erased receipt have one id, so that it cannot be logged again, and no more."""
+        erased = (
+            "SELECT leaf FROM bodies JOIN records USING (leaf)"
+            " WHERE body = x'' AND substr(record, 2, 2) = x'0001'"
+        )
+        listed = (
+            "SELECT leaf, count(*) AS ids, sum(length(id) != 16) AS odd,"
+            f" count(opening_hash) AS kept FROM receipts JOIN ({erased}) USING (leaf) GROUP BY leaf"
+        )
+        total = self._count(f"SELECT count(*) FROM ({erased})")
+        if not total:
+            return
+        if missing := total - self._count(f"SELECT count(*) FROM ({listed})"):
+            text = f"{missing} erased receipts have no id"
+            self._fault("row-missing", "receipts", None, text)
+        for leaf, ids, _, kept in self._connection.execute(
+            f"SELECT * FROM ({listed}) WHERE ids != 1 OR odd OR kept"
+        ):
+            what = "an opening hash" if kept else f"{ids} ids, or one that is none"
+            text = f"leaf {leaf}, which was erased, has {what}"
+            self._fault("row-leftover" if kept else "row-mismatch", "receipts", leaf, text)
 
     def _count(self, sql: str) -> int:
         count: int = self._connection.execute(sql).fetchone()[0]

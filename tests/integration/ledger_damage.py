@@ -135,7 +135,7 @@ CASES: dict[str, tuple[Edit | str, set[tuple[str, str]]]] = {
     ),
     "an erased body that no redaction names": (
         "UPDATE bodies SET body = x'' WHERE leaf = 5",
-        {("row-missing", "bodies")},
+        {("row-missing", "bodies"), ("row-leftover", "receipts")},
     ),
     "usage of an erased body": (
         "UPDATE bodies SET body = x'' WHERE leaf = 1",
@@ -196,6 +196,12 @@ CASES: dict[str, tuple[Edit | str, set[tuple[str, str]]]] = {
     "an intent of another id": (
         "UPDATE intents SET id = zeroblob(16)",
         {("row-mismatch", "intents")},
+    ),
+    "a trigger": (
+        lambda connection: connection.execute(
+            "CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM bodies; END"
+        ),
+        {("row-leftover", "sqlite_schema")},
     ),
 }
 NOT_SHOWN = {"truncated heads"}

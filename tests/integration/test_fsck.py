@@ -296,6 +296,25 @@ def test_redacted_bodies_are_no_fault(closed: Path, clock: Clock) -> None:
     assert fsck(closed).faults == ()
 
 
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("DELETE FROM receipts WHERE leaf = 4", "row-missing"),
+        ("UPDATE receipts SET leaf = 5 WHERE leaf = 4", "row-missing"),
+        ("UPDATE receipts SET leaf = 5 WHERE leaf = 4", "row-mismatch"),
+        ("INSERT INTO receipts VALUES (zeroblob(16), 5, NULL)", "row-mismatch"),
+        ("UPDATE receipts SET id = x'05' WHERE leaf = 4", "row-mismatch"),
+        ("UPDATE receipts SET opening_hash = zeroblob(32) WHERE leaf = 4", "row-leftover"),
+    ],
+)
+def test_ids_of_erased_receipts(closed: Path, clock: Clock, sql: str, code: str) -> None:
+    with Ledger.open(closed, clock=clock) as ledger:
+        ledger.redact((4, 5), "retention")
+    assert fsck(closed).faults == ()
+    alter(closed, sql)
+    assert (code, "receipts") in codes(fsck(closed))
+
+
 def test_a_redaction_that_was_not_carried_out(closed: Path, clock: Clock) -> None:
     ((body,),) = read(closed, "SELECT body FROM bodies WHERE leaf = 5")
     clock.now_ms += 10**6
