@@ -243,7 +243,7 @@ def command(
     if lost:
         raise UnavailableError(
             "unreachable",
-            f"stopped; {lost} calls passed while the ledger could not be written, and have no receipt",
+            f"stopped; {lost} calls of a gap, in which nothing could be written, have no receipt",
             hint="the log lines name them",
         )
     tell("stopped; every call has its receipt")
