@@ -5,6 +5,7 @@ aio              the same for asyncio
 committer        many callers, one durable transaction; replies: how they hear of it
 sequencer        index, time, chain and signature of each record
 staging          the receipts of one transaction; signing_pool: signed on two cores
+signing_process  a process that signs beside this one; signing_child: its program
 lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt

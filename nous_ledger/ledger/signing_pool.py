@@ -1,8 +1,10 @@
-"""Signing on two cores: the curve library lets other threads run while it computes.
+"""Signing on two cores.
 
-Whoever has receipts to sign does so together with a helper. Each in turn puts the next
-few at their places in their subjects' chains, which only one may do at a time, and
-signs them while the other is at it. What was signed is stored by a third thread.
+Whoever has receipts to sign puts the next few at their places in their subjects'
+chains, again and again, and lends them to a process that signs, as long as that keeps
+up; the others it signs itself. The process is started once there was much to sign.
+Until then, or where the key is not ours to lend, a thread helps: the curve library
+lets other threads run while it computes. What was signed is stored by a third thread.
 """
 
 from __future__ import annotations
@@ -10,18 +12,26 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 from nous_ledger.ledger.identity import Identity, Signer
+from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
 from nous_ledger.ledger.staging import Batch
-from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, sign_record
+from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, prepare_record
+from nous_ledger.protocol.signer import DigestSigner
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Hash32, LeafIndex
 
 _AT_A_TIME: Final = 8
 _WORTH_HELP: Final = 16
 """Receipts for which waking the helper pays."""
+_WORTH_PROCESS: Final = 512
+"""Receipts, signed in groups that are worth help, after which a process is started."""
+_LENT: Final = 4
+"""Groups that the process has at once; each has at most 16 receipts."""
 
 
 class SigningPool:
@@ -32,6 +42,9 @@ class SigningPool:
         self._helper = ThreadPoolExecutor(1, "nous-ledger-sign")
         self._storer = ThreadPoolExecutor(1, "nous-ledger-store")
         self._process = os.getpid()
+        self._signed = 0
+        self._other: SigningProcess | None = None
+        self._alone = False  # a process cannot be had
 
     def sign(self, work: ReceiptSigning, end: int) -> None:
         """Sign on both cores what is not signed yet, up to a receipt.
@@ -41,6 +54,10 @@ class SigningPool:
         """
         helping = None
         if end - work.done >= _WORTH_HELP:
+            self._signed += end - work.done
+            other = self._process_for(work.key)
+            if other is not None and self._sign_beside(other, work, end):
+                return
             with contextlib.suppress(RuntimeError):  # no thread, as while the program ends
                 helping = self._helper.submit(work.sign_until, end)
         try:
@@ -66,18 +83,90 @@ class SigningPool:
             do()
             return None
 
+    def _process_for(self, key: DigestSigner) -> SigningProcess | None:
+        """Return the process that signs with a key, once it is worth having and ready."""
+        if self._alone or self._signed < _WORTH_PROCESS or type(key) is not SigningKey:
+            return None
+        try:
+            if self._other is None or self._other.public_key != key.public_key:
+                self._end_process()
+                self._other = SigningProcess(key)
+            return self._other if self._other.is_ready() else None
+        except SigningProcessError:
+            self._give_up()
+            return None
+
+    def _sign_beside(self, other: SigningProcess, work: ReceiptSigning, end: int) -> bool:
+        """Sign all but what the process signs meanwhile; return whether it did its part."""
+        try:
+            lend(other, work, end)
+        except SigningProcessError:
+            self._give_up()
+            return False
+        except BaseException:
+            self._end_process()  # it may have answers that nobody waits for
+            raise
+        return True
+
+    def _give_up(self) -> None:
+        self._alone = True
+        self._end_process()
+
+    def _end_process(self) -> None:
+        other, self._other = self._other, None
+        if other is not None:
+            other.close()
+
     def close(self) -> None:
-        """End the threads; a second call does nothing."""
+        """End threads and process; a second call does nothing."""
         if self._process != os.getpid():
             return  # they live in the parent
+        self._end_process()
         self._helper.shutdown()
         self._storer.shutdown()
+
+
+def lend(other: SigningProcess, work: ReceiptSigning, end: int) -> None:
+    """Sign what is not signed yet, up to a receipt, together with a process.
+
+    Raises:
+        SigningProcessError: it failed; what it had is signed here, not what follows.
+        LedgerError: whatever the signer raised.
+    """
+    lent: deque[Lent] = deque()
+    size = _AT_A_TIME if end - work.done <= 16 * _AT_A_TIME else 2 * _AT_A_TIME
+    try:
+        while taken := work.take(end, size):
+            while lent and other.has_answer():
+                work.put(lent[0], other.receive(len(lent[0].digests)))
+                lent.popleft()
+            if len(lent) < _LENT:
+                lent.append(work.prepare(*taken))
+                other.send(lent[-1].digests)
+            else:
+                work.sign(*taken)
+        while lent:
+            work.put(lent[0], other.receive(len(lent[0].digests)))
+            lent.popleft()
+    except SigningProcessError:
+        for group in lent:
+            work.put(group, [work.key.sign(digest) for digest in group.digests])
+        raise
+
+
+class Lent(NamedTuple):
+    """Receipts that follow each other, without their signatures."""
+
+    first: int
+    parts: list[bytes]
+    digests: list[Hash32]
 
 
 class ReceiptSigning:
     """The receipts of a batch, being put at their places and signed.
 
     Attributes:
+        key: what signs.
         done: how many somebody has taken up.
         records: the records, 120 bytes each, empty until they are signed.
         leaves: their leaf hashes.
@@ -88,8 +177,8 @@ class ReceiptSigning:
         self.done = 0
         self.records: list[bytes] = [b""] * len(batch.drafts)
         self.leaves: list[Hash32] = [Hash32(b"")] * len(batch.drafts)
+        self.key = signer.secp256k1
         self._identity = identity
-        self._key = signer.secp256k1
         self._batch = batch
         self._turn = threading.Lock()  # held by whoever takes up the next receipts
         self._failed = False
@@ -101,33 +190,53 @@ class ReceiptSigning:
             LedgerError: whatever the signer raised; then nobody takes up any more.
         """
         try:
-            while taken := self._take(end):
-                self._sign(*taken)
+            while taken := self.take(end, _AT_A_TIME):
+                self.sign(*taken)
         except BaseException:
             self._failed = True
             raise
 
-    def _take(self, end: int) -> tuple[int, list[Hash32]] | None:
+    def take(self, end: int, number: int) -> tuple[int, list[Hash32]] | None:
+        """Put the next receipts at their places, before `end` and at most so many.
+
+        Returns:
+            Which is the first of them, and their body hashes; None if none are left.
+        """
         with self._turn:
             first = self.done
-            last = min(first + _AT_A_TIME, end)
+            last = min(first + number, end)
             if first >= last or self._failed:
                 return None
             hashes = [self._batch.place_next() for _ in range(first, last)]
             self.done = last
             return first, hashes
 
-    def _sign(self, first: int, hashes: list[Hash32]) -> None:
-        index = self._batch.tip.leaf_count + first
-        for number, body_hash in enumerate(hashes):
-            record = sign_record(
-                self._key,
+    def sign(self, first: int, hashes: list[Hash32]) -> None:
+        """Sign receipts that were taken."""
+        taken = self.prepare(first, hashes)
+        self.put(taken, [self.key.sign(digest) for digest in taken.digests])
+
+    def prepare(self, first: int, hashes: list[Hash32]) -> Lent:
+        """Return what is to be signed of receipts that were taken."""
+        lent = Lent(first, [], [])
+        for index, body_hash in enumerate(hashes, self._batch.tip.leaf_count + first):
+            part, digest = prepare_record(
                 self._identity.log_id,
                 type=TYPE_RECEIPT,
                 epoch=self._identity.epoch,
-                index=LeafIndex(index + number),
+                index=LeafIndex(index),
                 logged_at=self._batch.logged_at,
                 body_hash=body_hash,
             )
-            self.records[first + number] = record
-            self.leaves[first + number] = leaf_hash(record)
+            lent.parts.append(part)
+            lent.digests.append(digest)
+        return lent
+
+    def put(self, lent: Lent, signatures: list[bytes]) -> None:
+        """Take the signatures of receipts."""
+        for at, (part, signature) in enumerate(
+            zip(lent.parts, signatures, strict=True), lent.first
+        ):
+            record = part + signature
+            self.records[at] = record
+            self.leaves[at] = leaf_hash(record)

@@ -163,8 +163,40 @@ def sign_record(
     Raises:
         InputError: a value does not fit its place.
     """
+    signed_part, digest = prepare_record(
+        log_id, type=type, epoch=epoch, index=index, logged_at=logged_at, body_hash=body_hash
+    )
+    return signed_part + key.sign(digest)
+
+
+def prepare_record(
+    log_id: LogId,
+    *,
+    type: int,
+    epoch: Epoch,
+    index: LeafIndex,
+    logged_at: UnixMillis,
+    body_hash: Hash32,
+) -> tuple[bytes, Hash32]:
+    """Return what a signature turns into a record, and what that is to be over.
+
+    Args:
+        log_id: 32 bytes.
+        type: record type, 0..65535.
+        epoch: key epoch in force at the index.
+        index: position in the log.
+        logged_at: milliseconds.
+        body_hash: SHA-256 of the body.
+
+    Returns:
+        The first 55 bytes of the record, which the 65 of the signature follow, and
+        the digest.
+
+    Raises:
+        InputError: a value does not fit its place.
+    """
     signed_part = _pack(type, epoch, index, logged_at, body_hash)
-    return signed_part + key.sign(record_digest(log_id, signed_part))
+    return signed_part, record_digest(log_id, signed_part)
 
 
 def verify_record(data: bytes, log_id: LogId, public_key: bytes) -> Record:

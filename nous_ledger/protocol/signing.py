@@ -64,6 +64,11 @@ class SigningKey:
         """Show the public key only: the secret must never reach a log."""
         return f"SigningKey(public_key={self.public_key.hex()})"
 
+    def secret(self) -> bytes:
+        """Return the private key, 32 bytes, for another process of its owner."""
+        secret: bytes = self._key.secret
+        return secret
+
     def sign(self, digest: bytes) -> bytes:
         """Return r || s || v over a digest, deterministic by RFC 6979.
 

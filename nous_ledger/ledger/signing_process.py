@@ -1,0 +1,137 @@
+"""A process of its own that signs for this one, so that both cores compute all the time.
+
+Threads would have to wait for each other: whatever is not the curve library's
+computation runs in one of them at a time. The process gets the private key through a
+pipe, which nobody else can read, and ends with the pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from nous_ledger.ledger.signing_child import PROBE
+from nous_ledger.protocol.signing import SIGNATURE_LENGTH, SigningKey
+
+_PROGRAM: Final = Path(__file__).with_name("signing_child.py")
+_PATIENCE_S: Final = 5.0
+"""Seconds without an answer after which the process is given up."""
+
+
+class SigningProcessError(Exception):
+    """The process does not answer, or not as it must; another signer is to be used."""
+
+
+class SigningProcess:
+    """Signs groups of digests in the order in which they are sent.
+
+    Attributes:
+        public_key: of the key that signs, 33 bytes.
+    """
+
+    def __init__(self, key: SigningKey) -> None:
+        """Start the process; it can be used once `is_ready` says so.
+
+        Raises:
+            SigningProcessError: it cannot be started.
+        """
+        self.public_key = key.public_key
+        self._probe = key.sign(PROBE)
+        self._ready = False
+        if not sys.executable or not _PROGRAM.is_file():
+            raise SigningProcessError("there is no program to start")
+        paths = os.pathsep.join(path for path in sys.path if path)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
+                [sys.executable, "-P", str(_PROGRAM)],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": paths},
+            )
+        except OSError as error:
+            raise SigningProcessError(str(error)) from error
+        assert self._process.stdin is not None  # noqa: S101 - both are pipes
+        assert self._process.stdout is not None  # noqa: S101
+        self._to = self._process.stdin.fileno()
+        self._from = self._process.stdout.fileno()
+        self._answers = select.poll()
+        self._answers.register(self._from, select.POLLIN)
+        try:
+            self._write(key.secret())
+        except SigningProcessError:
+            self.close()
+            raise
+
+    def is_ready(self) -> bool:
+        """Return whether it can be used; it takes a moment to start.
+
+        Raises:
+            SigningProcessError: it ended, or has another key.
+        """
+        if not self._ready and self.has_answer():
+            if self.receive(1) != [self._probe]:
+                raise SigningProcessError("it signs with another key")
+            self._ready = True
+        return self._ready
+
+    def send(self, digests: Sequence[bytes]) -> None:
+        """Let it sign some digests; what it holds together must stay below 4,096 bytes.
+
+        Args:
+            digests: at most 255, 32 bytes each.
+
+        Raises:
+            SigningProcessError: it ended.
+        """
+        self._write(bytes((len(digests),)) + b"".join(digests))
+
+    def has_answer(self) -> bool:
+        """Return whether `receive` need not wait."""
+        return bool(self._answers.poll(0))
+
+    def receive(self, number: int) -> list[bytes]:
+        """Return the signatures over the earliest digests without an answer.
+
+        Args:
+            number: how many were sent together.
+
+        Raises:
+            SigningProcessError: it ended, or does not answer in time.
+        """
+        wanted = number * SIGNATURE_LENGTH
+        data = b""
+        while len(data) < wanted:
+            if not self._answers.poll(_PATIENCE_S * 1000):
+                raise SigningProcessError("it does not answer")
+            piece = os.read(self._from, wanted - len(data))
+            if not piece:
+                raise SigningProcessError("it ended")
+            data += piece
+        return [data[at : at + SIGNATURE_LENGTH] for at in range(0, wanted, SIGNATURE_LENGTH)]
+
+    def close(self) -> None:
+        """End the process; a second call does nothing."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _write(self, data: bytes) -> None:
+        # Pipes take 4,096 bytes at once or nothing, so no part can be left over.
+        try:
+            os.write(self._to, data)
+        except OSError as error:
+            raise SigningProcessError(str(error)) from error

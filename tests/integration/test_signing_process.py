@@ -1,0 +1,213 @@
+"""A process that signs beside the one that holds the ledger: it may fail, the log may not."""
+
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nous_ledger.ledger import Ledger, signing_pool, signing_process
+from nous_ledger.ledger.fsck import fsck
+from nous_ledger.ledger.signing_child import PROBE, serve
+from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
+from nous_ledger.protocol.signing import SigningKey
+from tests.integration.ledger_audit import audit
+from tests.integration.ledger_drafts import make_draft
+from tests.integration.ledger_keys import Keys
+
+KEY = SigningKey(b"\x11" * 32)
+DIGESTS = [bytes([number]) * 32 for number in range(5)]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def started_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing_pool, "_WORTH_PROCESS", 1)
+
+
+@pytest.fixture
+def process() -> Iterator[SigningProcess]:
+    made = SigningProcess(KEY)
+    until(made.is_ready)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def helped(ledger: Ledger, seed: random.Random) -> Ledger:
+    """A ledger whose process is ready."""
+    grow(ledger, seed, 20)
+    until(lambda: process_of(ledger).is_ready())
+    return ledger
+
+
+def process_of(ledger: Ledger) -> SigningProcess:
+    found = ledger._pool._other
+    assert found is not None
+    return found
+
+
+def has_given_up(ledger: Ledger) -> bool:
+    return ledger._pool._alone and ledger._pool._other is None
+
+
+def pid_of(made: SigningProcess) -> int:
+    return made._process.pid
+
+
+def grow(ledger: Ledger, seed: random.Random, number: int) -> None:
+    ledger.append_many([make_draft(seed) for _ in range(number)])
+
+
+def test_signatures_come_in_the_order_of_their_digests(process: SigningProcess) -> None:
+    for group in (DIGESTS[:2], DIGESTS[2:], DIGESTS):
+        process.send(group)
+    answers = [process.receive(number) for number in (2, 3, 5)]
+    signed = [KEY.sign(digest) for digest in DIGESTS]
+    assert answers == [signed[:2], signed[2:], signed]
+    assert not process.has_answer()
+
+
+def test_what_was_sent_in_part_is_not_signed() -> None:
+    asked = io.BytesIO(b"\x11" * 32 + b"\x01" + DIGESTS[0] + b"\x02" + DIGESTS[0])
+    answers = io.BytesIO()
+    serve(asked, answers)
+    assert answers.getvalue() == KEY.sign(PROBE) + KEY.sign(DIGESTS[0])
+
+
+def test_the_key_is_in_no_list_of_processes(process: SigningProcess) -> None:
+    folder = Path("/proc") / str(pid_of(process))
+    if not folder.is_dir():
+        pytest.skip("this system shows no processes under /proc")
+    for name in ("cmdline", "environ"):
+        shown = (folder / name).read_bytes()
+        assert KEY.secret() not in shown
+        assert KEY.secret().hex().encode() not in shown
+
+
+def test_batches_are_signed_by_both(helped: Ledger, folder: Path, seed: random.Random) -> None:
+    """REC-10, SUBJ-3."""
+    for number in (16, 1, 700, 64, 1_500):
+        grow(helped, seed, number)
+    assert process_of(helped).is_ready()
+    assert len(audit(folder).records) == 1 + 20 + 16 + 1 + 700 + 64 + 1_500
+
+
+def test_it_ends_with_the_ledger(helped: Ledger) -> None:
+    made = process_of(helped)
+    helped.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid_of(made), 0)
+
+
+def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from nous_ledger.ledger.signing_process import SigningProcess\n"
+        "from nous_ledger.protocol.signing import SigningKey\n"
+        "made = SigningProcess(SigningKey(b'\\x11' * 32))\n"
+        "while not made.is_ready(): time.sleep(0.01)\n"
+        "print(made._process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        owner.kill()
+
+    def is_gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        # Whoever adopts it may never ask how it ended.
+        state = Path(f"/proc/{pid}/stat")
+        return state.exists() and ") Z " in state.read_text()
+
+    until(is_gone)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_it_may_fail_at_any_time(
+    helped: Ledger,
+    folder: Path,
+    seed: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    blow: signal.Signals,
+) -> None:
+    """What it had is signed here, and it is not asked again."""
+    monkeypatch.setattr(signing_process, "_PATIENCE_S", 0.2)
+    os.kill(pid_of(process_of(helped)), blow)
+    for number in (300, 20):
+        grow(helped, seed, number)
+    assert has_given_up(helped)
+    assert len(audit(folder).records) == 1 + 20 + 300 + 20
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys; sys.stdout.buffer.write(bytes(65)); sys.stdout.flush(); sys.stdin.read()",
+        "pass",
+        "raise SystemExit(3)",
+    ],
+    ids=["another key", "no answer", "an error"],
+)
+def test_what_is_not_our_program_is_not_used(
+    ledger: Ledger,
+    folder: Path,
+    seed: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+) -> None:
+    other = folder.parent / "other.py"
+    other.write_text(program)
+    monkeypatch.setattr(signing_process, "_PROGRAM", other)
+    grow(ledger, seed, 20)
+    deadline = time.monotonic() + 30
+    while not has_given_up(ledger):
+        assert time.monotonic() < deadline
+        grow(ledger, seed, 16)
+    assert len(audit(folder).records) > 1 + 20
+
+
+@pytest.mark.parametrize("executable", ["", "/nonexistent/python"])
+def test_where_none_can_be_started(
+    ledger: Ledger,
+    folder: Path,
+    seed: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
+    executable: str,
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    grow(ledger, seed, 40)
+    assert has_given_up(ledger)
+    assert len(audit(folder).records) == 1 + 40
+    with pytest.raises(SigningProcessError):
+        SigningProcess(KEY)
+
+
+def test_a_new_key_gets_a_new_process(
+    rotating: Ledger, folder: Path, seed: random.Random, keys: Keys
+) -> None:
+    grow(rotating, seed, 20)
+    before = process_of(rotating)
+    rotating.rotate(keys[0], next_key_out=keys[1])
+    grow(rotating, seed, 20)
+    after = process_of(rotating)
+    assert after.public_key != before.public_key
+    until(after.is_ready)
+    grow(rotating, seed, 40)
+    assert fsck(folder).fault_count == 0
