@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from nous_ledger.gateway.headers import RawHeaders
 from nous_ledger.protocol.registries import STATUS
 
 
@@ -68,7 +67,7 @@ class Answer:
         }
         return json.dumps(shapes.get(shape, {"error": openai})).encode()
 
-    def headers(self, length: int) -> RawHeaders:
+    def headers(self, length: int) -> list[tuple[bytes, bytes]]:
         """Return the header fields of the response."""
         fields = [
             (b"content-type", b"application/json"),
@@ -157,6 +156,15 @@ ADDRESS_REFUSED: Final = Answer(
     status=STATUS["refused"],
     code="upstream_address_refused",
     message="the upstream's name stands for an address that callers may not be led to",
+    openai_type="invalid_request_error",
+    anthropic_type="permission_error",
+    should_retry=False,
+)
+UNMETERED_REFUSED: Final = Answer(
+    http_status=403,
+    status=STATUS["refused"],
+    code="unmetered_refused",
+    message="this gateway forwards no calls that it cannot meter, and this path is none it meters",
     openai_type="invalid_request_error",
     anthropic_type="permission_error",
     should_retry=False,

@@ -79,6 +79,7 @@ class AppConfig:
         recorder: keeps the content of calls; None to keep none.
         publish_usage: whether everyone may see what each pseudonym used.
         fail_open: calls are forwarded even if the ledger cannot be written.
+        unmetered: calls that are not metered (batches, uploads, tunings) are forwarded.
         egress: how upstreams are reached.
         named: upstreams that callers may name; they are not reached by a proxy, which
             would resolve their names once more.
@@ -97,6 +98,7 @@ class AppConfig:
     recorder: Recorder | None = None
     publish_usage: bool = False
     fail_open: bool = False
+    unmetered: bool = True
     egress: Egress = field(default_factory=Egress)
     named: NamedUpstreams = field(default_factory=NamedUpstreams)
     resolver: AbstractResolver | None = None
@@ -273,6 +275,7 @@ class Gateway:
                 limits=limits,
                 drains=Drains(limits),
                 egress=self._config.egress,
+                unmetered=self._config.unmetered,
                 recorder=self._config.recorder,
             )
             writer = asyncio.create_task(self._journal.keep_writing())

@@ -36,6 +36,7 @@ from nous_ledger.gateway.answers import (
     LEDGER_DOWN,
     SHUTTING_DOWN,
     TOO_LARGE,
+    UNMETERED_REFUSED,
     Answer,
 )
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
@@ -80,6 +81,8 @@ from nous_ledger.protocol.receipt import Receipt
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
 
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods by which no model is asked anything: lists of models, of files, of batches."""
 _MAX_SHAPES: Final = 512
 """Paths that are remembered, each of at most some thousand bytes."""
 
@@ -116,6 +119,7 @@ class Service:
         egress: how upstreams are reached.
         recorder: keeps the content of calls; None to keep none.
         shapes: what was found of paths, by route, base URL, method and path.
+        unmetered: calls that are not metered are forwarded, whatever their method.
     """
 
     journal: Journal
@@ -126,6 +130,7 @@ class Service:
     egress: Egress = field(default_factory=Egress)
     recorder: Recorder | None = None
     shapes: dict[tuple[str, str, str, str], CallShape | None] = field(default_factory=dict)
+    unmetered: bool = True
 
     def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
         """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
@@ -229,6 +234,9 @@ class Call:
             return BAD_WALLET
         if self._shape is None:
             return BAD_PATH
+        unmetered = self._shape is UNMETERED and self._method not in _READING
+        if unmetered and not self._service.unmetered:
+            return UNMETERED_REFUSED
         return None if can_pass(self._client.headers) else BAD_FIELD
 
     def _read(self, body: bytes | None) -> RequestFacts:

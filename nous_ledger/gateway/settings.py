@@ -89,6 +89,13 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
                 "ledger.retain_usage_days", WHOLE, None, "erase raw usage after that", bounds=_DAYS
             ),
             _flag("ledger.publish_usage", "show everyone what each pseudonym used"),
+            _setting(
+                "calls.unmetered",
+                TEXT,
+                "pass",
+                "calls that are not metered",
+                choices=("pass", "refuse"),
+            ),
             _setting("listen.host", TEXT, "127.0.0.1", "address; others than loopback with tokens"),
             _setting("listen.port", WHOLE, 8787, "port; 0 for any free one", bounds=(0, 65_535)),
             _setting("listen.tls_cert", PATH, None, "certificate chain, PEM"),

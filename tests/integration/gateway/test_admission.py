@@ -297,3 +297,24 @@ def test_a_client_that_stops_in_the_middle_is_not_waited_for(start: StartRig) ->
     assert time.monotonic() - started < 5
     assert (upstream.seen, rig.receipts()) == ([], [])
     assert not rig.ledger.open_intents()
+
+
+def test_what_is_not_metered_is_refused_where_it_shall_be(log: Ledger) -> None:
+    with configured(log, unmetered=False) as (rig, upstream):
+        got = rig.call("/openai/v1/batches", ASK)
+        assert (got.status, json.loads(got.body)["error"]["code"]) == (403, "unmetered_refused")
+        assert upstream.seen == []
+        assert rig.call("/openai/v1/models", method="GET").status == 200
+        assert rig.call(CHAT, ASK).status == 200
+        assert [status(receipt) for receipt in rig.receipts()] == [
+            "refused",
+            "complete",
+            "complete",
+        ]
+
+
+def test_what_is_not_metered_passes_otherwise(start: StartRig) -> None:
+    rig, upstream = start(says(answer(BODY)))
+    assert rig.call("/openai/v1/batches", ASK).status == 200
+    receipt = rig.only_receipt()
+    assert (receipt.operation, receipt.usage, len(upstream.seen)) == ("other", None, 1)

@@ -221,6 +221,8 @@ def test_no_credential_and_no_opening_is_written_anywhere(
         rig.get(path + "/proof", nous_opening=got[0].opening.hex()).body,
         rig.get(path, authorization="Bearer sk-wrong").body,
         rig.get("/healthz").body,
+        rig.get("/readyz").body,
+        rig.get("/metrics").body,
     ]
     upstream.__enter__()
     openings = [answer.opening for answer in got]
