@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.ledger import Ledger
 from nous_ledger.ledger.model import Appended, Entry
 from nous_ledger.ledger.sequencer import Outcome, Work
@@ -92,7 +93,11 @@ class AsyncLedger:
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
         """Return what any other method of the ledger returns; it runs in a thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(work, *arguments))
+        try:
+            running = loop.run_in_executor(self._threads, partial(work, *arguments))
+        except RuntimeError as error:
+            raise LedgerUseError("closed", "the ledger was closed") from error
+        return await running
 
     async def close(self) -> None:
         """Finish what was submitted, then close; a second call does nothing."""

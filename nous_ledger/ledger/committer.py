@@ -53,7 +53,8 @@ class GroupCommitter:
         self._weight = 0
         self._asleep = False
         self._enough = 1
-        self._wake = threading.Semaphore(0)
+        self._wake = threading.Lock()  # a semaphore could be left locked by Ctrl-C
+        self._wake.acquire()
         self._last = 0  # pieces of work in the last group
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -135,16 +136,23 @@ class GroupCommitter:
         self._thread = thread
         try:
             thread.start()
-        except RuntimeError as error:  # the next caller tries again
-            self._thread = None
+        except BaseException as error:
+            self._thread = None  # the next caller tries again
+            if not isinstance(error, RuntimeError):
+                raise
             raise StoreError("overloaded", f"no thread could be started: {error}") from error
 
     def _rouse(self) -> None:
         if self._asleep and (self._closed or len(self._waiting) >= self._enough):
+            # In this order: one that Ctrl-C ends in between has woken the thread.
+            if self._wake.locked():
+                self._wake.release()
             self._asleep = False
-            self._wake.release()
 
     def _serve(self) -> None:
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                return  # its start was taken for failed
         while group := self._gather():
             self._commit(group)
 
@@ -167,12 +175,10 @@ class GroupCommitter:
             if self._closed or len(self._waiting) >= enough:
                 return
             self._asleep, self._enough = True, enough
-        if not self._wake.acquire(timeout=seconds):
-            with self._lock:
-                if self._asleep:
-                    self._asleep = False
-                    return
-            self._wake.acquire()  # it was released just now
+        self._wake.acquire(timeout=-1 if seconds is None else seconds)
+        with self._lock:
+            self._asleep = False
+            self._wake.acquire(blocking=False)  # if it was released when the time was over
 
     def _take(self) -> list[_Item]:
         group: list[_Item] = []

@@ -147,6 +147,21 @@ def test_receipts_that_wait_are_counted(ledger: Ledger, seed: random.Random) -> 
     assert len(results) == 1
 
 
+def test_every_call_says_that_the_ledger_was_closed(ledger: Ledger, seed: random.Random) -> None:
+    async def use() -> list[str]:
+        log = AsyncLedger(ledger)
+        await log.append(make_draft(seed))
+        await log.close()
+        codes = []
+        for work in (lambda: log.append(make_draft(seed)), log.head, lambda: log.prove(1)):
+            with pytest.raises(LedgerError) as caught:
+                await work()
+            codes.append(caught.value.code)
+        return codes
+
+    assert asyncio.run(use()) == ["closed"] * 3
+
+
 class TestTryingAgain:
     """After a commit whose end nobody heard of, the caller learns what became of it."""
 

@@ -163,3 +163,56 @@ def test_work_that_was_taken_in_cannot_be_cancelled(runner: Runner) -> None:
     runner.go_on.set()
     assert future.result(10) == 1
     committer.close()
+
+
+class Interrupted:
+    """A lock that Ctrl-C meets once, just before it is released."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.met = False
+
+    def locked(self) -> bool:
+        return bool(self.lock.locked())
+
+    def acquire(self, **how: Any) -> bool:
+        return bool(self.lock.acquire(**how))
+
+    def release(self) -> None:
+        if not self.met:
+            self.met = True
+            raise KeyboardInterrupt
+        self.lock.release()
+
+
+def test_who_is_interrupted_while_waking_the_thread_stops_nobody_else(runner: Runner) -> None:
+    runner.go_on.set()
+    committer = GroupCommitter(runner)
+    assert committer.submit(HeadWork()).result(10) == 1
+    while not committer._asleep:
+        threading.Event().wait(0.01)
+    committer._wake = Interrupted(committer._wake)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        committer.submit(HeadWork())
+    assert committer.submit(HeadWork()).result(10) == 2
+    committer.close()
+    assert sum(map(len, runner.groups)) == 3
+
+
+def test_a_start_that_was_interrupted_is_made_up_for(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.go_on.set()
+    committer = GroupCommitter(runner)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            committer.submit(HeadWork())
+    assert committer.submit(HeadWork()).result(10) == 1
+    committer.close()
