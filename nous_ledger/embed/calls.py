@@ -114,6 +114,11 @@ class EmbeddedCall:
         """Whether the head of the response has come."""
         return self._http_status is not None
 
+    @property
+    def told_its_end(self) -> bool:
+        """Whether the stream's own end mark has passed."""
+        return self._meter.ended
+
     def answered(self, http_status: int, headers: RawHeaders) -> None:
         """Take the head of the response."""
         fields, route = _lowered(headers), self._target.upstream.route
@@ -156,7 +161,7 @@ class EmbeddedCall:
             self._meter.lose_sight()
         self._meter.close()
         # A stream that has told its own end is whole, however its transfer ends.
-        cut = cause is not None and not self._meter.ended
+        cut = cause is not None and not (received and self._meter.ended)
         metered = Metered()
         if self._http_status is not None:
             metered = self._meter.result(
