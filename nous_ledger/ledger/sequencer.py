@@ -155,22 +155,29 @@ class Sequencer:
             )
 
     def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
-        """Sign and store all receipts; of many, some are stored while others are signed."""
+        """Sign and store all receipts; what can be is stored while others sign."""
         signing = ReceiptSigning(self._identity, self._signer, batch)
         tip, storing = batch.tip, None
         try:
             for start in range(0, len(batch.drafts), _STEP):
-                end = min(start + _STEP, len(batch.drafts))
-                self._sign(signing, end)
-                nodes, after = grow(tip, batch.logged_at, signing.leaves[start:end])
-                store = partial(_store, batch, tip, start, signing.records[start:end], nodes)
-                if storing is not None:
-                    storing.result()
-                storing = self._store_beside(store, last=end == len(batch.drafts))
-                tip = after
+                step = _Step(batch, tip, start, min(start + _STEP, len(batch.drafts)))
+                lending = None if self._pool is None else self._pool.begin(signing, step.end)
+                if lending is not None:
+                    with lending:
+                        _finish(storing)
+                        storing = None
+                        step.store_receipts()
+                    tip = step.store_records(signing)
+                    continue
+                self._sign(signing, step.end)
+                nodes, tip = step.grow(signing)
+                _finish(storing)
+                storing = self._store_beside(
+                    partial(step.store, signing.records[start : step.end], nodes),
+                    last=step.end == len(batch.drafts),
+                )
         finally:
-            if storing is not None:  # nobody may end the transaction before
-                storing.result()
+            _finish(storing)  # nobody may end the transaction before
         batch.transaction.put_subjects(batch.subjects)
         pairs = zip(signing.records, batch.placed, strict=True)
         appended = [
@@ -211,22 +218,46 @@ class Sequencer:
         return None
 
 
-def _store(
-    batch: Batch, tip: Tip, start: int, records: Sequence[bytes], nodes: Sequence[Hash32]
-) -> None:
-    """Store receipts that are signed.
+class _Step:
+    """Some receipts of a batch that follow each other, to be signed and stored."""
 
-    Args:
-        batch: they are among its receipts.
-        tip: where the log stands before them.
-        start: which of its receipts is the first of them.
-        records: their records.
-        nodes: what they add to the tree.
-    """
-    first = LeafIndex(tip.leaf_count)
-    batch.transaction.add_receipts(first, batch.placed[start : start + len(records)])
-    batch.transaction.add_records(first, records)
-    batch.transaction.add_nodes(node_count(tip.leaf_count), nodes)
+    def __init__(self, batch: Batch, tip: Tip, start: int, end: int) -> None:
+        """Take the receipts `[start, end)`; `tip` is where the log stands before them."""
+        self.end = end
+        self._batch = batch
+        self._tip = tip
+        self._start = start
+        self._first = LeafIndex(tip.leaf_count)
+
+    def grow(self, signing: ReceiptSigning) -> tuple[list[Hash32], Tip]:
+        """Return what they add to the tree once they are signed, and where it stands then."""
+        leaves = signing.leaves[self._start : self.end]
+        return grow(self._tip, self._batch.logged_at, leaves)
+
+    def store_receipts(self) -> None:
+        """Store what does not depend on their signatures."""
+        placed = self._batch.placed[self._start : self.end]
+        self._batch.transaction.add_receipts(self._first, placed)
+
+    def store_records(self, signing: ReceiptSigning) -> Tip:
+        """Store what depends on them; return where the log stands."""
+        nodes, tip = self.grow(signing)
+        self._add_records(signing.records[self._start : self.end], nodes)
+        return tip
+
+    def store(self, records: Sequence[bytes], nodes: Sequence[Hash32]) -> None:
+        """Store all of it."""
+        self.store_receipts()
+        self._add_records(records, nodes)
+
+    def _add_records(self, records: Sequence[bytes], nodes: Sequence[Hash32]) -> None:
+        self._batch.transaction.add_records(self._first, records)
+        self._batch.transaction.add_nodes(node_count(self._tip.leaf_count), nodes)
+
+
+def _finish(storing: Future[None] | None) -> None:
+    if storing is not None:
+        storing.result()
 
 
 def check_draft(draft: Draft) -> Draft:

@@ -13,9 +13,9 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
@@ -30,8 +30,8 @@ _WORTH_HELP: Final = 16
 """Receipts for which waking the helper pays."""
 _WORTH_PROCESS: Final = 512
 """Receipts, signed in groups that are worth help, after which a process is started."""
-_LENT: Final = 4
-"""Groups that the process has at once; each has at most 16 receipts."""
+_LENT: Final = 256
+"""Receipts that the process has at once: their digests must fit into any pipe."""
 
 
 class SigningPool:
@@ -46,18 +46,34 @@ class SigningPool:
         self._other: SigningProcess | None = None
         self._alone = False  # a process cannot be had
 
+    def begin(self, work: ReceiptSigning, end: int) -> Lending | None:
+        """Put receipts up to one at their places and let the process sign them.
+
+        Returns:
+            What has lent them; None if nothing was done, because there is no such
+            process or it is not worth while.
+
+        Raises:
+            LedgerError: whatever the signer raised.
+        """
+        if end - work.done < _WORTH_HELP:
+            return None
+        self._signed += end - work.done
+        other = self._process_for(work.key)
+        if other is None:
+            return None
+        lending = Lending(self, other, work)
+        lending.lend_until(end)
+        return lending
+
     def sign(self, work: ReceiptSigning, end: int) -> None:
-        """Sign on both cores what is not signed yet, up to a receipt.
+        """Sign with the helper what is not signed yet, up to a receipt.
 
         Raises:
             LedgerError: whatever the signer raised.
         """
         helping = None
         if end - work.done >= _WORTH_HELP:
-            self._signed += end - work.done
-            other = self._process_for(work.key)
-            if other is not None and self._sign_beside(other, work, end):
-                return
             with contextlib.suppress(RuntimeError):  # no thread, as while the program ends
                 helping = self._helper.submit(work.sign_until, end)
         try:
@@ -89,30 +105,20 @@ class SigningPool:
             return None
         try:
             if self._other is None or self._other.public_key != key.public_key:
-                self._end_process()
+                self.end_process()
                 self._other = SigningProcess(key)
             return self._other if self._other.is_ready() else None
         except SigningProcessError:
-            self._give_up()
+            self.give_up()
             return None
 
-    def _sign_beside(self, other: SigningProcess, work: ReceiptSigning, end: int) -> bool:
-        """Sign all but what the process signs meanwhile; return whether it did its part."""
-        try:
-            lend(other, work, end)
-        except SigningProcessError:
-            self._give_up()
-            return False
-        except BaseException:
-            self._end_process()  # it may have answers that nobody waits for
-            raise
-        return True
-
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Never use a process again."""
         self._alone = True
-        self._end_process()
+        self.end_process()
 
-    def _end_process(self) -> None:
+    def end_process(self) -> None:
+        """End the process, if there is one."""
         other, self._other = self._other, None
         if other is not None:
             other.close()
@@ -121,37 +127,71 @@ class SigningPool:
         """End threads and process; a second call does nothing."""
         if self._process != os.getpid():
             return  # they live in the parent
-        self._end_process()
+        self.end_process()
         self._helper.shutdown()
         self._storer.shutdown()
 
 
-def lend(other: SigningProcess, work: ReceiptSigning, end: int) -> None:
-    """Sign what is not signed yet, up to a receipt, together with a process.
+class Lending:
+    """Receipts that a process is signing; all are signed at the end of a `with` block."""
 
-    Raises:
-        SigningProcessError: it failed; what it had is signed here, not what follows.
-        LedgerError: whatever the signer raised.
-    """
-    lent: deque[Lent] = deque()
-    size = _AT_A_TIME if end - work.done <= 16 * _AT_A_TIME else 2 * _AT_A_TIME
-    try:
-        while taken := work.take(end, size):
-            while lent and other.has_answer():
-                work.put(lent[0], other.receive(len(lent[0].digests)))
-                lent.popleft()
-            if len(lent) < _LENT:
-                lent.append(work.prepare(*taken))
-                other.send(lent[-1].digests)
-            else:
-                work.sign(*taken)
-        while lent:
-            work.put(lent[0], other.receive(len(lent[0].digests)))
-            lent.popleft()
-    except SigningProcessError:
-        for group in lent:
-            work.put(group, [work.key.sign(digest) for digest in group.digests])
-        raise
+    def __init__(self, pool: SigningPool, other: SigningProcess, work: ReceiptSigning) -> None:
+        """Lend nothing yet."""
+        self._pool = pool
+        self._other = other
+        self._work = work
+        self._lent: deque[Lent] = deque()
+        self._number = 0
+
+    def lend_until(self, end: int) -> None:
+        """Take receipts and lend those that the process keeps up with; sign the others.
+
+        Raises:
+            LedgerError: whatever the signer raised.
+        """
+        work = self._work
+        with self._failing():
+            while taken := work.take(end, _AT_A_TIME):
+                while self._lent and self._other.has_answer():
+                    self._take_back()
+                if self._number < _LENT:
+                    self._lent.append(work.prepare(*taken))
+                    self._number += len(taken[1])
+                    self._other.send(self._lent[-1].digests)
+                else:
+                    work.sign(*taken)
+        work.sign_until(end)  # what is left if the process failed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._pool.end_process()  # nobody waits for its answers any more
+            return
+        with self._failing():
+            while self._lent:
+                self._take_back()
+
+    def _take_back(self) -> None:
+        lent = self._lent[0]
+        self._work.put(lent, self._other.receive(len(lent.digests)))
+        self._lent.popleft()
+        self._number -= len(lent.digests)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Sign here what a process had that fails; leave none that still has something."""
+        try:
+            yield
+        except SigningProcessError:
+            self._pool.give_up()
+            for lent in self._lent:
+                self._work.put(lent, [self._work.key.sign(digest) for digest in lent.digests])
+            self._lent.clear()
+        except BaseException:
+            self._pool.end_process()
+            raise
 
 
 class Lent(NamedTuple):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.ledger import Ledger, signing_pool, signing_process
+from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.signing_child import PROBE, serve
 from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
+from nous_ledger.ledger.sqlite_view import SqliteTransaction
 from nous_ledger.protocol.signing import SigningKey
 from tests.integration.ledger_audit import audit
 from tests.integration.ledger_drafts import make_draft
@@ -154,6 +156,24 @@ def test_it_may_fail_at_any_time(
         grow(helped, seed, number)
     assert has_given_up(helped)
     assert len(audit(folder).records) == 1 + 20 + 300 + 20
+
+
+def test_a_store_that_fails_meanwhile_leaves_no_answer_behind(
+    helped: Ledger, folder: Path, seed: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that nobody took would be taken for that to the next batch."""
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteTransaction, "add_receipts", full)
+        with pytest.raises(StoreError):
+            grow(helped, seed, 40)
+    grow(helped, seed, 30)
+    until(lambda: process_of(helped).is_ready())
+    grow(helped, seed, 50)
+    assert len(audit(folder).records) == 1 + 20 + 30 + 50
+
+
+def full(*_: object) -> None:
+    raise StoreError("store-full", "the disk is full")
 
 
 @pytest.mark.parametrize(
