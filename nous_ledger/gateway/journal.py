@@ -48,21 +48,37 @@ def close_open_calls(ledger: Ledger) -> int:
 
 
 class _Reply:
-    """The future of one task, settled in the thread of its event loop."""
+    """What becomes of one piece of work, told in the thread of its event loop.
 
-    __slots__ = ("future", "loop")
+    Who waits may be cancelled; what was handed to the ledger cannot be taken back.
+    """
+
+    __slots__ = ("_future", "_outcome", "_settled", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop: asyncio.AbstractEventLoop | None = loop
-        self.future: asyncio.Future[object] = loop.create_future()
+        self._future: asyncio.Future[None] = loop.create_future()
+        self._settled = False
+        self._outcome: object = None
 
     def settle(self, outcome: object) -> None:
-        if self.future.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+        self._settled, self._outcome = True, outcome
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        """Return once the work is durable, or raise its error; a cancellation comes after it."""
+        cancelled: asyncio.CancelledError | None = None
+        while not self._settled:
+            try:
+                await self._future
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._future = asyncio.get_running_loop().create_future()
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        if cancelled is not None:
+            raise cancelled
 
 
 class Journal:
@@ -216,11 +232,7 @@ class Journal:
         try:
             reply = _Reply(asyncio.get_running_loop())
             self.ledger.send(work, reply)
-            try:
-                await asyncio.shield(reply.future)
-            except asyncio.CancelledError:
-                await reply.future
-                raise
+            await reply.wait()
         except LedgerError:
             self.healthy = False
             raise

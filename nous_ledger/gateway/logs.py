@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -49,6 +50,14 @@ class TextFormatter(logging.Formatter):
         """Use a function that makes any text printable."""
         super().__init__("%(asctime)s %(levelname)s %(message)s")
         self._harmless = harmless
+        self._second = (0, "")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 - logging's signature
+        """Return the local time; the same for all lines of one second but for its thousandths."""
+        second = int(record.created)
+        if second != self._second[0]:
+            self._second = (second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second)))
+        return f"{self._second[1]},{int(record.msecs):03d}"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""

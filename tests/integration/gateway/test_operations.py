@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from nous_ledger.gateway.app import AppConfig, Gateway
-from nous_ledger.gateway.journal import Journal
+from nous_ledger.gateway.journal import Journal, _Reply
 from nous_ledger.gateway.logs import JsonFormatter
 from nous_ledger.gateway.server import GatewayThread, ServerThread, TlsFiles
 from nous_ledger.gateway.tokens import hash_tokens
 from nous_ledger.gateway.upstream import Egress, check_proxy, read_trust
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.errors import StoreError
 from nous_ledger.protocol.errors import InputError
 from tests.integration.gateway.certificates import make_certificates
 from tests.integration.gateway.conftest import StartRig
@@ -174,6 +175,23 @@ def test_what_passed_in_a_gap_that_lasts_to_the_end_is_said_to_be_lost(
         assert app.lost == 1
         lock.rollback()
         assert len(rig.receipts()) == 1
+
+
+@pytest.mark.parametrize("outcome", [None, StoreError("store-io", "the disk is full")])
+async def test_who_waits_for_a_write_may_be_cancelled_but_not_the_write(
+    outcome: StoreError | None,
+) -> None:
+    reply = _Reply(asyncio.get_running_loop())
+    task = asyncio.create_task(reply.wait())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not task.done()
+    reply.settle(outcome)
+    with pytest.raises(asyncio.CancelledError if outcome is None else StoreError):
+        await task
 
 
 def test_logs_for_machines_hold_no_secret(
