@@ -30,6 +30,8 @@ _WORTH_HELP: Final = 16
 """Receipts for which waking the helper pays."""
 _WORTH_PROCESS: Final = 512
 """Receipts, signed in groups that are worth help, after which a process is started."""
+_TOGETHER: Final = 16
+"""Receipts that are lent at once: fewer wake the process more often."""
 _LENT: Final = 256
 """Receipts that the process has at once: their digests must fit into any pipe."""
 
@@ -151,7 +153,7 @@ class Lending:
         """
         work = self._work
         with self._failing():
-            while taken := work.take(end, _AT_A_TIME):
+            while taken := work.take(end, _TOGETHER):
                 while self._lent and self._other.has_answer():
                     self._take_back()
                 if self._number < _LENT:
