@@ -14,7 +14,13 @@ from typing import Final
 
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.provider_table import UNMETERED
-from nous_ledger.gateway.providers import ROUTES, Upstream, find_route, make_upstream
+from nous_ledger.gateway.providers import (
+    CUSTOM_PROVIDER,
+    ROUTES,
+    Upstream,
+    find_route,
+    make_upstream,
+)
 from nous_ledger.protocol.errors import InputError
 
 _MAX_ORIGINS: Final = 1_024
@@ -72,7 +78,9 @@ class Targets:
         for place in self._places:
             if f"{origin}{path}".startswith(f"{place.base_url}/"):
                 below = f"{origin}{path}".removeprefix(place.base_url)
-                return make_target(place, method, below, query)
+                # One server may stand for several providers: their paths tell them apart.
+                if (found := make_target(place, method, below, query)) is not None:
+                    return found
         upstream = self._provider_of(origin)
         return None if upstream is None else make_target(upstream, method, path, query)
 
@@ -111,6 +119,6 @@ def _own_upstream(origin: str) -> Upstream | None:
             upstream = make_upstream(route, origin)
         except InputError:
             return None
-        if upstream.provider == route.name:
+        if upstream.provider == route.name != CUSTOM_PROVIDER:
             return upstream
     return None
