@@ -28,6 +28,8 @@ from nous_ledger.ledger.witnesses import WitnessClient
 from nous_ledger.protocol.errors import InputError, UnavailableError
 from nous_ledger.protocol.policy import NO_QUORUM
 
+_log: Final = logging.getLogger("nous_ledger.gateway")
+
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
@@ -169,6 +171,8 @@ def run_gateway(
     host = check_host(config.host, guarded=config.app.guarded)
     if config.tls is not None:
         config.tls.check()
+    elif not is_loopback(host):
+        _log.warning("tokens, keys and content pass unencrypted: listening without TLS")
     app = Gateway(ledger, config.app)
     with only_gateway(ledger.folder), _listen(host, config.port) as listener:
         _look_back(ledger, config.app)

@@ -110,6 +110,23 @@ def test_logs_as_json_and_no_core_dumps(ledger: Path) -> None:
     assert KEY not in err
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_all_addresses_with_tokens(ledger: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.touch(0o600)
+    tokens.write_text("f3a9c27e51b84d06a17c\n", "ascii")
+    files = ("--client-token-file", tokens, "--operator-token-file", tokens)
+    with DemoUpstream() as upstream:
+        listen = ("--host", "0.0.0.0", "--openai-upstream", upstream.url)  # noqa: S104 - as asked
+        with gateway("--ledger", ledger, *listen, *files) as (url, child):
+            here = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+            response, _ = post(here, "/openai/v1/chat/completions", REQUEST)
+            assert response.status == 401
+            child.send_signal(signal.SIGTERM)
+            _, err = child.communicate(timeout=30)
+    assert "listening without TLS" in err
+
+
 def test_a_certificate_without_its_key(nous: Call, ledger: Path, tmp_path: Path) -> None:
     found = nous("gateway", "--ledger", ledger, "--port", 0, "--tls-cert", tmp_path / "c")
     found.failed(2, "--tls-cert and --tls-key go together")
