@@ -335,7 +335,7 @@ class HeadKeeper:
         while self._ended is None:
             try:
                 wait = self.step()
-            except Exception:  # noqa: BLE001 - whatever it is, heads go on
+            except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, heads go on
                 _log.exception("the keeper of the heads failed")
                 wait = self._interval_s / 4
             self._wake.wait(wait)
@@ -359,7 +359,7 @@ class HeadKeeper:
     def _say(self, event: KeeperEvent) -> None:
         try:
             self._tell(event)
-        except Exception:  # noqa: BLE001 - whoever listens must not stop the heads
+        except (Exception, SystemExit):  # noqa: BLE001 - who listens must not stop the heads
             _log.exception("an event of the heads could not be told")
 
 

@@ -214,11 +214,12 @@ def test_a_reader_cannot_keep_heads(ledger: Ledger, folder: Path) -> None:
         HeadKeeper(reader)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_faults_of_listeners_and_of_its_own_do_not_stop_it(
-    ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture
+    ledger: Ledger, clock: Clock, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     def deaf(_: KeeperEvent) -> None:
-        raise RuntimeError("deaf")
+        raise error
 
     failed = threading.Event()
     sign = ledger.head
@@ -227,7 +228,7 @@ def test_faults_of_listeners_and_of_its_own_do_not_stop_it(
         if failed.is_set():
             return sign()
         failed.set()
-        raise ZeroDivisionError
+        raise error
 
     ledger.head = broken  # type: ignore[method-assign]
     keeper = HeadKeeper(ledger, clock=clock, tell=deaf)
