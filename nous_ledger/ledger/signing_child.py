@@ -20,6 +20,8 @@ from nous_ledger.protocol.signing import SigningKey
 
 PROBE: Final = b"\x00" * 32
 """What the process signs to show that it is ready and has the right key."""
+END: Final = b"\x00"
+"""Ends the process, as the end of its input does."""
 DIGEST_LENGTH: Final = 32
 
 
@@ -28,7 +30,7 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     key = SigningKey(asked.read(DIGEST_LENGTH))
     answers.write(key.sign(PROBE))
     answers.flush()
-    while number := asked.read(1):
+    while (number := asked.read(1)) not in (b"", END):
         length = number[0] * DIGEST_LENGTH
         digests = asked.read(length)
         if len(digests) < length:

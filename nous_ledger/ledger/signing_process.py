@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from nous_ledger.ledger.signing_child import PROBE
+from nous_ledger.ledger.signing_child import END, PROBE
 from nous_ledger.protocol.signing import SIGNATURE_LENGTH, SigningKey
 
 _PROGRAM: Final = Path(__file__).with_name("signing_child.py")
@@ -119,6 +119,11 @@ class SigningProcess:
 
     def close(self) -> None:
         """End the process; a second call does nothing."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(OSError):
+                # A fork of ours may hold the pipe open, so that its end would not be seen.
+                os.set_blocking(self._to, False)
+                os.write(self._to, END)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -231,3 +231,15 @@ def test_a_new_key_gets_a_new_process(
     until(after.is_ready)
     grow(rotating, seed, 40)
     assert fsck(folder).fault_count == 0
+
+
+def test_it_ends_though_a_fork_holds_its_pipe_open(process: SigningProcess) -> None:
+    held = os.dup(process._to)  # as a fork would hold it
+    try:
+        before = time.monotonic()
+        process.close()
+        assert time.monotonic() - before < signing_process._PATIENCE_S / 2
+        assert process._process.returncode == 0
+        process.close()
+    finally:
+        os.close(held)
