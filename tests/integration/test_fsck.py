@@ -93,6 +93,13 @@ def test_a_ledger_in_use_is_clean(folder: Path, clock: Clock, seed: random.Rando
         ledger.append_many([make_draft(seed) for _ in range(3)])
         assert fsck(folder).fault_count == 0  # not yet covered by a head
 
+        def append(_done: int, _total: int) -> None:
+            ledger.append(make_draft(seed))  # beyond the snapshot that is checked
+
+        report = fsck(folder, progress=append)
+        assert (report.leaf_count, report.faults) == (4, ())
+        assert ledger.leaf_count() > 4
+
 
 def test_processes_find_what_threads_find(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fsck_module, "WORTH_PROCESSES", 1)
