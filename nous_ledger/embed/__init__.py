@@ -9,6 +9,8 @@ writer              writes the receipts of one program's calls
 transport           what the hooks of both client libraries have in common
 on_httpx, on_httpx2 transports for `httpx` and for `httpx2`; either is loaded by itself
 asgi                middleware for programs that proxy LLM APIs
+on_litellm          a logger for LiteLLM
+litellm_events, litellm_writer    what LiteLLM tells of a call; its receipt, once
 
 Receipts made here say source = embedded: the program whose calls they are has
 written them itself.

@@ -81,10 +81,11 @@ class Targets:
                 # One server may stand for several providers: their paths tell them apart.
                 if (found := make_target(place, method, below, query)) is not None:
                     return found
-        upstream = self._provider_of(origin)
+        upstream = self.provider_of(origin)
         return None if upstream is None else make_target(upstream, method, path, query)
 
-    def _provider_of(self, origin: str) -> Upstream | None:
+    def provider_of(self, origin: str) -> Upstream | None:
+        """Return the provider that has a host for its own, None if it is nobody's."""
         if origin not in self._origins:
             if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
