@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,8 +29,9 @@ from nous_ledger.protocol.types import Hash32, LeafIndex
 _AT_A_TIME: Final = 8
 _WORTH_HELP: Final = 16
 """Receipts for which waking the helper pays."""
-_WORTH_PROCESS: Final = 512
-"""Receipts, signed in groups that are worth help, after which a process is started."""
+_WORTH_PROCESS: Final = 4_096
+"""Receipts within `_WHILE_S`, in groups that are worth help, at which a process is started."""
+_WHILE_S: Final = 2.0
 _TOGETHER: Final = 16
 """Receipts that are lent at once: fewer wake the process more often."""
 _LENT: Final = 256
@@ -45,6 +47,7 @@ class SigningPool:
         self._storer = ThreadPoolExecutor(1, "nous-ledger-store")
         self._process = os.getpid()
         self._signed = 0
+        self._since = 0.0
         self._other: SigningProcess | None = None
         self._alone = False  # a process cannot be had
 
@@ -60,6 +63,8 @@ class SigningPool:
         """
         if end - work.done < _WORTH_HELP:
             return None
+        if time.monotonic() > self._since + _WHILE_S:
+            self._signed, self._since = 0, time.monotonic()
         self._signed += end - work.done
         other = self._process_for(work.key)
         if other is None:
@@ -103,7 +108,8 @@ class SigningPool:
 
     def _process_for(self, key: DigestSigner) -> SigningProcess | None:
         """Return the process that signs with a key, once it is worth having and ready."""
-        if self._alone or self._signed < _WORTH_PROCESS or type(key) is not SigningKey:
+        is_worth = self._other is not None or self._signed >= _WORTH_PROCESS
+        if self._alone or not is_worth or type(key) is not SigningKey:
             return None
         try:
             if self._other is None or self._other.public_key != key.public_key:
