@@ -168,6 +168,33 @@ def test_content_codings_are_taken_off(log: Ledger, program: Program) -> None:
     assert receipt.provider_total == 9
 
 
+def test_a_coding_that_cannot_be_taken_off_costs_the_count_and_not_the_receipt(
+    log: Ledger, program: Program
+) -> None:
+    packed = answer(b"\x0b\x02\x80", headers=("Content-Encoding: zstd-2",))
+    with upstream(says(packed)) as url:
+        got = program.run(ReceiptWriter(log, upstreams={"openai": url}), url + CHAT)
+    assert got == b"\x0b\x02\x80"
+    receipt = only_receipt(log)
+    assert (receipt.response_commitment, receipt.metering) == (None, METERING["none"])
+
+
+def test_header_fields_pass_as_they_are(log: Ledger) -> None:
+    hook, library = Program("httpx2", is_async=False)._modules()
+    fields = ("Set-Cookie: a=1", "Set-Cookie: b=2", "X-Odd: caf\xe9")
+    with (
+        upstream(says(answer(WHOLE, headers=fields))) as url,
+        library.Client() as bare,
+        library.Client(
+            transport=hook.Transport(ReceiptWriter(log, upstreams={"openai": url}))
+        ) as hooked,
+    ):
+        plain, seen = (client.post(url + CHAT, content=REQUEST) for client in (bare, hooked))
+    assert seen.headers.raw == plain.headers.raw
+    assert (seen.http_version, seen.reason_phrase) == (plain.http_version, plain.reason_phrase)
+    assert status(only_receipt(log)) == "complete"
+
+
 def test_content_is_kept(log: Ledger, program: Program, tmp_path: Path) -> None:
     with upstream(says(A_STREAM)) as url:
         keeper = ContentFolder(tmp_path / "calls")
@@ -332,6 +359,22 @@ async def test_a_cancelled_task(log: Ledger, library: str, script: Script) -> No
             async with asyncio.timeout(0.3):
                 await Program(library, is_async=True)._in_a_task(writer, url + CHAT, None)
     assert status(only_receipt(log)) == "client_aborted"
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+async def test_a_task_cancelled_before_its_request_went_out(log: Ledger, library: str) -> None:
+    with RawUpstream(says(A_STREAM)) as running:
+        writer = ReceiptWriter(log, upstreams={"openai": running.url})
+        task = asyncio.create_task(
+            Program(library, is_async=True)._in_a_task(writer, running.url + CHAT, None)
+        )
+        while not writer._open:  # noqa: ASYNC110 - nothing tells of it but this
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert running.seen == []
+    assert (status(only_receipt(log)), writer._open) == ("client_aborted", {})
 
 
 def test_calls_that_nobody_ended_get_receipts_when_the_writer_closes(log: Ledger) -> None:
