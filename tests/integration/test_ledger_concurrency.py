@@ -104,7 +104,7 @@ def test_too_many_at_once_get_an_error(
             except LedgerError as error:
                 codes.add(error.code)
         assert codes == {"overloaded"}
-        assert len(taken) <= 6  # four that wait, and what the thread took before
+        assert len(taken) <= 8  # four that wait, and at most as many that the thread took
     indices = [future.result(10).index for future in taken]
     assert indices == list(range(1, len(taken) + 1))
     audit(folder)
