@@ -10,6 +10,7 @@ import pytest
 from nous_ledger.cli.demo_upstream import DemoUpstream
 from nous_ledger.embed.writer import ReceiptWriter
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.protocol.label import Verdict, verdict
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import KIND, METERING, SOURCE
@@ -138,3 +139,18 @@ def test_a_retry_is_a_call_of_its_own(
     ):
         client.chat.completions.create(model="gpt-demo-busy", messages=MESSAGES)
     assert [(status(r), r.http_status) for r in _receipts(log)] == [("upstream_error", 429)] * 2
+
+
+def test_the_ledgers_error_reaches_the_program(
+    log: Ledger, writer: ReceiptWriter, hook: Any, url: str
+) -> None:
+    openai, httpx2 = importlib.import_module("openai"), importlib.import_module("httpx2")
+    log.close()
+    http_client = httpx2.Client(transport=hook.Transport(writer))
+    options: Any = {"base_url": f"{url}/v1", "api_key": KEY}
+    with (
+        openai.OpenAI(http_client=http_client, **options) as client,
+        pytest.raises(LedgerUseError),
+    ):
+        client.chat.completions.create(model="gpt-demo", messages=MESSAGES)
+    assert writer.failures == 1
