@@ -2,8 +2,9 @@
 
     standard input   the private key, 32 bytes; then, again and again, digests: their
                      number as one byte, 32 bytes each
-    standard output  after the key, and after each group of digests, 65 bytes for each;
-                     the first signature is over `PROBE`
+    standard output  `GREETING`, before which nobody sends it a key; after the key, and
+                     after each group of digests, 65 bytes for each; the first
+                     signature is over `PROBE`
 
 It ends when its input does, as when the process that started it is killed.
 """
@@ -18,6 +19,7 @@ from typing import BinaryIO, Final
 
 from nous_ledger.protocol.signing import SigningKey
 
+GREETING: Final = b"nous-ledger/1 signs\n"
 PROBE: Final = b"\x00" * 32
 """What the process signs to show that it is ready and has the right key."""
 END: Final = b"\x00"
@@ -27,7 +29,12 @@ DIGEST_LENGTH: Final = 32
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     """Sign what is asked for until there is no more."""
-    key = SigningKey(asked.read(DIGEST_LENGTH))
+    answers.write(GREETING)
+    answers.flush()
+    secret = asked.read(DIGEST_LENGTH)
+    if len(secret) < DIGEST_LENGTH:
+        return
+    key = SigningKey(secret)
     answers.write(key.sign(PROBE))
     answers.flush()
     while (number := asked.read(1)) not in (b"", END):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from nous_ledger.ledger.signing_child import END, PROBE
+from nous_ledger.ledger.signing_child import END, GREETING, PROBE
 from nous_ledger.protocol.signing import SIGNATURE_LENGTH, SigningKey
 
 _PROGRAM: Final = Path(__file__).with_name("signing_child.py")
@@ -42,7 +42,8 @@ class SigningProcess:
             SigningProcessError: it cannot be started.
         """
         self.public_key = key.public_key
-        self._probe = key.sign(PROBE)
+        self._key = key
+        self._greeted = False
         self._ready = False
         if not sys.executable or not _PROGRAM.is_file():
             raise SigningProcessError("there is no program to start")
@@ -64,29 +65,29 @@ class SigningProcess:
         self._from = self._process.stdout.fileno()
         self._answers = select.poll()
         self._answers.register(self._from, select.POLLIN)
-        try:
-            self._write(key.secret())
-        except SigningProcessError:
-            self.close()
-            raise
 
     def is_ready(self) -> bool:
         """Return whether it can be used; it takes a moment to start.
 
         Raises:
-            SigningProcessError: it ended, or has another key.
+            SigningProcessError: it ended, is another program, or has another key.
         """
-        if not self._ready and self.has_answer():
-            if self.receive(1) != [self._probe]:
+        if not self._greeted and self.has_answer():
+            if self._read(len(GREETING)) != GREETING:  # no other program gets the key
+                raise SigningProcessError("it is another program")
+            self._greeted = True
+            self._write(self._key.secret())
+        elif self._greeted and not self._ready and self.has_answer():
+            if self.receive(1) != [self._key.sign(PROBE)]:
                 raise SigningProcessError("it signs with another key")
             self._ready = True
         return self._ready
 
     def send(self, digests: Sequence[bytes]) -> None:
-        """Let it sign some digests; what it holds together must stay below 4,096 bytes.
+        """Let it sign some digests; what it holds must fit into one of the system's pipes.
 
         Args:
-            digests: at most 255, 32 bytes each.
+            digests: at most 254, 32 bytes each.
 
         Raises:
             SigningProcessError: it ended.
@@ -106,16 +107,8 @@ class SigningProcess:
         Raises:
             SigningProcessError: it ended, or does not answer in time.
         """
-        wanted = number * SIGNATURE_LENGTH
-        data = b""
-        while len(data) < wanted:
-            if not self._answers.poll(_PATIENCE_S * 1000):
-                raise SigningProcessError("it does not answer")
-            piece = os.read(self._from, wanted - len(data))
-            if not piece:
-                raise SigningProcessError("it ended")
-            data += piece
-        return [data[at : at + SIGNATURE_LENGTH] for at in range(0, wanted, SIGNATURE_LENGTH)]
+        data = self._read(number * SIGNATURE_LENGTH)
+        return [data[at : at + SIGNATURE_LENGTH] for at in range(0, len(data), SIGNATURE_LENGTH)]
 
     def close(self) -> None:
         """End the process; a second call does nothing."""
@@ -134,8 +127,19 @@ class SigningProcess:
             self._process.kill()
             self._process.wait()
 
+    def _read(self, wanted: int) -> bytes:
+        data = b""
+        while len(data) < wanted:
+            if not self._answers.poll(_PATIENCE_S * 1000):
+                raise SigningProcessError("it does not answer")
+            piece = os.read(self._from, wanted - len(data))
+            if not piece:
+                raise SigningProcessError("it ended")
+            data += piece
+        return data
+
     def _write(self, data: bytes) -> None:
-        # Pipes take 4,096 bytes at once or nothing, so no part can be left over.
+        # Short pieces go into a pipe at once or not at all, so no part can be left over.
         try:
             os.write(self._to, data)
         except OSError as error:

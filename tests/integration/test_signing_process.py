@@ -15,7 +15,7 @@ import pytest
 from nous_ledger.ledger import Ledger, signing_pool, signing_process
 from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.fsck import fsck
-from nous_ledger.ledger.signing_child import PROBE, serve
+from nous_ledger.ledger.signing_child import END, GREETING, PROBE, serve
 from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
 from nous_ledger.ledger.sqlite_view import SqliteTransaction
 from nous_ledger.protocol.signing import SigningKey
@@ -86,7 +86,27 @@ def test_what_was_sent_in_part_is_not_signed() -> None:
     asked = io.BytesIO(b"\x11" * 32 + b"\x01" + DIGESTS[0] + b"\x02" + DIGESTS[0])
     answers = io.BytesIO()
     serve(asked, answers)
-    assert answers.getvalue() == KEY.sign(PROBE) + KEY.sign(DIGESTS[0])
+    assert answers.getvalue() == GREETING + KEY.sign(PROBE) + KEY.sign(DIGESTS[0])
+    answers = io.BytesIO()
+    serve(io.BytesIO(b"\x11" * 31), answers)
+    assert answers.getvalue() == GREETING
+
+
+def test_another_program_never_gets_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what `sys.executable` names where Python is embedded."""
+    other, got = tmp_path / "other.py", tmp_path / "got"
+    other.write_text(
+        "import sys; print('x' * 40, flush=True);"
+        f"open({str(got)!r}, 'wb').write(sys.stdin.buffer.read())"
+    )
+    monkeypatch.setattr(signing_process, "_PROGRAM", other)
+    made = SigningProcess(KEY)
+    with pytest.raises(SigningProcessError):
+        until(made.is_ready)
+    made.close()
+    assert got.read_bytes() in (b"", END)
 
 
 def test_the_key_is_in_no_list_of_processes(process: SigningProcess) -> None:
@@ -179,7 +199,10 @@ def full(*_: object) -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        "import sys; sys.stdout.buffer.write(bytes(65)); sys.stdout.flush(); sys.stdin.read()",
+        (
+            "import sys; from nous_ledger.ledger.signing_child import GREETING;"
+            "sys.stdout.buffer.write(GREETING + bytes(65)); sys.stdout.flush(); sys.stdin.read()"
+        ),
         "pass",
         "raise SystemExit(3)",
     ],
