@@ -191,7 +191,7 @@ async def test_a_task_cancelled_before_its_request_went_out(log: Ledger, library
         task = asyncio.create_task(
             Program(library, is_async=True)._in_a_task(writer, running.url + CHAT, None)
         )
-        while not writer._open:  # noqa: ASYNC110 - nothing tells of it but this
+        while not (writer._open or task.done()):  # noqa: ASYNC110 - nothing tells of it but this
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
