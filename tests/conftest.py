@@ -99,11 +99,16 @@ def interruptible() -> Iterator[None]:
     """Let the programs that a test starts be interrupted.
 
     A shell without job control lets its background jobs ignore SIGINT, and so do all
-    processes that these start; a signal that is handled here starts with its default there.
+    processes that these start; `nohup` does so with SIGHUP. A signal that is handled here
+    starts with its default there.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGHUP)
+    }
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.hookimpl(wrapper=True)
