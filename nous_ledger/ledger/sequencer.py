@@ -10,9 +10,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 from nous_ledger.ledger.errors import (
@@ -33,7 +31,7 @@ from nous_ledger.ledger.store import View, WriteTransaction
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.mmr import node_count
-from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixMillis
+from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis
 from nous_ledger.protocol.values import value
 
 
@@ -83,7 +81,7 @@ Or a LedgerError, for work that could not be done."""
 
 
 _STEP: Final = 1_024
-"""Receipts that are signed before they are stored beside the next ones."""
+"""Receipts that are stored at once, while the last of them are being signed."""
 
 
 class Sequencer:
@@ -157,27 +155,17 @@ class Sequencer:
     def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
         """Sign and store all receipts; what can be is stored while others sign."""
         signing = ReceiptSigning(self._identity, self._signer, batch)
-        tip, storing = batch.tip, None
-        try:
-            for start in range(0, len(batch.drafts), _STEP):
-                step = _Step(batch, tip, start, min(start + _STEP, len(batch.drafts)))
-                lending = None if self._pool is None else self._pool.begin(signing, step.end)
-                if lending is not None:
-                    with lending:
-                        _finish(storing)
-                        storing = None
-                        step.store_receipts()
-                    tip = step.store_records(signing)
-                    continue
+        tip = batch.tip
+        for start in range(0, len(batch.drafts), _STEP):
+            step = _Step(batch, tip, start, min(start + _STEP, len(batch.drafts)))
+            lending = None if self._pool is None else self._pool.begin(signing, step.end)
+            if lending is None:
                 self._sign(signing, step.end)
-                nodes, tip = step.grow(signing)
-                _finish(storing)
-                storing = self._store_beside(
-                    partial(step.store, signing.records[start : step.end], nodes),
-                    last=step.end == len(batch.drafts),
-                )
-        finally:
-            _finish(storing)  # nobody may end the transaction before
+                step.store_receipts()
+            else:
+                with lending:
+                    step.store_receipts()
+            tip = step.store_records(signing)
         batch.transaction.put_subjects(batch.subjects)
         pairs = zip(signing.records, batch.placed, strict=True)
         appended = [
@@ -211,12 +199,6 @@ class Sequencer:
         else:
             self._pool.sign(signing, end)
 
-    def _store_beside(self, store: Callable[[], None], *, last: bool) -> Future[None] | None:
-        if self._pool is not None and not last:
-            return self._pool.store(store)
-        store()
-        return None
-
 
 class _Step:
     """Some receipts of a batch that follow each other, to be signed and stored."""
@@ -229,11 +211,6 @@ class _Step:
         self._start = start
         self._first = LeafIndex(tip.leaf_count)
 
-    def grow(self, signing: ReceiptSigning) -> tuple[list[Hash32], Tip]:
-        """Return what they add to the tree once they are signed, and where it stands then."""
-        leaves = signing.leaves[self._start : self.end]
-        return grow(self._tip, self._batch.logged_at, leaves)
-
     def store_receipts(self) -> None:
         """Store what does not depend on their signatures."""
         placed = self._batch.placed[self._start : self.end]
@@ -241,23 +218,12 @@ class _Step:
 
     def store_records(self, signing: ReceiptSigning) -> Tip:
         """Store what depends on them; return where the log stands."""
-        nodes, tip = self.grow(signing)
-        self._add_records(signing.records[self._start : self.end], nodes)
+        leaves = signing.leaves[self._start : self.end]
+        nodes, tip = grow(self._tip, self._batch.logged_at, leaves)
+        transaction = self._batch.transaction
+        transaction.add_records(self._first, signing.records[self._start : self.end])
+        transaction.add_nodes(node_count(self._tip.leaf_count), nodes)
         return tip
-
-    def store(self, records: Sequence[bytes], nodes: Sequence[Hash32]) -> None:
-        """Store all of it."""
-        self.store_receipts()
-        self._add_records(records, nodes)
-
-    def _add_records(self, records: Sequence[bytes], nodes: Sequence[Hash32]) -> None:
-        self._batch.transaction.add_records(self._first, records)
-        self._batch.transaction.add_nodes(node_count(self._tip.leaf_count), nodes)
-
-
-def _finish(storing: Future[None] | None) -> None:
-    if storing is not None:
-        storing.result()
 
 
 def check_draft(draft: Draft) -> Draft:

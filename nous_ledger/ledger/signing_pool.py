@@ -4,7 +4,7 @@ Whoever has receipts to sign puts the next few at their places in their subjects
 chains, again and again, and lends them to a process that signs, as long as that keeps
 up; the others it signs itself. The process is started once there was much to sign.
 Until then, or where the key is not ours to lend, a thread helps: the curve library
-lets other threads run while it computes. What was signed is stored by a third thread.
+lets other threads run while it computes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, Self
 
 from nous_ledger.ledger.identity import Identity, Signer
@@ -39,12 +39,11 @@ _LENT: Final = 256
 
 
 class SigningPool:
-    """The threads that help a ledger; they start when they are first needed."""
+    """The thread and the process that help a ledger; each starts when it is first needed."""
 
     def __init__(self) -> None:
-        """Hold no threads yet."""
+        """Hold none yet."""
         self._helper = ThreadPoolExecutor(1, "nous-ledger-sign")
-        self._storer = ThreadPoolExecutor(1, "nous-ledger-store")
         self._process = os.getpid()
         self._signed = 0
         self._since = 0.0
@@ -89,23 +88,6 @@ class SigningPool:
             if helping is not None:
                 helping.result()
 
-    def store(self, work: Callable[[], None]) -> Future[None] | None:
-        """Run what stores receipts beside what signs the next ones.
-
-        Returns:
-            None if no thread could be had, as while the program ends: then it is done.
-        """
-        todo = [work]  # only one can take it, even if a thread starts later
-
-        def do() -> None:
-            todo.pop()()
-
-        try:
-            return self._storer.submit(do)
-        except RuntimeError:
-            do()
-            return None
-
     def _process_for(self, key: DigestSigner) -> SigningProcess | None:
         """Return the process that signs with a key, once it is worth having and ready."""
         is_worth = self._other is not None or self._signed >= _WORTH_PROCESS
@@ -137,7 +119,6 @@ class SigningPool:
             return  # they live in the parent
         self.end_process()
         self._helper.shutdown()
-        self._storer.shutdown()
 
 
 class Lending:
