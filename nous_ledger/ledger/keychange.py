@@ -26,7 +26,7 @@ from nous_ledger.ledger.keys import LogKeys, digest_signer, is_sealed, read_log_
 from nous_ledger.ledger.model import Draft
 from nous_ledger.ledger.sequencer import AppendWork, Sequencer
 from nous_ledger.ledger.signer import NO_SIGNERS, Signers
-from nous_ledger.ledger.single import append_single
+from nous_ledger.ledger.single import append_entry
 from nous_ledger.ledger.store import Store, WriteTransaction
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.eip712 import rotation_digest
@@ -155,7 +155,7 @@ def change_keys(
                 log_open_calls(transaction, before, Signer.of(old, before), now)
             keys, passphrase = _keys_after(folder, old, change)
             write_pending(folder, keys, before, passphrase)
-            tip = append_single(
+            _, tip = append_entry(
                 transaction,
                 _key_event(before, change, keys),
                 key=keys.signing_key(),
@@ -191,7 +191,7 @@ def close_by_current_key(
         StoreContentError: store-corrupt.
     """
     log_open_calls(transaction, before, signer, now)
-    tip = append_single(
+    _, tip = append_entry(
         transaction, event, key=signer.secp256k1, log_id=before.log_id, epoch=before.epoch, now=now
     )
     identity = read_identity(transaction)

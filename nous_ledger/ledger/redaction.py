@@ -14,7 +14,7 @@ from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.heads import renew_head
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.keychange import check_open
-from nous_ledger.ledger.single import append_single
+from nous_ledger.ledger.single import append_entry
 from nous_ledger.ledger.store import View, WriteTransaction
 from nous_ledger.protocol.bodies import Redaction, decode_body
 from nous_ledger.protocol.errors import InputError, LedgerError, ProofError
@@ -67,7 +67,7 @@ def redact_bodies(
             reason=reason,
         )
         notices.append(LeafIndex(tip.leaf_count))
-        tip = append_single(
+        _, tip = append_entry(
             transaction,
             notice,
             key=signer.secp256k1,

@@ -45,32 +45,6 @@ _TYPES = {
 }
 
 
-def append_single(
-    transaction: WriteTransaction,
-    body: Unplaced,
-    *,
-    key: DigestSigner,
-    log_id: LogId,
-    epoch: Epoch,
-    now: int,
-) -> Tip:
-    """Append one record and return where the tree stands then.
-
-    Args:
-        transaction: what it is written with.
-        body: body of the record.
-        key: secp256k1 key of the epoch.
-        log_id: 32 bytes.
-        epoch: the key epoch of the record.
-        now: milliseconds.
-
-    Raises:
-        BodyError: index-order, if the body speaks of records that come later.
-    """
-    _, tip = append_entry(transaction, body, key=key, log_id=log_id, epoch=epoch, now=now)
-    return tip
-
-
 def append_entry(
     transaction: WriteTransaction,
     body: Unplaced,
