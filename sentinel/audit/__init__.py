@@ -1,0 +1,1 @@
+"""What the sentinel decides, as pure functions: no I/O, no clock, nothing remembered between calls."""
