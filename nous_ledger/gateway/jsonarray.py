@@ -21,7 +21,7 @@ _STRUCTURE: Final = re.compile(rb'[\[\]{}"]')
 _STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _OUTERMOST: Final = re.compile(rb'[\[\]{}",]')
 # As much of a string as is here; a backslash whose second byte is not waits.
-_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class ArrayParser:

@@ -26,12 +26,12 @@ from nous_ledger.gateway.framing import MAX_EVENT_BYTES, StreamEvent
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
-# Two line ends in a row. The possessive LF makes CR LF one line end, never two. A
-# CR that is the last byte so far may yet become CR LF, so it waits. (Starting
-# with a character class lets the matcher skip quickly to the first line end.)
-_EVENT_END: Final = re.compile(rb"[\r\n](?:(?<=\r)\n)?+(?:\r\n|\n|\r(?!\Z))")
+# Two line ends in a row, where CR LF is one line end, never two. A CR that is the last
+# byte so far may yet become CR LF, so it waits. (No possessive quantifiers here or
+# elsewhere: the `re` of Python before 3.11.4 takes some for what they are not.)
+_EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\Z))")
 # At the end of the stream no LF can follow any more.
-_LAST_EVENT_END: Final = re.compile(rb"[\r\n](?:(?<=\r)\n)?+(?:\r\n|\n|\r)")
+_LAST_EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _LONGEST_EVENT_END: Final = 4  # CR LF CR LF
 
 

@@ -107,3 +107,23 @@ def test_the_core_opens_and_prints_nothing() -> None:
         and node.func.id in forbidden
     ]
     assert calls == []
+
+
+def _patterns(path: Path) -> list[str]:
+    """The regular expressions that stand in a file."""
+    calls = [node for node in ast.walk(ast.parse(text_of(path))) if isinstance(node, ast.Call)]
+    first = [
+        call.args[0] for call in calls if call.args and ast.unparse(call.func).startswith("re.")
+    ]
+    values = [node.value for node in first if isinstance(node, ast.Constant)]
+    return [v.decode("latin-1") if isinstance(v, bytes) else str(v) for v in values]
+
+
+def test_no_pattern_is_possessive() -> None:
+    """Python 3.11.0 to 3.11.3 read some possessive quantifiers as if they were not there."""
+    possessive = re.compile(r"(?<!\\)[*+?}]\+|\(\?>")
+    patterns = [
+        pattern for path in python_files("nous_ledger", "sentinel") for pattern in _patterns(path)
+    ]
+    assert len(patterns) > 20
+    assert [pattern for pattern in patterns if possessive.search(pattern)] == []
