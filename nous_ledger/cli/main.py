@@ -30,7 +30,14 @@ from nous_ledger.cli.exits import (
     exit_code_of,
 )
 from nous_ledger.cli.options import show_help_of_group
-from nous_ledger.cli.terminal import colour, prepare_streams, printable, silence_stdout, tell
+from nous_ledger.cli.terminal import (
+    colour,
+    finish_streams,
+    prepare_streams,
+    printable,
+    silence,
+    tell,
+)
 from nous_ledger.protocol.errors import LedgerError
 
 COMMANDS: Final[dict[str, str]] = {
@@ -148,7 +155,10 @@ def cli(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; no error shows a traceback."""
     prepare_streams()
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if not finish_streams() and code == EXIT_GOOD:
+        code = EXIT_UNAVAILABLE
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -156,7 +166,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="nous-ledger", standalone_mode=False)
     except _UnreadError:
-        silence_stdout()
+        silence(sys.stdout)
         return EXIT_UNAVAILABLE
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
         return _report(error)

@@ -21,7 +21,8 @@ class FilePath(click.Path):
 
     def __init__(self) -> None:
         """Make a type whose values are `pathlib.Path`."""
-        super().__init__(path_type=Path)
+        # Whether a file can be read shows when it is read: that is no fault of the usage.
+        super().__init__(path_type=Path, readable=False)
 
     def convert(
         self,

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -86,9 +87,25 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def silence_stdout() -> None:
+def finish_streams() -> bool:
+    """Print what still waits to be printed; return whether all of it went out.
+
+    What cannot be printed is dropped here: left to the interpreter it would
+    replace the exit code by one that says nothing.
+    """
+    done = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream)
+            done = False
+    return done
+
+
+def silence(stream: TextIO) -> None:
     """Send what is still to be printed nowhere: nobody reads it any more."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):  # a stream without a number, as under a test
         return

@@ -309,4 +309,5 @@ def test_a_next_key_place_that_may_not_be_looked_at_is_reported(open_folder: Pat
     (open_folder / "offline").chmod(0o000)
     create = f"Ledger.create({str(folder)!r}, next_key_out={str(place)!r})"
     assert _as_another_user(create) == "store-unwritable"
+    (open_folder / "offline").chmod(0o700)  # or whoever is not root could not remove it
     assert not folder.exists()
