@@ -29,6 +29,7 @@ NAMES = (
     "policies",
     "labels",
     "bytes1",
+    "stream_audit",
     "commitments",
     "tiles",
     "bundles",
