@@ -193,10 +193,16 @@ library NousLedger {
     /// @param s Second half of the signature, at most n/2.
     /// @param v Recovery id, 0 or 1.
     /// @param signer Address of the key of `head.epoch` in `head.log`.
-    function verifyHead(Checkpoint memory head, bytes32 r, bytes32 s, uint8 v, address signer) internal pure {
+    /// @return digest The digest that was signed.
+    function verifyHead(Checkpoint memory head, bytes32 r, bytes32 s, uint8 v, address signer)
+        internal
+        pure
+        returns (bytes32 digest)
+    {
         if (head.size > MAX_UINT) revert HeadFieldOutOfRange(head.size);
         if (head.timestamp > MAX_UINT) revert HeadFieldOutOfRange(head.timestamp);
-        Secp256k1.verifySignature(headDigest(head), r, s, v, signer);
+        digest = headDigest(head);
+        Secp256k1.verifySignature(digest, r, s, v, signer);
     }
 
     function _typedDigest(bytes32 structHash) private pure returns (bytes32) {

@@ -128,15 +128,34 @@ library Rfc9162 {
         // its root is that start, and the path does not repeat it.
         bytes32 computedOld = start == 0 ? oldRoot : path[0];
         bytes32 computedNew = computedOld;
-        for (uint256 k = start; k < length; ++k) {
-            uint256 level = k - start;
-            if (level >= inner || (turns >> level) & 1 == 1) {
-                computedOld = nodeHash(path[k], computedOld);
-                computedNew = nodeHash(path[k], computedNew);
-            } else {
-                computedNew = nodeHash(computedNew, path[k]);
+        bool done = true;
+        assembly ("memory-safe") {
+            // As nodeHash, with the prefix written once; from level `inner` on every sibling stands on the left.
+            let data := mload(0x40)
+            let left := add(data, 1)
+            let right := add(data, 33)
+            mstore8(data, 1)
+            turns := or(turns, shl(inner, not(0)))
+            let end := add(path.offset, shl(5, length))
+            for { let word := add(path.offset, shl(5, start)) } lt(word, end) { word := add(word, 32) } {
+                switch and(turns, 1)
+                case 0 {
+                    mstore(left, computedNew)
+                    calldatacopy(right, word, 32)
+                }
+                default {
+                    calldatacopy(left, word, 32)
+                    mstore(right, computedOld)
+                    done := and(done, and(eq(returndatasize(), 32), staticcall(gas(), 2, data, 65, 0, 32)))
+                    computedOld := mload(0)
+                    mstore(right, computedNew)
+                }
+                done := and(done, and(eq(returndatasize(), 32), staticcall(gas(), 2, data, 65, 0, 32)))
+                computedNew := mload(0)
+                turns := shr(1, turns)
             }
         }
+        if (!done) revert Sha256Unavailable();
         if (computedOld != oldRoot) revert ProofRootMismatch(oldRoot, computedOld);
         if (computedNew != newRoot) revert ProofRootMismatch(newRoot, computedNew);
     }

@@ -35,7 +35,8 @@ def _source(path: Path, changes: dict[str, str]) -> str:
     return text
 
 
-def _standard_input(changes: dict[str, str]) -> str:
+def _standard_input(source: str, name: str, changes: dict[str, str]) -> str:
+    """Return what solc reads: all sources, and that one contract is wanted."""
     sources = {
         str(path.relative_to(CONTRACTS)): {"content": _source(path, changes)}
         for folder in ("src", "test")
@@ -46,6 +47,7 @@ def _standard_input(changes: dict[str, str]) -> str:
     ]
     assert len(found) == len(changes), "a change does not apply to the sources any more"
     settings = json.loads((CONTRACTS / "solc.json").read_text(encoding="utf-8"))
+    settings["outputSelection"] = {source: {name: settings["outputSelection"]["*"]["*"]}}
     return json.dumps({"language": "Solidity", "sources": sources, "settings": settings})
 
 
@@ -66,12 +68,12 @@ def _run_solc(standard_input: str) -> dict[str, Any]:
 
 
 def compile_contract(source: str, name: str, changes: dict[str, str] | None = None) -> Artifact:
-    """Compile all sources, with these texts in them replaced, and return one contract.
+    """Compile one contract, with these texts in all sources replaced.
 
     The output is kept in contracts/out under the hash of everything that went in, because
     compiling takes seconds and several test processes may ask for the same.
     """
-    standard_input = _standard_input(changes or {})
+    standard_input = _standard_input(source, name, changes or {})
     version = (CONTRACTS / "node_modules/solc/package.json").read_bytes()
     key = hashlib.sha256(version + standard_input.encode()).hexdigest()
     kept = CONTRACTS / "out" / f"{key}.json"

@@ -32,7 +32,7 @@ def test_inclusion(harness: Contract, count: int, bound: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "bound"), [(2**10, 40_000), (2**20, 55_100), (2**30, 70_500), (MAX_COUNT, 104_500)]
+    ("count", "bound"), [(2**10, 39_600), (2**20, 52_600), (2**30, 65_400), (MAX_COUNT, 95_500)]
 )
 def test_consistency(harness: Contract, count: int, bound: int) -> None:
     tree = tree_of(count)
