@@ -1,0 +1,64 @@
+"""What a behaviour of the zoo is: rounds of what a log shows, and what must be said of each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.zoo.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a reader sees in one round, and what its sentinel must say.
+
+    Attributes:
+        site: what the log shows.
+        codes: codes of all findings of this round, and no others.
+        exit: exit code of the round.
+        reader: which reader looks; each has a memory of its own.
+    """
+
+    site: Site
+    codes: frozenset[str] = field(default_factory=frozenset)
+    exit: int = 0
+    reader: str = "reader"
+
+
+Play = Callable[[int], Iterator[Round]]
+"""Yields the rounds of a behaviour, given the time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A named way of a log, or of what stands between it and its readers, to behave."""
+
+    name: str
+    play: Play
+    about: str
+
+
+ZOO: Final[dict[str, Behaviour]] = {}
+"""All behaviours by name."""
+
+
+def behaviour(play: Play) -> Play:
+    """Add a behaviour to the zoo; its name is that of the function."""
+    name = play.__name__.replace("_", "-")
+    assert name not in ZOO
+    ZOO[name] = Behaviour(name, play, (play.__doc__ or "").strip().partition("\n")[0])
+    return play
+
+
+def honest(site: Site, *, reader: str = "reader") -> Round:
+    """Return a round in which nothing may be found."""
+    return Round(site, reader=reader)
+
+
+def caught(site: Site, *codes: str, reader: str = "reader") -> Round:
+    """Return a round in which exactly these must be found, and the exit code says wrong."""
+    return Round(site, frozenset(codes), 1, reader)
+
+
+def unchecked(site: Site, *codes: str, reader: str = "reader") -> Round:
+    """Return a round that ends in could not check, for these reasons and no others."""
+    return Round(site, frozenset(codes), 3, reader)
