@@ -114,8 +114,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
         WitnessError,
         "witness-state-missing",
         "the witness has a key and no state",
-        "restore the latest copy, or begin a new identity with `nous-sentinel witness init`:"
-        " a witness that forgot can be led to cosign another history",
+        "restore its latest copy, or begin a new identity: a witness that forgot may cosign a fork",
     ),
     (
         MissingExtraError,
