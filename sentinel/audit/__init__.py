@@ -1,1 +1,1 @@
-"""What the sentinel decides, as pure functions: no I/O, no clock, nothing remembered between calls."""
+"""What the sentinel decides, as pure functions: no I/O, no clock, no memory of their own."""

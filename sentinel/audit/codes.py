@@ -1,0 +1,199 @@
+"""Every code of the sentinel: where it is found, how grave it is, what proves it.
+
+Codes are those of the protocol where it names the fault. The same code can weigh
+differently by the place where it was found: a signature that fails under a head may be
+the work of a cache in between, one in a record that a signed head covers is the log's.
+
+Spec:
+    PROTOCOL.md, section "Findings" (SENT-1 to SENT-4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Severity(StrEnum):
+    """How grave a finding is.
+
+    alarm: the log misbehaved; the evidence convinces a third party, offline.
+    fault: checked and wrong, but nobody else can be convinced of who did it.
+    unchecked: could not be checked; says nothing against the log.
+    notice: worth knowing.
+    """
+
+    ALARM = "alarm"
+    FAULT = "fault"
+    UNCHECKED = "unchecked"
+    NOTICE = "notice"
+
+
+class Place(StrEnum):
+    """Where something was found."""
+
+    SOURCE = "source"
+    HEAD = "head"
+    WITNESS = "witness"
+    TREE = "tree"
+    KEY = "key"
+    RECORD = "record"
+    BODY = "body"
+    SUBJECT = "subject"
+    RECEIPT = "receipt"
+    BINDING = "binding"
+    STATEMENT = "statement"
+    RECONCILIATION = "reconciliation"
+    REDACTION = "redaction"
+
+
+class Proof(StrEnum):
+    """What kind of evidence proves a finding; the `kind` of an evidence file."""
+
+    NONE = ""
+    FORK = "fork"
+    HEAD_ORDER = "head-order"
+    LEAF = "leaf"
+    KEY_EVENT = "key-event"
+    LATE = "late"
+    RECORD_PAIR = "record-pair"
+    OMISSION = "omission"
+    BODY_PAIR = "body-pair"
+    STATEMENT = "statement"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeInfo:
+    """What a code means at its place.
+
+    Attributes:
+        severity: how grave it is.
+        meaning: when it is raised, for people.
+        proof: kind of its evidence; NONE where there cannot be any.
+        required: of what could not be checked, whether the audit is incomplete by it.
+    """
+
+    severity: Severity
+    meaning: str
+    proof: Proof = Proof.NONE
+    required: bool = False
+
+
+_ALARM: Final = Severity.ALARM
+_FAULT: Final = Severity.FAULT
+_UNCHECKED: Final = Severity.UNCHECKED
+_NOTICE: Final = Severity.NOTICE
+
+_ENCODING: Final = (
+    "truncated",
+    "trailing",
+    "non-minimal",
+    "duplicate-key",
+    "unsorted",
+    "forbidden-type",
+    "bad-string",
+    "int-range",
+    "limit",
+    "unknown-field",
+)
+_BODY: Final = (
+    "missing-field",
+    "wrong-type",
+    "empty-value",
+    "bad-value",
+    "bad-order",
+    "field-conflict",
+    "total-mismatch",
+    "time-order",
+    "index-order",
+    "label-shape",
+    "label-range",
+    "exact-not-allowed",
+    "method-name",
+)
+_SIGNATURE: Final = ("malformed", "high-s", "bad-recovery-id", "mismatch")
+
+_Row = tuple[Place, tuple[str, ...], CodeInfo]
+
+
+def _row(
+    place: Place,
+    codes: str | tuple[str, ...],
+    severity: Severity,
+    meaning: str,
+    proof: Proof = Proof.NONE,
+    *,
+    required: bool = False,
+) -> _Row:
+    names = (codes,) if isinstance(codes, str) else codes
+    return (
+        place,
+        names,
+        CodeInfo(severity=severity, meaning=meaning, proof=proof, required=required),
+    )
+
+
+_ROWS: Final[tuple[_Row, ...]] = (
+    _row(Place.SOURCE, "unreachable", _UNCHECKED, "the source could not be read, or gave something else than asked for", required=True),
+    _row(Place.SOURCE, ("note-format", "checkpoint-format"), _UNCHECKED, "what was served as head is no head: anyone on the way can do that", required=True),
+    _row(Place.HEAD, ("unknown-log", "unpinned"), _UNCHECKED, "the policy does not pin the log", required=True),
+    _row(Place.HEAD, ("unsupported-key", "policy-outdated"), _UNCHECKED, "the policy's keys do not serve to check the head", required=True),
+    _row(Place.HEAD, "head-origin", _FAULT, "the head names another log"),
+    _row(Place.HEAD, ("missing-kind", "duplicate-line"), _FAULT, "a signature line of the log is missing, or stands there twice"),
+    _row(Place.HEAD, _SIGNATURE, _FAULT, "a signature line of the log, or of a key that the policy lists, does not verify"),
+    _row(Place.HEAD, "head-epoch", _FAULT, "the head is signed in another key epoch than its leaves imply"),
+    _row(Place.HEAD, "empty-tree", _FAULT, "a signed head over no leaves: a log begins with its genesis"),
+    _row(Place.HEAD, "stale", _UNCHECKED, "a head that is older than the newest one seen; a cache may lag", required=True),
+    _row(Place.HEAD, "unproved", _UNCHECKED, "a smaller head could not be compared: the tree is not known at its count yet", required=True),
+    _row(Place.HEAD, "clock-ahead", _UNCHECKED, "the head's time lies ahead of this machine's: one of the two clocks is wrong", required=True),
+    _row(Place.HEAD, "silent", _UNCHECKED, "no fresh head although a heartbeat is due; a cache may be stuck", required=True),
+    _row(Place.HEAD, "heartbeat", _FAULT, "observed: no fresh head for longer than two heartbeats while the sentinel was looking"),
+    _row(Place.HEAD, "quorum", _UNCHECKED, "too few witnesses of the policy cosigned the head", required=True),
+    _row(Place.HEAD, "not-witnessed", _NOTICE, "the policy asks for no witnesses"),
+    _row(Place.HEAD, "rollback", _ALARM, "a smaller head was signed after a larger one", Proof.HEAD_ORDER),
+    _row(Place.HEAD, "head-time", _ALARM, "a larger head was signed before a smaller one", Proof.HEAD_ORDER),
+    _row(Place.HEAD, "fork", _ALARM, "two heads of the log contradict each other", Proof.FORK),
+    _row(Place.WITNESS, ("malformed", "mismatch"), _FAULT, "a cosignature of a listed witness does not verify"),
+    _row(Place.TREE, "root-mismatch", _FAULT, "the tiles or entries that are served do not lead to the signed root"),
+    _row(Place.KEY, "log-id", _FAULT, "the log's first record is not the pinned genesis"),
+    _row(Place.KEY, "withheld", _FAULT, "the body of a key event is not served: it is always public"),
+    _row(Place.KEY, "body-hash", _FAULT, "the served body of a key event is not the signed one"),
+    _row(Place.KEY, "unknown-kind", _UNCHECKED, "a key event of a kind that this release does not know", required=True),
+    _row(Place.KEY, ("key-event-order", "epoch", "reveal", "rotation-signature", "after-close", *_SIGNATURE), _ALARM, "a signed head covers a key event that does not continue the key history", Proof.KEY_EVENT),
+    _row(Place.KEY, (*_ENCODING, *_BODY), _ALARM, "a signed head covers a key event whose body breaks a rule", Proof.KEY_EVENT),
+    _row(Place.RECORD, "newer-version", _UNCHECKED, "a record of a newer version: update the sentinel", required=True),
+    _row(Place.RECORD, "unknown-type", _NOTICE, "records of a type that this release does not know; their bodies were not read"),
+    _row(Place.RECORD, "suspect", _UNCHECKED, "the key in force at these records was reported as suspect"),
+    _row(Place.RECORD, ("record-version", "record-range", "record-index", "epoch", "after-close", *_SIGNATURE), _ALARM, "a signed head covers a record that breaks a rule", Proof.LEAF),
+    _row(Place.RECORD, "head-time", _ALARM, "the head's time is before that of a record it covers", Proof.LEAF),
+    _row(Place.RECORD, "backdated", _ALARM, "logged_at is before that of an earlier record", Proof.RECORD_PAIR),
+    _row(Place.RECORD, "equivocation", _ALARM, "two records were signed for one index", Proof.RECORD_PAIR),
+    _row(Place.RECORD, "omission", _ALARM, "a signed record is not at its index in a head that covers it", Proof.OMISSION),
+    _row(Place.RECORD, "late", _ALARM, "a head that should have covered the record does not", Proof.LATE),
+    _row(Place.BODY, "body-hash", _FAULT, "a served body is not the one that was signed"),
+    _row(Place.BODY, "withheld", _UNCHECKED, "bodies are withheld, and no redaction names them yet"),
+    _row(Place.BODY, "withheld-unannounced", _FAULT, "a body is withheld and no redaction named it within the merge delay"),
+    _row(Place.BODY, (*_ENCODING, *_BODY), _ALARM, "a signed body breaks a rule of the encoding, of its type, or of its labels", Proof.LEAF),
+    _row(Place.BINDING, _SIGNATURE, _ALARM, "the wallet's signature in a binding does not verify", Proof.LEAF),
+    _row(Place.BINDING, "nonce-order", _ALARM, "a binding's nonce is not above an earlier one of its signer", Proof.BODY_PAIR),
+    _row(Place.BINDING, "not-bound", _FAULT, "an unbind is not signed by the wallet that was bound last"),
+    _row(Place.SUBJECT, "subject-branch", _ALARM, "two receipts of one subject contradict each other's place in its chain", Proof.BODY_PAIR),
+    _row(Place.SUBJECT, "subject-gap", _FAULT, "receipts of a subject are missing, and no withheld body stands for them"),
+    _row(Place.RECEIPT, "duplicate-id", _ALARM, "two records hold receipts of one id", Proof.BODY_PAIR),
+    _row(Place.STATEMENT, "statement-sums", _ALARM, "a statement differs from the receipts it sums", Proof.STATEMENT),
+    _row(Place.STATEMENT, "unproved", _UNCHECKED, "a statement could not be compared: receipts of its range are not readable"),
+    _row(Place.RECONCILIATION, "reference", _ALARM, "a reconciliation does not fit the record that it names", Proof.REFERENCE),
+    _row(Place.RECONCILIATION, "exact-not-allowed", _ALARM, "a reconciliation labels EXACT what its receipt does not allow", Proof.REFERENCE),
+    _row(Place.RECONCILIATION, "unproved", _UNCHECKED, "a reconciliation could not be compared: its receipt is not readable"),
+    _row(Place.REDACTION, "still-served", _NOTICE, "a redaction names a body that is still served"),
+    _row(Place.REDACTION, "redaction-target", _NOTICE, "a redaction names a record whose body is always public"),
+)  # fmt: skip
+
+FINDING_CODES: Final[Mapping[tuple[Place, str], CodeInfo]] = MappingProxyType(
+    {(place, code): info for place, codes, info in _ROWS for code in codes}
+)
+"""Every finding by place and code; PROTOCOL.md prints this table."""

@@ -1,0 +1,129 @@
+"""What the pure decisions ask of whoever keeps the sentinel's memory.
+
+The shell implements `Memory` over its store. All questions come in batches, one of each
+kind per span of records, and nothing is written but by the `Changes` that a fold returns.
+
+Nodes of the tree are asked for through the protocol's `NodeReader`: a function from node
+positions to hashes, which raises `UnavailableError` for what is not remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from nous_ledger.protocol.types import LeafIndex
+
+
+class ChainEnd(NamedTuple):
+    """The newest receipt of a subject: its number in the chain, body hash and leaf."""
+
+    seq: int
+    body_hash: bytes
+    leaf: LeafIndex
+
+
+class Used(NamedTuple):
+    """The largest nonce of a signer, and the leaf of its binding."""
+
+    nonce: int
+    leaf: LeafIndex
+
+
+class Withheld(NamedTuple):
+    """A record whose body was not served.
+
+    Attributes:
+        leaf: where it stands.
+        type: its record type.
+        body_hash: hash that its record names.
+        seen_at: second by this machine's clock at which the body was asked for.
+    """
+
+    leaf: LeafIndex
+    type: int
+    body_hash: bytes
+    seen_at: int
+
+
+class Receipt(NamedTuple):
+    """A receipt to be remembered under its id and under (subject, seq)."""
+
+    id: bytes
+    leaf: LeafIndex
+    subject: bytes
+    seq: int
+
+
+class Claim(NamedTuple):
+    """A statement or reconciliation, to be compared with the records it speaks of.
+
+    Attributes:
+        leaf: where it stands.
+        type: its record type, 2 or 4.
+    """
+
+    leaf: LeafIndex
+    type: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a fold adds to the memory; to be stored together with the new state.
+
+    Attributes:
+        receipts: new receipts; an id that is known already is not among them.
+        subjects: newest receipt by subject.
+        nonces: largest nonce by signer, 20 bytes.
+        wallets: wallet bound last by subject; None after an unbind.
+        withheld: bodies that were not served and that no redaction names.
+        announced: leaves that redactions name: to be forgotten as withheld without
+            notice, and never to be reported as such.
+        claims: to be compared later.
+    """
+
+    receipts: tuple[Receipt, ...] = ()
+    subjects: Mapping[bytes, ChainEnd]
+    nonces: Mapping[bytes, Used]
+    wallets: Mapping[bytes, bytes | None]
+    withheld: tuple[Withheld, ...] = ()
+    announced: tuple[LeafIndex, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+
+class Memory(Protocol):
+    """What was remembered of the records folded so far."""
+
+    def chain_ends(self, subjects: Collection[bytes]) -> Mapping[bytes, ChainEnd]:
+        """Return the newest receipt of each subject that has one."""
+        ...
+
+    def receipts(self, ids: Collection[bytes]) -> Mapping[bytes, LeafIndex]:
+        """Return the leaf of each receipt id that is known."""
+        ...
+
+    def nonces(self, signers: Collection[bytes]) -> Mapping[bytes, Used]:
+        """Return the largest nonce of each signer that has one."""
+        ...
+
+    def wallets(self, subjects: Collection[bytes]) -> Mapping[bytes, bytes | None]:
+        """Return the wallet bound last of each subject that was ever bound."""
+        ...
+
+    def withheld(self, hashes: Collection[bytes]) -> Mapping[bytes, LeafIndex]:
+        """Return the leaf of each withheld receipt body, announced or not, by body hash."""
+        ...
+
+    def announced(self, indices: Collection[LeafIndex]) -> Collection[LeafIndex]:
+        """Return those of the leaves that a redaction names."""
+        ...
+
+    def unannounced(self, before: int, limit: int) -> tuple[Withheld, ...]:
+        """Return bodies first seen withheld before a second, that no redaction names.
+
+        Args:
+            before: second by this machine's clock.
+            limit: most to return.
+        """
+        ...
