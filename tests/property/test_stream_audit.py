@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nous_ledger.protocol.stream_audit import StreamAudit, alarm_level, decode_stream_audit
+from nous_ledger.protocol.types import TokenCount
 
 LONG = "--full"
-LENGTHS = st.lists(st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1)), max_size=12)
+COUNTS = st.integers(0, 2**53 - 1).map(TokenCount)
+SAMPLES = st.lists(st.tuples(COUNTS, COUNTS), max_size=12)
 
 
 def alarms(draw: random.Random, receipts: int, alpha: float) -> bool:
@@ -20,7 +22,7 @@ def alarms(draw: random.Random, receipts: int, alpha: float) -> bool:
         counted = draw.randint(20, 400)
         # The expected excess is just kappa + rho c: the most that the hypothesis admits.
         extra = draw.random() < 0.02 + 0.001 * counted
-        audit.update(counted + offset + extra, counted)
+        audit.update(TokenCount(counted + offset + extra), TokenCount(counted))
         if audit.over_at or audit.inconsistent_at:
             return True
     return False
@@ -42,14 +44,15 @@ def test_one_percent_too_much_is_found_within_25_calls(request: pytest.FixtureRe
         audit = StreamAudit(lowest=0, highest=0, level=alarm_level(1, 0.001))
         for _ in range(25):
             counted = draw.randint(150, 350)
-            audit.update(counted + int(counted * 0.01 + draw.random()), counted)
+            reported = counted + int(counted * 0.01 + draw.random())
+            audit.update(TokenCount(reported), TokenCount(counted))
         found += audit.over_at > 0
     assert found >= 0.95 * sequences
 
 
-@given(LENGTHS, LENGTHS)
+@given(SAMPLES, SAMPLES)
 def test_a_kept_state_goes_on_as_if_it_had_not_been_kept(
-    first: list[tuple[int, int]], second: list[tuple[int, int]]
+    first: list[tuple[TokenCount, TokenCount]], second: list[tuple[TokenCount, TokenCount]]
 ) -> None:
     whole = StreamAudit(lowest=-1, highest=1, level=alarm_level(3))
     for reported, counted in first:

@@ -1,0 +1,130 @@
+"""Counting tokens again, piece by piece, with an engine whose vocabulary was checked.
+
+A byte-pair tokenizer first cuts a text into words and then merges bytes within each,
+so a text may be counted in parts that end where every cut it could make is certain:
+behind a letter that is followed by a space or a plain mark. Parts are counted when
+they have grown long; what is held meanwhile is bounded, and how the text arrived in
+pieces changes nothing.
+
+Spec:
+    PROTOCOL.md LBL-4; section "Tokenizers".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Final
+
+from nous_ledger.protocol.types import TokenCount
+from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.tokenizers import Encoding
+
+PART_CHARACTERS: Final = 16 * 1024
+"""A part is counted when it is this long."""
+MAX_PART_CHARACTERS: Final = 1024 * 1024
+"""Longest part without a certain cut; a longer one is not counted."""
+
+Engine = Callable[[str], int]
+
+# A letter ends a word wherever one of these follows: none continues a word, none is part
+# of a contraction. Letters that every version of Unicode knows, so no engine's table of
+# characters can differ from another's.
+_CERTAIN_CUT: Final = re.compile(
+    "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u0410-\u044f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5"
+    '\uac00-\ud7a3](?=[ \n,.;:!?()"\u3001\u3002\uff0c\uff01\uff1f\uff1a\uff1b])'
+)
+
+
+@cache
+def engine_for(encoding: Encoding) -> Engine:
+    """Return what counts the tokens of a text in an encoding.
+
+    Raises:
+        RecountError: no-tokenizer: the engine is not installed, or does not know the
+            encoding; wrong-vocabulary: it carries another one than the table names.
+    """
+    try:
+        from toktok._toktok import BUILTIN_ENCODINGS, Tokenizer  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise RecountError("no-tokenizer", "the engine is not installed") from error
+    if encoding.name not in BUILTIN_ENCODINGS:
+        raise RecountError("no-tokenizer", f"the engine knows no {encoding.name}")
+    tokenizer = Tokenizer(encoding.name, "")
+    found = _vocabulary_hash(tokenizer.token_byte_values())
+    if found != encoding.vocabulary:
+        raise RecountError(
+            "wrong-vocabulary",
+            f"{encoding.name}: the engine's vocabulary has the hash {found.hex()}, "
+            f"not {encoding.vocabulary.hex()}",
+        )
+    count: Engine = tokenizer.count
+    return count
+
+
+def _vocabulary_hash(tokens: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for rank, token in enumerate(tokens):
+        digest.update(b"%b %d\n" % (base64.b64encode(token), rank))
+    return digest.digest()
+
+
+class TokenCounter:
+    """Counts one text that arrives in pieces.
+
+    Attributes:
+        overlong: a part grew too long without a certain cut, so there is no count.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Start with an empty text; `engine` comes from `engine_for`."""
+        self._engine = engine
+        self._held: list[str] = []
+        self._held_characters = 0
+        self._enough = PART_CHARACTERS
+        self._tokens = 0
+        self.overlong = False
+
+    def feed(self, piece: str) -> None:
+        """Take the next characters of the text."""
+        if self.overlong or not piece:
+            return
+        self._held.append(piece)
+        self._held_characters += len(piece)
+        if self._held_characters >= self._enough:
+            self._count_a_part()
+
+    def result(self) -> TokenCount | None:
+        """Return the tokens of the whole text; None if it cannot be counted."""
+        if self.overlong:
+            return None
+        try:
+            rest = self._engine("".join(self._held)) if self._held else 0
+        except UnicodeEncodeError:  # an unpaired surrogate, which no tokenizer sees
+            return None
+        return TokenCount(self._tokens + rest)
+
+    def _count_a_part(self) -> None:
+        text = "".join(self._held)
+        cut = 0
+        # From the end backwards, in growing windows: the last certain cut is seldom far.
+        window = 256
+        while cut == 0 and window < 2 * len(text):
+            start = max(0, len(text) - window)
+            for match in _CERTAIN_CUT.finditer(text, start):
+                cut = match.end()
+            window *= 4
+        if cut:
+            try:
+                self._tokens += self._engine(text[:cut])
+            except UnicodeEncodeError:
+                self.overlong = True
+            text = text[cut:]
+        self.overlong |= len(text) > MAX_PART_CHARACTERS
+        self._held = [] if self.overlong else [text]
+        self._held_characters = len(text)
+        # Twice what no cut was found in, or looking again at each piece would be quadratic.
+        self._enough = max(PART_CHARACTERS, 2 * len(text))

@@ -1,0 +1,45 @@
+"""Errors of counting again, of prices and of what other systems say about calls.
+
+They hang below the protocol's tree, so that every caller maps them to exit codes
+the same way.
+"""
+
+# ruff: noqa: E501 - the table has one line per code.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from nous_ledger.protocol.errors import ErrorInfo, UnavailableError
+
+
+class RecountError(UnavailableError):
+    """Tokens could not be counted again; nothing is said about the count."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
+        """Make an error with one of the codes of this class."""
+        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
+
+
+RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(
+    {
+        code: ErrorInfo(family=family.__name__, meaning=meaning, hint=hint)
+        for family, code, meaning, hint in (
+            (
+                RecountError,
+                "no-tokenizer",
+                "no engine here counts in this encoding",
+                "pip install 'nous-ledger[exact]'",
+            ),
+            (
+                RecountError,
+                "wrong-vocabulary",
+                "the engine's vocabulary is not the one that the table names; nothing is EXACT by it",
+                "install the release of the engine that nous-ledger[exact] names",
+            ),
+        )
+    }
+)
+"""Code to family, meaning and hint, in the order in which families are listed."""
