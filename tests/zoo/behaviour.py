@@ -6,6 +6,8 @@ from typing import Final
 
 from tests.zoo.site import Site
 
+READER: Final = "reader"
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -13,15 +15,17 @@ class Round:
 
     Attributes:
         site: what the log shows.
-        codes: codes of all findings of this round, and no others.
+        codes: place and code of all findings of this round that are no mere notices.
         exit: exit code of the round.
         reader: which reader looks; each has a memory of its own.
+        policy: what the reader trusts; None is the policy of the zoo's usual log.
     """
 
     site: Site
     codes: frozenset[str] = field(default_factory=frozenset)
     exit: int = 0
-    reader: str = "reader"
+    reader: str = READER
+    policy: bytes | None = None
 
 
 Play = Callable[[int], Iterator[Round]]
@@ -49,16 +53,16 @@ def behaviour(play: Play) -> Play:
     return play
 
 
-def honest(site: Site, *, reader: str = "reader") -> Round:
+def honest(site: Site, *, reader: str = READER, policy: bytes | None = None) -> Round:
     """Return a round in which nothing may be found."""
-    return Round(site, reader=reader)
+    return Round(site, reader=reader, policy=policy)
 
 
-def caught(site: Site, *codes: str, reader: str = "reader") -> Round:
+def caught(site: Site, *codes: str, reader: str = READER, policy: bytes | None = None) -> Round:
     """Return a round in which exactly these must be found, and the exit code says wrong."""
-    return Round(site, frozenset(codes), 1, reader)
+    return Round(site, frozenset(codes), 1, reader, policy)
 
 
-def unchecked(site: Site, *codes: str, reader: str = "reader") -> Round:
+def unchecked(site: Site, *codes: str, reader: str = READER, policy: bytes | None = None) -> Round:
     """Return a round that ends in could not check, for these reasons and no others."""
-    return Round(site, frozenset(codes), 3, reader)
+    return Round(site, frozenset(codes), 3, reader, policy)

@@ -93,9 +93,10 @@ def rotation_that_skips_an_epoch(now_s: int) -> Iterator[Round]:
 def rotation_of_a_log_that_cannot(now_s: int) -> Iterator[Round]:
     """A log that committed to no next key rotates."""
     log = Forger(now_s - 200, rotates=False).grow(4)
-    yield honest(view_of(log))
+    policy = log.policy()
+    yield honest(view_of(log), policy=policy)
     log.rotate()
-    yield caught(view_of(log.grow(2)), "key/reveal")
+    yield caught(view_of(log.grow(2)), "key/reveal", policy=policy)
 
 
 @behaviour
