@@ -7,7 +7,7 @@ Spec:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.label import EXACT, METERING_MALFORMED
 from nous_ledger.protocol.stream_audit import ALPHA, StreamAudit, alarm_level
@@ -16,10 +16,12 @@ from nous_ledger.protocol.types import TokenCount
 if TYPE_CHECKING:
     from nous_ledger.protocol.receipt import Receipt
 
+_OUTPUT_KINDS: Final = range(16, 32)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamKey:
-    """What the receipts of one stream have in common, in the order of AUD-2.
+class Service:
+    """Who answered: what the streams of one model at one upstream have in common.
 
     Attributes:
         source: how the receipts came to be (registry SOURCE).
@@ -27,10 +29,6 @@ class StreamKey:
         upstream: host it was reached at; empty if the receipt has none.
         operation: OpenTelemetry name of the operation.
         model: model served, else model requested, else "unknown".
-        method: method of the re-count, which names the vocabulary's encoding.
-        vocab: SHA-256 of the vocabulary, 32 bytes.
-        lowest: smallest admissible offset of the model, in tokens.
-        highest: largest admissible offset of the model, in tokens.
     """
 
     source: int
@@ -38,10 +36,36 @@ class StreamKey:
     upstream: str
     operation: str
     model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamKey:
+    """What the receipts of one stream have in common (AUD-2).
+
+    Attributes:
+        service: who answered.
+        method: method of the re-count, which names the vocabulary's encoding.
+        vocab: SHA-256 of the vocabulary, 32 bytes.
+        lowest: smallest admissible offset of the model, in tokens.
+        highest: largest admissible offset of the model, in tokens.
+    """
+
+    service: Service
     method: str
     vocab: bytes
     lowest: int
     highest: int
+
+
+def service_of(receipt: Receipt) -> Service:
+    """Return who answered a call, as a stream names it."""
+    return Service(
+        source=receipt.source,
+        provider=receipt.provider,
+        upstream=receipt.upstream or "",
+        operation=receipt.operation,
+        model=receipt.model_served or receipt.model_requested or "unknown",
+    )
 
 
 def stream_sample(receipt: Receipt) -> tuple[StreamKey, TokenCount, TokenCount] | None:
@@ -61,11 +85,7 @@ def stream_sample(receipt: Receipt) -> tuple[StreamKey, TokenCount, TokenCount] 
             continue
         count = bucket.count or 0  # EXACT has all three (LBL-1); 0 stays 0
         key = StreamKey(
-            source=receipt.source,
-            provider=receipt.provider,
-            upstream=receipt.upstream or "",
-            operation=receipt.operation,
-            model=receipt.model_served or receipt.model_requested or "unknown",
+            service=service_of(receipt),
             method=bucket.method or "",
             vocab=bucket.vocab or b"",
             lowest=(bucket.lower or 0) - count,
@@ -81,9 +101,10 @@ class AuditedStreams:
     Attributes:
         alpha: chance of any false alarm over all streams together.
         streams: the audit of each stream, in the order in which they were opened.
+        output: reported output tokens of every receipt, samples or not, by who answered.
     """
 
-    __slots__ = ("alpha", "streams")
+    __slots__ = ("alpha", "output", "streams")
 
     def __init__(self, alpha: float = ALPHA) -> None:
         """Start before the first receipt.
@@ -97,9 +118,14 @@ class AuditedStreams:
         alarm_level(1, alpha)
         self.alpha = alpha
         self.streams: dict[StreamKey, StreamAudit] = {}
+        self.output: dict[Service, int] = {}
 
     def take(self, receipt: Receipt) -> StreamKey | None:
         """Bet on the next receipt; return its stream, None where no stream audits it."""
+        tokens = sum(b.reported or 0 for b in receipt.usage or () if b.kind in _OUTPUT_KINDS)
+        if tokens:
+            service = service_of(receipt)
+            self.output[service] = self.output.get(service, 0) + tokens
         if (sample := stream_sample(receipt)) is None:
             return None
         key, reported, counted = sample
@@ -110,3 +136,12 @@ class AuditedStreams:
             self.streams[key] = audit
         audit.update(reported, counted)
         return key
+
+    def coverage(self, service: Service) -> tuple[int, int]:
+        """Return how many of a model's reported output tokens were samples, and how many in all.
+
+        Spec:
+            AUD-11.
+        """
+        sampled = sum(a.reported for key, a in self.streams.items() if key.service == service)
+        return sampled, self.output.get(service, 0)

@@ -80,17 +80,18 @@ class StreamAudit:
         over_at: receipt, from 1, at which the excess went beyond the largest offset; 0: never.
         under_at: as over_at, for a deficit beyond the smallest offset.
         inconsistent_at: as over_at, for a stream that no admissible offset explains.
+        level: what a bet must reach.
     """
 
     __slots__ = (
         "_ladder",
-        "_level",
         "_over",
         "_under",
         "contradicted",
         "counted",
         "excess",
         "inconsistent_at",
+        "level",
         "offsets",
         "over_at",
         "receipts",
@@ -115,7 +116,7 @@ class StreamAudit:
         self.receipts = self.reported = self.counted = self.contradicted = 0
         self.excess = 0.0
         self.over_at = self.under_at = self.inconsistent_at = 0
-        self._level = level
+        self.level = level
         self._over = [[0.0] * len(STAKES) for _ in self.offsets]
         self._under = [[0.0] * len(STAKES) for _ in self.offsets]
         self._ladder = [[0.0] * len(STAKES) for _ in EXCESS_LADDER]
@@ -177,7 +178,7 @@ class StreamAudit:
         rows = [value for bets in (*self._over, *self._under, *self._ladder) for value in bets]
         sums = self.reported.to_bytes(16) + self.counted.to_bytes(16)
         head = _HEAD.pack(
-            *(self.offsets[0], self.offsets[-1], self._level, self.excess, self.receipts),
+            *(self.offsets[0], self.offsets[-1], self.level, self.excess, self.receipts),
             *(self.contradicted, self.over_at, self.under_at, self.inconsistent_at),
         )
         return head + sums + struct.pack(f">{len(rows)}d", *rows)
@@ -186,7 +187,7 @@ class StreamAudit:
         return _mean(bets) + 1.0 / (self.receipts + 1)
 
     def _judge(self) -> None:
-        level, t = self._level, self.receipts
+        level, t = self.level, self.receipts
         if not self.over_at and self._value(self._over[-1]) >= level:
             self.over_at = t
         if not self.under_at and self._value(self._under[0]) >= level:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from nous_ledger.protocol.audit_streams import AuditedStreams
+from nous_ledger.protocol.audit_streams import AuditedStreams, service_of, stream_sample
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.stream_audit import (
@@ -56,6 +56,18 @@ def test_only_a_stream_speaks() -> None:
         streams.take(with_count(first, 9))
     assert str(audit.state) == "over-reported"
     assert 1 < audit.inconsistent_at <= 21
+
+
+def test_coverage_is_the_share_of_output_that_was_sampled() -> None:
+    streams, found = AuditedStreams(), receipts()
+    for receipt in found:
+        streams.take(receipt)
+    service = service_of(found[0])
+    sampled, output = streams.coverage(service)
+    samples = [stream_sample(receipt) for receipt in found]
+    assert sampled == sum(s[1] for s in samples if s and s[0].service == service)
+    assert 0 < sampled < output  # one of its receipts is BOUNDED only
+    assert streams.coverage(dataclasses.replace(service, model="other")) == (0, 0)
 
 
 def test_a_stream_may_be_inconsistent_without_excess() -> None:

@@ -1,0 +1,114 @@
+"""`nous-ledger audit`: streams of receipts, from a real ledger (AUD-11, AUD-12)."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nous_ledger.ledger import Ledger
+from nous_ledger.protocol.label import Bucket
+from tests.cli.harness import PROGRAM, Call
+from tests.cli.sample import START_MS, Clock, make_draft
+
+VOCAB = bytes(range(32))
+
+
+def draft(seed: random.Random, counted: int, reported: int, **changes: Any) -> Any:
+    exact = Bucket(
+        kind=16,
+        reported=reported,
+        label=1,
+        lower=counted,
+        upper=counted + 1,
+        method="o200k_base/1",
+        vocab=VOCAB,
+        count=counted,
+    )
+    values = {"usage": (Bucket(kind=1, reported=7, label=3), exact), "provider_total": 7 + reported}
+    return make_draft(seed, START_MS, **(values | changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A ledger whose first model is honest and whose second reports a tenth too much."""
+    seed, place = random.Random(3), tmp_path / "ledger"
+    with Ledger.create(place, next_key_out=None, clock=Clock()) as ledger:
+        for _ in range(30):
+            counted = seed.randint(100, 300)
+            ledger.append(draft(seed, counted, counted, model_served="honest"))
+            ledger.append(draft(seed, counted, counted + counted // 10, model_served="greedy"))
+        ledger.append(make_draft(seed, START_MS, model_served="honest"))
+    return place
+
+
+def test_a_table_for_people(nous: Call, folder: Path) -> None:
+    found = nous("audit", "--ledger", folder)
+    assert found.code == 1
+    honest, greedy = (line.split() for line in found.out.splitlines()[1:3])
+    assert (honest[2], honest[-1]) == ("honest", "consistent")
+    assert (greedy[2], greedy[-1]) == ("greedy", "over-reported")
+    assert "stream 2: reported tokens go beyond the re-count" in found.out
+    assert "Assumed: the allowances were calibrated on English chat" in found.out
+    assert "fraud" not in found.out
+
+
+def test_json_has_every_parameter(nous: Call, folder: Path) -> None:
+    found = nous("audit", "--ledger", folder, "--json")
+    assert found.code == 1
+    result = json.loads(found.out)
+    honest, greedy = result["streams"]
+    assert result["alpha"] == 0.001
+    assert len(result["assumptions"]) == 4
+    assert (honest["receipts"], honest["offsets"], honest["level"]) == (30, [0, 1], 2_000.0)
+    assert (honest["state"], honest["excess"], honest["remarks"]) == ("consistent", 0.0, [])
+    assert honest["output_tokens"] == honest["sampled_tokens"] + 45  # one receipt is BOUNDED
+    assert greedy["level"] == 6_000.0
+    assert greedy["over_at"] > 0
+    assert 0 < greedy["excess"] <= 0.1
+
+
+def test_a_larger_alpha_needs_less(nous: Call, folder: Path) -> None:
+    found = json.loads(nous("audit", "--ledger", folder, "--json", "--alpha", "0.05").out)
+    assert [stream["level"] for stream in found["streams"]] == [40.0, 120.0]
+    nous("audit", "--ledger", folder, "--alpha", "0").failed(2, "--alpha")
+
+
+def test_nothing_to_audit(nous: Call, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", next_key_out=None, clock=Clock()).close()
+    found = nous("audit", "--ledger", tmp_path / "ledger")
+    assert (found.code, found.out) == (
+        0,
+        "no receipt has an EXACT count: there is nothing to audit\n",
+    )
+
+
+def test_too_many_and_too_few_blame_nobody(nous: Call, tmp_path: Path) -> None:
+    seed = random.Random(5)
+    with Ledger.create(tmp_path / "ledger", next_key_out=None, clock=Clock()) as ledger:
+        for sign in (1, -1) * 20:
+            ledger.append(draft(seed, 200, 200 + 50 * sign))
+        ledger.append(draft(seed, 100, 400))
+    found = nous("audit", "--ledger", tmp_path / "ledger")
+    assert found.code == 1
+    assert "nothing can be said of the provider" in found.out
+    assert "receipts far beyond their re-count by themselves: 1" in found.out
+
+
+def test_watching(folder: Path) -> None:
+    """New receipts are taken as they come; what is shown is what a new audit would show."""
+    command = [*PROGRAM, "audit", "--ledger", str(folder), "--watch", "--interval", "1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        first = json.loads(child.stdout.readline())
+        with Ledger.open(folder, clock=lambda: time.time_ns() // 1_000_000) as ledger:
+            ledger.append(draft(random.Random(9), 150, 150, model_served="honest"))
+        second = json.loads(child.stdout.readline())
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=20) == 130
+    counts = [[stream["receipts"] for stream in shown["streams"]] for shown in (first, second)]
+    assert counts == [[30, 30], [31, 30]]
