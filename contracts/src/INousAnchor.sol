@@ -35,9 +35,7 @@ interface INousAnchor {
     /// @param ed25519 First Ed25519 key.
     /// @param key First secp256k1 key, 33 bytes compressed.
     /// @param origin Name of the log.
-    event Registered(
-        bytes32 indexed log, address signer, bytes32 nextHash, bytes32 ed25519, bytes key, bytes origin
-    );
+    event Registered(bytes32 indexed log, address signer, bytes32 nextHash, bytes32 ed25519, bytes key, bytes origin);
 
     /// @notice A head became the newest anchored one of its log.
     /// @dev The event carries the signature, so it is enough to report a fork.
@@ -205,10 +203,7 @@ interface INousAnchor {
     /// @return signer Address of its key.
     /// @return nextHash Commitment to the next key; zero: the log cannot rotate.
     /// @return closed Whether the log is closed.
-    function keys(bytes32 log)
-        external
-        view
-        returns (uint32 epoch, address signer, bytes32 nextHash, bool closed);
+    function keys(bytes32 log) external view returns (uint32 epoch, address signer, bytes32 nextHash, bool closed);
 
     /// @notice The signer of an epoch, and whether it was shown to have signed a fork.
     /// @param log Log id.

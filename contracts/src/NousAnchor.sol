@@ -166,17 +166,17 @@ contract NousAnchor is INousAnchor {
     {
         Log storage entry = _registered(log);
         newest = NousLedger.Checkpoint({
-            log: log, epoch: entry.state.headEpoch, size: entry.state.size, root: entry.root, timestamp: entry.state.timestamp
+            log: log,
+            epoch: entry.state.headEpoch,
+            size: entry.state.size,
+            root: entry.root,
+            timestamp: entry.state.timestamp
         });
         return (newest, entry.chain, entry.state.anchors);
     }
 
     /// @inheritdoc INousAnchor
-    function keys(bytes32 log)
-        external
-        view
-        returns (uint32 epoch, address signer, bytes32 nextHash, bool closed)
-    {
+    function keys(bytes32 log) external view returns (uint32 epoch, address signer, bytes32 nextHash, bool closed) {
         Log storage entry = _registered(log);
         epoch = entry.state.epoch;
         return (epoch, entry.signers[epoch].account, entry.nextHash, entry.state.closed);
