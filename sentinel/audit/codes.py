@@ -48,6 +48,8 @@ class Place(StrEnum):
     STATEMENT = "statement"
     RECONCILIATION = "reconciliation"
     REDACTION = "redaction"
+    PEER = "peer"
+    LEGACY = "legacy"
 
 
 class Proof(StrEnum):
@@ -175,7 +177,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.RECORD, "omission", _ALARM, "a signed record is not at its index in a head that covers it", Proof.OMISSION),
     _row(Place.RECORD, "late", _ALARM, "a head that should have covered the record does not", Proof.LATE),
     _row(Place.BODY, "body-hash", _FAULT, "a served body is not the one that was signed"),
-    _row(Place.BODY, "withheld", _UNCHECKED, "bodies are withheld, and no redaction names them yet"),
+    _row(Place.BODY, "withheld", _UNCHECKED, "bodies were not served, or not asked for; what they say was not checked"),
     _row(Place.BODY, "withheld-unannounced", _FAULT, "a body is withheld and no redaction named it within the merge delay"),
     _row(Place.BODY, (*_ENCODING, *_BODY), _ALARM, "a signed body breaks a rule of the encoding, of its type, or of its labels", Proof.LEAF),
     _row(Place.BINDING, _SIGNATURE, _ALARM, "the wallet's signature in a binding does not verify", Proof.LEAF),
@@ -189,8 +191,22 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.RECONCILIATION, "reference", _ALARM, "a reconciliation does not fit the record that it names", Proof.REFERENCE),
     _row(Place.RECONCILIATION, "exact-not-allowed", _ALARM, "a reconciliation labels EXACT what its receipt does not allow", Proof.REFERENCE),
     _row(Place.RECONCILIATION, "unproved", _UNCHECKED, "a reconciliation could not be compared: its receipt is not readable"),
-    _row(Place.REDACTION, "still-served", _NOTICE, "a redaction names a body that is still served"),
     _row(Place.REDACTION, "redaction-target", _NOTICE, "a redaction names a record whose body is always public"),
+    _row(Place.PEER, "unreachable", _UNCHECKED, "another witness could not be read, or gave no head that is signed by the log and by itself", required=True),
+    _row(Place.PEER, "ahead", _NOTICE, "another witness has seen more of the log; compared as soon as the log shows as much here"),
+    _row(Place.PEER, "unproved", _UNCHECKED, "another witness's head could not be compared: the tree is not known at its count yet", required=True),
+    _row(Place.PEER, "split-view", _ALARM, "the log signed for another witness a head that contradicts what it shows here", Proof.FORK),
+    _row(Place.LEGACY, "unreachable", _UNCHECKED, "the gateway could not be read, or is none of nous-v2", required=True),
+    _row(Place.LEGACY, "stale", _UNCHECKED, "fewer leaves than before, or than belong together; a cache may lag", required=True),
+    _row(Place.LEGACY, "unpinned", _UNCHECKED, "the key was first taken from the gateway itself: pin it with --legacy-key"),
+    _row(Place.LEGACY, "legacy-unsigned", _UNCHECKED, "records without a signature: nothing attributes them to the gateway", required=True),
+    _row(Place.LEGACY, ("legacy-ambiguous", "legacy-type-confused", "legacy-malleated", "legacy-resigned"), _NOTICE, "records that nous-v2 leaves open: neither valid nor tampering"),
+    _row(Place.LEGACY, ("legacy-format", "legacy-leaf", "legacy-signature"), _FAULT, "a record is not one, does not hash to its leaf, or its signature does not verify"),
+    _row(Place.LEGACY, "legacy-stripped", _FAULT, "a record that was signed before has no signature now"),
+    _row(Place.LEGACY, "legacy-root", _FAULT, "the records do not lead to the root that is stated for them"),
+    _row(Place.LEGACY, "legacy-rewritten", _FAULT, "records are not those that were there before"),
+    _row(Place.LEGACY, ("legacy-truncated", "legacy-missing", "legacy-uncovered"), _FAULT, "leaves or records are missing for longer than a cache may lag"),
+    _row(Place.LEGACY, "legacy-key-changed", _FAULT, "the gateway states another key than the one that is trusted"),
 )  # fmt: skip
 
 FINDING_CODES: Final[Mapping[tuple[Place, str], CodeInfo]] = MappingProxyType(
