@@ -58,6 +58,7 @@ COMMANDS: Final[dict[str, str]] = {
     "restore": "Make a ledger from a backup.",
     "high-water": "See that no older copy of the database is extended.",
     "key": "Show, rotate or revoke the log's key.",
+    "anchor": "Anchor the log's heads on Base or another EVM chain.",
     "close": "End a log for good.",
     "redact": "Erase the bodies of receipts, and log that.",
     "retention": "Erase bodies and raw usage that are older than they are to be kept.",

@@ -82,6 +82,11 @@ class LedgerReader:
             raise StoreContentError("store-corrupt", "the log has no signed head")
         return head.note
 
+    def stored_heads(self) -> tuple[bytes, ...]:
+        """Return the newest signed heads, at most 64, the one over the most leaves first."""
+        with self._store.read() as view:
+            return tuple(head.note for head in view.newest_heads(RECENT_HEADS))
+
     def head(self) -> bytes:
         """Return a head over every record, as far as one can be had."""
         return self.latest_head()

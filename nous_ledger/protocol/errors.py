@@ -19,6 +19,7 @@ never mixed: an exit code, an alarm or a verdict depends on the difference.
     ├── HeadError           signed heads and witnesses
     ├── CommitmentError     request and response against their commitments
     ├── LegacyError         nous-v2 records
+    ├── AnchorError         evidence of a head on an EVM chain
     └── UnavailableError    could not check
 
 Spec:
@@ -116,6 +117,10 @@ class LegacyError(LedgerError):
     """A nous-v2 record, signature or root is wrong."""
 
 
+class AnchorError(LedgerError):
+    """Evidence that a head stands on an EVM chain does not hold."""
+
+
 class UnavailableError(LedgerError):
     """Something needed was missing: could not check, which is not "wrong"."""
 
@@ -192,6 +197,14 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LegacyError, "legacy-malleated", "the signature is the second form of a known one", "the record is a copy, not a second statement"),
     (LegacyError, "legacy-ambiguous", "another record has the same leaf", "nous-v2 cannot say which of the two was meant"),
     (LegacyError, "legacy-type-confused", "a number of the record is not a safe non-negative integer", "the count cannot be relied on"),
+    (AnchorError, "anchor-format", "the bytes are not anchor evidence, or a part of it is not what it stands for", "evidence is an .anchor.json file made by `nous-ledger anchor capture`"),
+    (AnchorError, "anchor-rlp", "bytes of the chain are not canonical RLP", "the evidence was altered: capture it again"),
+    (AnchorError, "anchor-proof", "a trie proof does not lead from its root to the value", "the evidence was altered: capture it again"),
+    (AnchorError, "anchor-contract", "the evidence is of another contract or chain than the trusted one", "compare address, code hash and chain id with those published out of band"),
+    (AnchorError, "anchor-event", "the transaction's receipt has no event of this head", "the evidence was altered: capture it again"),
+    (AnchorError, "anchor-head", "the contract stores another head than the evidence names", "the evidence was altered, or is of another log"),
+    (AnchorError, "anchor-block", "the evidence is of another block than the trusted one", "the block was reorganised away, or the evidence is made up: compare the block hash"),
+    (UnavailableError, "anchor-untrusted", "no block hash was given that the evidence can rest on", "give --block-hash from a source that you trust, or --rpc"),
     (UnavailableError, "unknown-log", "the policy does not list this log", "add the log's vkeys to the policy after comparing them out of band"),
     (UnavailableError, "unpinned", "the policy does not pin the log id", "add the log's 0xff vkey to the policy after comparing it out of band"),
     (UnavailableError, "policy-outdated", "the log changed its Ed25519 key", "get the new vkey out of band and update the policy"),

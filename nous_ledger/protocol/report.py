@@ -15,7 +15,7 @@ from nous_ledger.protocol.label import Verdict, verdict
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import Record
 from nous_ledger.protocol.registries import KIND, LABEL
-from nous_ledger.protocol.types import LeafCount, LeafIndex, LogId, UnixSeconds
+from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, LogId, UnixSeconds
 from nous_ledger.protocol.values import value
 
 NOT_WITNESSED: Final = "not-witnessed"
@@ -58,6 +58,43 @@ class BucketVerdict:
     verdict: Verdict
 
 
+@value
+class Anchored:
+    """A head of the log that stood in a contract after a block.
+
+    Attributes:
+        chain_id: number of the chain (EIP-155).
+        contract: address of the contract, 20 bytes.
+        block_number: height of the block.
+        block_hash: its hash.
+        block_time: its time, seconds: what the head covers existed before.
+        leaf_count: leaves of the head.
+        root: its root.
+        chain: running hash over all heads that the contract took.
+    """
+
+    chain_id: int
+    contract: bytes
+    block_number: int
+    block_hash: Hash32
+    block_time: UnixSeconds
+    leaf_count: LeafCount
+    root: Hash32
+    chain: Hash32
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as str and int."""
+        return {
+            "chain_id": self.chain_id,
+            "contract": f"0x{self.contract.hex()}",
+            "block_number": self.block_number,
+            "block_hash": f"0x{self.block_hash.hex()}",
+            "block_time": self.block_time,
+            "leaf_count": self.leaf_count,
+            "root": self.root.hex(),
+        }
+
+
 def verdicts_of(receipt: Receipt) -> tuple[BucketVerdict, ...]:
     """Return what arithmetic says about each bucket of a receipt."""
     return tuple(
@@ -92,6 +129,8 @@ class Report:
         body: its decoded body; None if withheld, opaque or not valid.
         notes: what else the reader should know.
         accuracy_required: whether the caller asked for accuracy.
+        anchor: what anchor evidence adds to the log view; None if none was given.
+        anchored: where and when the log was anchored; None unless that is established.
     """
 
     attribution: Answer
@@ -108,6 +147,8 @@ class Report:
     body: Body | None
     notes: tuple[str, ...]
     accuracy_required: bool
+    anchor: Answer | None = None
+    anchored: Anchored | None = None
 
     @property
     def verdicts(self) -> tuple[BucketVerdict, ...]:
@@ -125,9 +166,11 @@ class Report:
 
     def exit_code(self) -> int:
         """Return 1 if an answer is wrong, 3 if a required one is missing, else 0."""
-        if any(answer.outcome is Outcome.WRONG for _, answer in self.answers()):
+        anchor = () if self.anchor is None else (self.anchor,)
+        four = (answer for _, answer in self.answers())
+        if any(answer.outcome is Outcome.WRONG for answer in (*four, *anchor)):
             return 1
-        required = [self.attribution, self.inclusion]
+        required = [self.attribution, self.inclusion, *anchor]
         if self.log_view.code != NOT_WITNESSED:
             required.append(self.log_view)
         if self.accuracy_required:
@@ -136,10 +179,12 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as str, int, list, dict and None."""
-        answers = {
-            name: {"outcome": str(a.outcome), "code": a.code, "detail": a.detail}
-            for name, a in self.answers()
+        answers: dict[str, dict[str, Any]] = {
+            name: _answer_to_json(answer) for name, answer in self.answers()
         }
+        if self.anchor is not None:
+            where = self.anchored.to_json() if self.anchored else None
+            answers["anchor"] = {**_answer_to_json(self.anchor), "anchored": where}
         return {
             **answers,
             "exit_code": self.exit_code(),
@@ -154,6 +199,10 @@ class Report:
             "verdicts": [_verdict_to_json(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
         }
+
+
+def _answer_to_json(answer: Answer) -> dict[str, str]:
+    return {"outcome": str(answer.outcome), "code": answer.code, "detail": answer.detail}
 
 
 def _verdict_to_json(verdict: BucketVerdict) -> dict[str, Any]:

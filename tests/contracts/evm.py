@@ -52,6 +52,7 @@ class JsonRpc:
     """JSON-RPC over one kept HTTP connection to a node on loopback."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def close(self) -> None:
@@ -167,13 +168,14 @@ def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 @contextmanager
-def running_anvil(program: str) -> Iterator[JsonRpc]:
+def running_anvil(program: str, *options: str) -> Iterator[JsonRpc]:
     """Run a private chain on a free port of loopback until the block ends."""
+    usual = ("--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID))
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "anvil.log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [program, "--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID)],
+                [program, *usual, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
