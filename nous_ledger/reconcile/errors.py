@@ -4,8 +4,6 @@ They hang below the protocol's tree, so that every caller maps them to exit code
 the same way.
 """
 
-# ruff: noqa: E501 - the table has one line per code.
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -17,6 +15,14 @@ from nous_ledger.protocol.errors import ErrorInfo, UnavailableError
 
 class RecountError(UnavailableError):
     """Tokens could not be counted again; nothing is said about the count."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
+        """Make an error with one of the codes of this class."""
+        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
+
+
+class PriceError(UnavailableError):
+    """Prices could not be had; nothing is said about costs."""
 
     def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
         """Make an error with one of the codes of this class."""
@@ -36,8 +42,14 @@ RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(
             (
                 RecountError,
                 "wrong-vocabulary",
-                "the engine's vocabulary is not the one that the table names; nothing is EXACT by it",
+                "the engine has another vocabulary than the table names",
                 "install the release of the engine that nous-ledger[exact] names",
+            ),
+            (
+                PriceError,
+                "no-prices",
+                "no price table of that kind is installed",
+                "pip install 'nous-ledger[prices]', or give a table with --prices FILE",
             ),
         )
     }
