@@ -10,6 +10,7 @@ usage*, reported_cost usage as disjoint buckets; the price that a provider names
 metering, recount     one call's usage, output and ending; its bounds found again
 client, upstream      the two ends of a call
 relay, call, drafts   one call from its first byte to its receipt
+drains                reading on after the client hung up
 recording             content of calls, for who wants to keep it
 answers               the gateway's own answers in the providers' shapes
 journal               the ledger for a program that must not wait for a disk
@@ -18,5 +19,5 @@ log_api, heads        heads, tiles, proofs and receipts by id over HTTP
 subject_api           a subject's receipts, statements and bindings; read_rights: who may
 nous_token_api        the routes of nous-token; usage_totals: what they add up
 usage_index           where receipts stand, what was used each day; usage_follower: in step
-app, server           the ASGI application and how it is run
+app, server, connection    the ASGI application and how it is run
 """

@@ -23,10 +23,11 @@ from starlette.responses import Response
 from nous_ledger.gateway.addresses import CheckedResolver
 from nous_ledger.gateway.admission import Admission, peer_name
 from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Answer
-from nous_ledger.gateway.call import Call, Drains, Service
+from nous_ledger.gateway.call import Call, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
+from nous_ledger.gateway.drains import Drains
 from nous_ledger.gateway.heads import Heads
-from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER
+from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER, Pseudonyms
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metrics import Metrics
 from nous_ledger.gateway.named_upstreams import (
@@ -270,6 +271,7 @@ class Gateway:
         ):
             self._service = Service(
                 journal=self._journal,
+                pseudonyms=Pseudonyms(self._ledger.subject),
                 session=session,
                 checked_session=checked,
                 limits=limits,

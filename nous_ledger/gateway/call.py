@@ -21,7 +21,6 @@ import asyncio
 import logging
 import secrets
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,7 +40,8 @@ from nous_ledger.gateway.answers import (
 )
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
-from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt
+from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
+from nous_ledger.gateway.drains import Drain, Drains
 from nous_ledger.gateway.headers import (
     RawHeaders,
     can_pass,
@@ -49,9 +49,9 @@ from nous_ledger.gateway.headers import (
     signed_fields,
     upstream_headers,
 )
-from nous_ledger.gateway.identity import find_credential
+from nous_ledger.gateway.identity import Pseudonyms, find_credential
 from nous_ledger.gateway.journal import Journal
-from nous_ledger.gateway.logs import log_receipt
+from nous_ledger.gateway.logs import CallLog
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.paths import MAX_PATH_BYTES, CallShape
 from nous_ledger.gateway.provider_table import UNMETERED
@@ -87,31 +87,13 @@ _MAX_SHAPES: Final = 512
 """Paths that are remembered, each of at most some thousand bytes."""
 
 
-class Drains:
-    """Calls that are read on although their client hung up."""
-
-    def __init__(self, limits: Limits) -> None:
-        """Start with all places free."""
-        self._limits = limits
-        self._running = 0
-
-    def start(self, bound: asyncio.Timeout) -> None:
-        """Bound a call from the moment its client hung up; without a place left, end it."""
-        self._running += 1
-        allowed = self._limits.drain_s if self._running <= self._limits.max_drains else 0.0
-        bound.reschedule(asyncio.get_running_loop().time() + allowed)
-
-    def end(self, *, started: bool) -> None:
-        """Free the place of a call that is over, if it had started to be read on."""
-        self._running -= started
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """What all calls of one gateway share.
 
     Attributes:
         journal: the ledger.
+        pseudonyms: of callers.
         session: connections to upstreams of the configuration.
         checked_session: to those that callers name.
         limits: bounds of one call.
@@ -120,9 +102,11 @@ class Service:
         recorder: keeps the content of calls; None to keep none.
         shapes: what was found of paths, by route, base URL, method and path.
         unmetered: calls that are not metered are forwarded, whatever their method.
+        log: where calls that are over are logged.
     """
 
     journal: Journal
+    pseudonyms: Pseudonyms
     session: aiohttp.ClientSession
     checked_session: aiohttp.ClientSession
     limits: Limits
@@ -131,6 +115,7 @@ class Service:
     recorder: Recorder | None = None
     shapes: dict[tuple[str, str, str, str], CallShape | None] = field(default_factory=dict)
     unmetered: bool = True
+    log: CallLog = field(default_factory=CallLog)
 
     def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
         """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
@@ -174,13 +159,14 @@ class Call:
         self._client = client
         self._method: str = scope["method"]
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        below = raw_path.decode("latin-1").removeprefix(f"/{upstream.route.name}")
+        below = raw_path[len(upstream.route.name) + 1 :].decode("latin-1")
         self._path, wallet = split_wallet(below)
         self._trailers: list[object] = scope.get("trailers", [])  # filled while the body comes
         self._query: bytes = scope["query_string"]
         self._shape = service.shape(upstream, self._method, self._path)
         self._claimed: bytes | None = None
         self._refused = self._claim(wallet)
+        self._signed = signed_fields(client.fields)
         self._opening = secrets.token_bytes(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
@@ -190,6 +176,12 @@ class Call:
 
     async def run(self) -> None:
         """Serve the call; returns when it is over and its receipt is written."""
+        try:
+            await self._run()
+        finally:
+            self._client.close()
+
+    async def _run(self) -> None:
         limits = self._service.limits
         try:
             body = await self._client.read_body(limits.max_request_bytes, limits.body_silence_s)
@@ -201,8 +193,7 @@ class Call:
         except TimeoutError:  # as above, but somebody may still be there
             await self._send(BODY_LATE, BODY_LATE.body(self._upstream.route.errors), [])
             return
-        coding = header(self._client.headers, b"content-encoding")
-        decoded = decode_body(body, coding, limits.max_request_bytes)
+        decoded = self._decoded(body)
         facts = self._read(decoded)
         draft = self._draft(decoded, facts)
         if self._refused is not None or self._trailers:
@@ -216,15 +207,19 @@ class Call:
                 self._recording.end()
             await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.errors), [])
             return
-        self._client.watch()
         try:
             await self._serve(draft, facts, body if facts.altered is None else facts.altered)
         except Exception:
             if not self._settled:  # a fault in here does not cost the call its receipt
                 await self._settle(draft, ())
             raise
-        finally:
-            self._client.close()
+
+    def _decoded(self, body: bytes) -> bytes | None:
+        """Return the request body without its content codings, None if they stay."""
+        if b"content-encoding" not in self._client.fields:
+            return body
+        coding = header(self._client.headers, b"content-encoding")
+        return decode_body(body, coding, self._service.limits.max_request_bytes)
 
     def _claim(self, wallet: str | None) -> Answer | None:
         """Take the wallet that is named; return why the call cannot go on, None if it can."""
@@ -245,7 +240,7 @@ class Call:
             shape,
             body,
             # What is signed cannot be altered.
-            may_ask=route.may_ask(self._query) and not signed_fields(self._client.headers),
+            may_ask=not self._signed and route.may_ask(self._query),
             not_with=route.asks_not_with,
         )
 
@@ -253,7 +248,7 @@ class Call:
         credential = find_credential(self._client.headers, self._query)
         opening, altered = self._opening, facts.altered
         draft = draft_receipt(
-            subject=self._service.journal.ledger.subject(credential.kind, credential.value),
+            subject=self._service.pseudonyms.of(credential),
             upstream=self._upstream,
             shape=self._shape or UNMETERED,
             model=facts.model,
@@ -271,7 +266,7 @@ class Call:
         request = UpstreamRequest(
             method=self._method,
             url=self._upstream.base_url + self._path + self._query_text(),
-            headers=upstream_headers(self._client.headers, altered=altered),
+            headers=upstream_headers(self._client.headers, self._signed, altered=altered),
             body=body,
         )
         try:
@@ -306,34 +301,32 @@ class Call:
         Raises:
             NoResponseError: no response head came.
         """
-        service, drains = self._service, self._service.drains
+        service, client, drain = self._service, self._client, Drain(self._service.drains)
+        client.on_gone = drain.start
+        if client.gone:
+            drain.start()
         try:
-            async with asyncio.timeout(None) as bound:
-                self._client.on_gone = lambda: drains.start(bound)
-                response = await open_response(self._session, request, service.egress)
-                try:
-                    self._relay = Relay(
-                        response,
-                        self._client,
-                        shape=self._shape or UNMETERED,
-                        altered=altered,
-                        opening=self._opening,
-                        recording=self._recording,
-                        cost=self._upstream.route.cost,
-                    )
-                    await self._relay.run(self._own_headers(draft))
-                finally:
-                    response.close()
+            response = await open_response(self._session, request, service.egress)
+            try:
+                self._relay = Relay(
+                    response,
+                    client,
+                    shape=self._shape or UNMETERED,
+                    altered=altered,
+                    opening=self._opening,
+                    recording=self._recording,
+                    cost=self._upstream.route.cost,
+                )
+                await self._relay.run(self._own_headers(draft))
+            finally:
+                response.close()
         except BrokenResponseError as error:
             return error.status
-        except TimeoutError:  # the client is gone and the time for reading on is over
-            return drafts.CLIENT_ABORTED
-        except asyncio.CancelledError:  # the gateway shuts down
-            return drafts.INTERRUPTED
+        except asyncio.CancelledError:  # no more time for reading on, or the gateway shuts down
+            return drafts.CLIENT_ABORTED if drain.ended_call() else drafts.INTERRUPTED
         finally:
-            self._client.on_gone = None
-            drains.end(started=self._client.gone)
-            self._client.look()
+            client.on_gone = None
+            drain.close()
         return None
 
     def _status(self, relay: Relay, metered: Metered, broken: int | None) -> int:
@@ -368,7 +361,7 @@ class Call:
             self._recording.end()
         await self._service.journal.settle(receipt, self._opening_hash, raw_usage)
         self._service.journal.metrics.ended(receipt)
-        log_receipt(receipt)
+        self._service.log.add(receipt)
 
     async def _send(self, answer: Answer, body: bytes, headers: RawHeaders) -> None:
         await self._client.start(answer.http_status, answer.headers(len(body)) + headers)
@@ -376,7 +369,7 @@ class Call:
 
     def _own_headers(self, draft: Receipt) -> RawHeaders:
         return [
-            (b"nous-receipt-id", str(uuid.UUID(bytes=draft.id)).encode()),
+            (b"nous-receipt-id", receipt_name(draft.id).encode()),
             (b"nous-subject", draft.subject.hex().encode()),
             (b"nous-opening", self._opening.hex().encode()),
         ]

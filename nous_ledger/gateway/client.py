@@ -7,13 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from nous_ledger.gateway.headers import RawHeaders, header
+from nous_ledger.gateway.headers import RawHeaders
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
-_UNWATCHED_S: Final = 0.05
-_MESSAGES_IN_HAND: Final = 3
-"""More than a server can have: the end of the request, and that the client hung up."""
+LINE: Final = "nous_ledger.line"
+"""Where the scope of a request has its `Line`."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,23 +28,48 @@ class BodyTooLargeError(Exception):
     """The request body is longer than the gateway accepts."""
 
 
+class Line:
+    """A connection, as far as calls need to know of it.
+
+    Attributes:
+        lost: it stands no longer.
+        on_lost: called once when that is noticed.
+    """
+
+    __slots__ = ("lost", "on_lost")
+
+    def __init__(self) -> None:
+        """Stand."""
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+
+    def hang_up(self) -> None:
+        """Note that the connection is gone."""
+        self.lost = True
+        if (on_lost := self.on_lost) is not None:
+            on_lost()
+
+
 class Client:
     """One client waiting for one response.
 
     Attributes:
+        headers: (lower-case name, value) pairs of the request.
+        fields: the value of each field; of one that is repeated, the last.
         gone: the client has hung up; what is sent from then on goes nowhere.
         on_gone: called once when that is noticed.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap the two ends of an ASGI call."""
-        self.headers: RawHeaders = list(scope["headers"])
-        self.gone = False
+        self.headers: RawHeaders = scope["headers"]
+        self.fields = dict(self.headers)
         self.on_gone: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
-        self._soon: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._line: Line = scope[LINE]
+        self._line.on_lost = self.lost
+        self.gone = self._line.lost
 
     async def read_body(self, limit: int, silence_s: float) -> bytes:
         """Return the whole request body.
@@ -59,53 +83,38 @@ class Client:
             ClientGoneError: the client hung up first.
             TimeoutError: it stopped in the middle.
         """
-        announced = header(self.headers, b"content-length") or "0"
-        if announced.isdecimal() and int(announced[:20]) > limit:
+        announced = self.fields.get(b"content-length", b"0")
+        if announced.isdigit() and int(announced[:20]) > limit:
             raise BodyTooLargeError
-        body = bytearray()
+        pieces: list[bytes] = []
         while True:
-            async with asyncio.timeout(silence_s):
-                message = await self._receive()
+            message = self._at_hand()
+            if message is None:
+                async with asyncio.timeout(silence_s):
+                    message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            body += message.get("body", b"")
-            if len(body) > limit:
+            pieces.append(message.get("body", b""))
+            limit -= len(pieces[-1])
+            if limit < 0:
                 raise BodyTooLargeError
             if not message.get("more_body"):
-                return bytes(body)
+                return b"".join(pieces)
 
-    def watch(self) -> None:
-        """Notice from now on when the client hangs up; `close` ends this.
-
-        Most calls are over sooner than a task would be worth its while, so it starts a
-        little later; `look` tells what happened until then.
-        """
-        self._soon = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._start_watching)
-
-    def look(self) -> None:
-        """Notice now if the client has hung up."""
-        for _ in range(_MESSAGES_IN_HAND):
-            if self.gone or self._watcher is not None:
-                return
-            step: Any = self._receive()
-            try:
-                step.send(None)
-            except StopIteration as over:  # a message was there
-                if over.value["type"] == "http.disconnect":
-                    self.lost()
-            else:  # it would have waited for one
-                step.close()
-                return
+    def _at_hand(self) -> Message | None:
+        """Return the next message if it has come; most requests have come whole."""
+        step: Any = self._receive()
+        try:
+            step.send(None)
+        except StopIteration as over:
+            message: Message = over.value
+            return message
+        step.close()  # it would have waited
+        return None
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._soon is not None:
-            self._soon.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-    def _start_watching(self) -> None:
-        self._watcher = asyncio.create_task(self._watch())
+        """Take no more notice of the connection, which may serve another call."""
+        self._line.on_lost = None
 
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the response."""
@@ -126,11 +135,6 @@ class Client:
             self.gone = True
             if self.on_gone is not None:
                 self.on_gone()
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.lost()
 
     async def _deliver(self, message: Message) -> None:
         if self.gone:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 MAX_DECODED_BYTES: Final = 256 * 1024 * 1024
@@ -22,8 +23,10 @@ _AUTODETECT: Final = zlib.MAX_WBITS | 32  # gzip or zlib, told apart by their fi
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _GZIP_NAMES: Final = frozenset({"gzip", "x-gzip"})
 DECODABLE: Final = _GZIP_NAMES | {"deflate"}
+_ACCEPTABLE: Final = DECODABLE | {"identity"}
 
 
+@lru_cache(maxsize=64)
 def narrow_accept_encoding(value: str | None) -> str:
     """Return what may be left of a client's Accept-Encoding.
 
@@ -35,14 +38,16 @@ def narrow_accept_encoding(value: str | None) -> str:
     kept = [
         item.strip()
         for item in (value or "").split(",")
-        if item.split(";")[0].strip().lower() in DECODABLE | {"identity"}
+        if item.partition(";")[0].strip().lower() in _ACCEPTABLE
     ]
     return ", ".join(kept) or "identity"
 
 
 def parse_codings(value: str | None) -> tuple[str, ...]:
     """Return the codings of a Content-Encoding, outermost first; identity is none."""
-    names = [item.strip().lower() for item in (value or "").split(",")]
+    if not value:
+        return ()
+    names = [item.strip().lower() for item in value.split(",")]
     return tuple(name for name in reversed(names) if name not in ("", "identity"))
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from operator import attrgetter
 from typing import Final
 
-from nous_ledger.gateway.metering import METERING_NONE, Metered
+from nous_ledger.gateway.metering import METERING_NONE, NOTHING_METERED, Metered
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.providers import Upstream
 from nous_ledger.protocol.encoding import is_encodable_text
@@ -24,6 +24,7 @@ from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import ANOMALY, METERING, SOURCE, STATUS
 from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
+from nous_ledger.protocol.values import value
 
 COMPLETE: Final = STATUS["complete"]
 CLIENT_ABORTED: Final = STATUS["client_aborted"]
@@ -41,7 +42,7 @@ _REQUEST_ID: Final = ANOMALY["request_id_unrepresentable"]
 _TOO_LONG: Final = ANOMALY["body_too_long_to_commit"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ending:
     """How a call ended.
 
@@ -61,10 +62,16 @@ class Ending:
     http_status: int | None = None
     duration: int = 0
     streamed: bool = False
-    metered: Metered = field(default_factory=Metered)
+    metered: Metered = NOTHING_METERED
     response_commitment: Hash32 | None = None
     too_long: bool = False
     provider_request_id: str | None = None
+
+
+def receipt_name(receipt_id: bytes) -> str:
+    """Return the id of a receipt as people and header fields have it: that of a UUID."""
+    digits = receipt_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_receipt_id(now: UnixMillis) -> bytes:

@@ -13,7 +13,7 @@ no field that the signature covers is changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from multidict import CIMultiDict
@@ -70,28 +70,33 @@ def can_pass(headers: RawHeaders) -> bool:
     return True
 
 
-def signed_fields(headers: RawHeaders) -> frozenset[bytes]:
-    """Return the names of fields that an AWS signature covers; without one, none."""
-    for name, value in headers:
-        if name.lower() == b"authorization" and (found := _SIGNED.match(value)):
-            return frozenset(found.group(1).lower().split(b";"))
-    return frozenset()
+def signed_fields(fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
+    """Return the names of fields that an AWS signature covers; without one, none.
+
+    Args:
+        fields: header fields, names in lower case.
+    """
+    found = _SIGNED.match(fields.get(b"authorization", b""))
+    return frozenset(found.group(1).lower().split(b";")) if found else frozenset()
 
 
-def upstream_headers(headers: RawHeaders, *, altered: bool) -> CIMultiDict[str]:
+def upstream_headers(
+    headers: RawHeaders, signed: frozenset[bytes] = frozenset(), *, altered: bool
+) -> CIMultiDict[str]:
     """Return the request's fields for the upstream.
 
     Args:
         headers: fields as the client sent them, names in lower case, values in UTF-8.
+        signed: names of the fields that a signature covers.
         altered: the body was altered; it goes out, and its answer comes back,
             without content codings.
     """
     dropped = _NOT_SENT_ALTERED if altered else _NOT_SENT
     result: CIMultiDict[str] = CIMultiDict(
-        (name.decode("latin-1"), value.decode()) for name, value in _passing(headers, dropped)
+        [(name.decode("latin-1"), value.decode()) for name, value in _passing(headers, dropped)]
     )
     accepted = None if altered else header(headers, b"accept-encoding")
-    if accepted is None or b"accept-encoding" not in signed_fields(headers):
+    if accepted is None or b"accept-encoding" not in signed:
         accepted = narrow_accept_encoding(accepted)
     result["accept-encoding"] = accepted
     return result
@@ -108,16 +113,16 @@ def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False
     dropped = _HOP_BY_HOP
     if altered or bodiless:
         dropped |= {b"content-length", b"content-encoding"} if altered else {b"content-length"}
-    return [(name, value.translate(_NO_CONTROLS)) for name, value in _passing(headers, dropped)]
+    lowered = [(name.lower(), value.translate(_NO_CONTROLS)) for name, value in headers]
+    return _passing(lowered, dropped)
 
 
 def _passing(headers: RawHeaders, dropped: frozenset[bytes]) -> RawHeaders:
-    """Return the fields that pass, names in lower case."""
-    lowered = [(name.lower(), value) for name, value in headers]
-    for name, value in lowered:
+    """Return the fields that pass; names are in lower case."""
+    for name, value in headers:
         if name == b"connection" and value not in _USUAL:
             named = value.lower().split(b",")
-            dropped = dropped.union(item.strip() for item in named)
+            dropped = dropped.union([item.strip() for item in named])
     return [
-        field for field in lowered if field[0] not in dropped and not field[0].startswith(_OURS)
+        field for field in headers if field[0] not in dropped and not field[0].startswith(_OURS)
     ]

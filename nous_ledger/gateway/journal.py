@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
-from uuid import UUID
 
+from nous_ledger.gateway.drafts import receipt_name
 from nous_ledger.gateway.gap import Gap
 from nous_ledger.gateway.metrics import Metrics
 from nous_ledger.ledger import Ledger
@@ -43,7 +43,9 @@ def close_open_calls(ledger: Ledger) -> int:
     intents = ledger.open_intents()
     for intent in intents:
         ledger.append_receipt(intent.draft, opening_hash=intent.opening_hash)
-        _log.warning("receipt %s: the gateway ended during this call", UUID(bytes=intent.draft.id))
+        _log.warning(
+            "receipt %s: the gateway ended during this call", receipt_name(intent.draft.id)
+        )
     return len(intents)
 
 
@@ -160,7 +162,7 @@ class Journal:
             work = self.ledger.append_work(receipt, opening_hash=opening_hash, raw_usage=raw_usage)
             await self._durable(work)
         except LedgerError as error:
-            _log.error("receipt %s is not written yet: %s", UUID(bytes=receipt.id), error.code)
+            _log.error("receipt %s is not written yet: %s", receipt_name(receipt.id), error.code)
             if work is None or not isinstance(error, UnavailableError):
                 self.metrics.lost += 1
             elif len(self._late) < MAX_LATE:
@@ -189,7 +191,7 @@ class Journal:
 
     def _give_up(self, receipt_id: bytes, why: str) -> None:
         self.metrics.lost += 1
-        _log.error("receipt %s was not written: %s", UUID(bytes=receipt_id), why)
+        _log.error("receipt %s was not written: %s", receipt_name(receipt_id), why)
 
     async def settled(self, receipt_id: bytes, timeout_s: float) -> None:
         """Wait until a call in flight has its receipt, at most for the time given."""

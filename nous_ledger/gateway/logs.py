@@ -7,15 +7,15 @@ harmless: it cannot end a line or move a terminal's cursor.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
+from nous_ledger.gateway.drafts import receipt_name
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, METERING, STATUS
 
@@ -23,24 +23,62 @@ FORMATS: Final = ("text", "json")
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
+_CALL_LINE: Final = (
+    "%(receipt)s %(provider)s api=%(api)s status=%(status)s http=%(http)s"
+    " metering=%(metering)s ms=%(ms)s"
+)
 
-def log_receipt(receipt: Receipt) -> None:
-    """Log one call that is over."""
-    if _log.isEnabledFor(logging.INFO):
-        fields = {
-            "receipt": str(UUID(bytes=receipt.id)),
-            "provider": receipt.provider,
-            "api": API.name_of(receipt.api),
-            "status": STATUS.name_of(receipt.status),
-            "http": receipt.http_status,
-            "metering": METERING.name_of(receipt.metering),
-            "ms": receipt.duration,
-        }
-        _log.info(
-            "%(receipt)s %(provider)s api=%(api)s status=%(status)s http=%(http)s"
-            " metering=%(metering)s ms=%(ms)s",
-            fields,
-        )
+
+class EndedCalls:
+    """Calls that are over, as the message of one log record: a line each."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, receipts: Iterable[Receipt]) -> None:
+        """Take what is logged of some receipts."""
+        self.fields: list[dict[str, object]] = [
+            {
+                "receipt": receipt_name(receipt.id),
+                "provider": receipt.provider,
+                "api": API.name_of(receipt.api),
+                "status": STATUS.name_of(receipt.status),
+                "http": receipt.http_status,
+                "metering": METERING.name_of(receipt.metering),
+                "ms": receipt.duration,
+            }
+            for receipt in receipts
+        ]
+
+    def lines(self) -> list[str]:
+        """Return a line for each call."""
+        return [_CALL_LINE % fields for fields in self.fields]
+
+    def __str__(self) -> str:
+        """Return all lines, for a formatter that knows no better."""
+        return "\n".join(self.lines())
+
+
+class CallLog:
+    """Logs calls that are over, those of one turn of the event loop together.
+
+    A group of calls ends at once; writing line by line would cost each as much as its
+    receipt.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._waiting: list[Receipt] = []
+
+    def add(self, receipt: Receipt) -> None:
+        """Log one call soon; called in the thread of an event loop."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append(receipt)
+
+    def _write(self) -> None:
+        receipts, self._waiting = self._waiting, []
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(EndedCalls(receipts))
 
 
 class TextFormatter(logging.Formatter):
@@ -50,33 +88,29 @@ class TextFormatter(logging.Formatter):
         """Use a function that makes any text printable."""
         super().__init__("%(asctime)s %(levelname)s %(message)s")
         self._harmless = harmless
-        self._second = (0, "")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 - logging's signature
-        """Return the local time; the same for all lines of one second but for its thousandths."""
-        second = int(record.created)
-        if second != self._second[0]:
-            self._second = (second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second)))
-        return f"{self._second[1]},{int(record.msecs):03d}"
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
-        return self._harmless(super().format(record))
+        """Return one line; of calls that are over, one line each."""
+        if not isinstance(record.msg, EndedCalls):
+            return self._harmless(super().format(record))
+        start = f"{self.formatTime(record)} {record.levelname} "
+        return "\n".join([self._harmless(start + line) for line in record.msg.lines()])
 
 
 class JsonFormatter(logging.Formatter):
     """Formats records as one JSON object each; what a message is made of stands apart."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line of ASCII."""
+        """Return one line of ASCII; of calls that are over, one line each."""
         shown: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
         }
-        if isinstance(record.args, dict):
-            shown |= {name: value for name, value in record.args.items() if name not in shown}
+        if isinstance(record.msg, EndedCalls):
+            calls = zip(record.msg.lines(), record.msg.fields, strict=True)
+            return "\n".join([json.dumps({**shown, "message": m, **more}) for m, more in calls])
+        shown["message"] = record.getMessage()
         if record.exc_info:
             shown["traceback"] = self.formatException(record.exc_info)
         return json.dumps(shown, default=str)

@@ -13,7 +13,6 @@ Spec:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from nous_ledger.gateway.formats import make_watch
@@ -27,6 +26,7 @@ from nous_ledger.protocol.hashing import MAX_USAGE_BYTES, MAX_USAGE_VALUES
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.registries import ANOMALY, METERING
 from nous_ledger.protocol.types import PicoUsd
+from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.visible import VisibleOutput
@@ -45,7 +45,7 @@ _TOO_LONG: Final = ANOMALY["usage_too_long"]
 _NOT_TEXT: Final = ANOMALY["output_not_text_only"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Metered:
     """What a meter found.
 
@@ -74,6 +74,9 @@ class Metered:
     ended: bool = True
     failed: bool = False
     incomplete: bool = False
+
+
+NOTHING_METERED: Final = Metered()
 
 
 class Meter:
@@ -178,14 +181,16 @@ class Meter:
         """
         watch = self._watch
         if watch is None:
-            return Metered()
+            return NOTHING_METERED
         ended = watch.ended or (not cut and (watch.answered or self._parser is None))
         reading = watch.usage_reading()
         raw = tuple(wire for wire, _ in watch.usages)
         too_long = len(raw) > MAX_USAGE_VALUES or sum(map(len, raw)) > MAX_USAGE_BYTES
-        anomalies = self._anomalies(watch, reading.anomalies, too_long=too_long)
+        output = watch.visible.result()
+        anomalies = self._anomalies(watch, output, reading.anomalies, too_long=too_long)
         # LBL-10: what did not reach the caller in full cannot be counted again.
-        visible = self.visible_output() if reached and ended and not watch.failed else None
+        known = reached and ended and not (watch.failed or self._blind) and output.applicable
+        visible = output if known else None
         return Metered(
             metering=self._metering(watch, anomalies, ended=ended),
             usage=label_counts(reading.counts, visible, hidden_ruled_out=hidden_ruled_out),
@@ -206,14 +211,14 @@ class Meter:
         return visible if visible is not None and visible.applicable else None
 
     def _anomalies(
-        self, watch: Watch, of_usage: frozenset[int], *, too_long: bool
+        self, watch: Watch, output: VisibleOutput, of_usage: frozenset[int], *, too_long: bool
     ) -> frozenset[int]:
         found = set(of_usage)
         if too_long:
             found.add(_TOO_LONG)
         if watch.final_usages > 1:
             found.add(_DUPLICATE)
-        if not watch.visible.result().text_only:
+        if not output.text_only:
             found.add(_NOT_TEXT)
         if not watch.usages:
             found |= self._lost

@@ -22,7 +22,7 @@ from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.providers import API_OTHER
 from nous_ledger.gateway.recording import Recording
-from nous_ledger.gateway.upstream import BrokenResponseError, read_pieces
+from nous_ledger.gateway.upstream import BrokenResponseError, read_at_once, read_pieces
 from nous_ledger.protocol.hashing import RunningCommitment
 from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.types import Hash32
@@ -83,6 +83,7 @@ class Relay:
         )
         self._commitment = RunningCommitment("response", opening)
         self._recording = recording
+        self._head: RawHeaders | None = None  # the head of the response, if it is held
         self._held = b""
 
     @property
@@ -105,25 +106,34 @@ class Relay:
         """
         # A 304 has no body but may tell the length of one; our server would wait for it.
         bodiless = self.http_status == HTTPStatus.NOT_MODIFIED
-        headers = client_headers(
-            list(self._response.raw_headers), altered=self._strip, bodiless=bodiless
-        )
-        await self._client.start(self.http_status, headers + own_headers)
-        decoder = self._decoder
+        raw_headers = list(self._response.raw_headers)
+        headers = client_headers(raw_headers, altered=self._strip, bodiless=bodiless)
+        headers += own_headers
+        if not self.streamed and (whole := read_at_once(self._response)) is not None:
+            # All of it has come already: it goes out in one go, after the receipt.
+            self._head = headers
+            await self._take(whole)
+            return
+        await self._client.start(self.http_status, headers)
         async for piece in read_pieces(self._response):
-            if len(piece) <= SLICE_BYTES and decoder.passes(len(piece)):  # nearly every piece
-                kept = self._meter.feed(piece)
-                self._commit(kept)
+            await self._take(piece)
+
+    async def _take(self, piece: bytes) -> None:
+        """Meter a piece, commit to it and pass it on."""
+        decoder = self._decoder
+        if len(piece) <= SLICE_BYTES and decoder.passes(len(piece)):  # nearly every piece
+            kept = self._meter.feed(piece)
+            self._commit(kept)
+            await self._pass(kept)
+            return
+        for decoded in decoder.feed(piece):
+            kept = await self._look(decoded)
+            if self._strip:
                 await self._pass(kept)
-                continue
-            for decoded in decoder.feed(piece):
-                kept = await self._look(decoded)
-                if self._strip:
-                    await self._pass(kept)
-            if not self._strip:
-                await self._pass(piece)
-            elif decoder.failed:
-                raise BrokenResponseError(_RESET)
+        if not self._strip:
+            await self._pass(piece)
+        elif decoder.failed:
+            raise BrokenResponseError(_RESET)
 
     async def close(self) -> None:
         """Take the end of the body, whole or not."""
@@ -135,10 +145,14 @@ class Relay:
 
     async def finish(self) -> None:
         """Send what was held and end the response."""
+        if self._head is not None:
+            await self._client.start(self.http_status, self._head)
         await self._client.finish(self._held)
 
     async def break_off(self) -> None:
         """Send what was held; the response stays without an end, as it came."""
+        if self._head is not None:
+            await self._client.start(self.http_status, self._head)
         await self._client.send(self._held)
 
     def metered(self, *, hidden_ruled_out: bool, cut: bool) -> Metered:
@@ -189,7 +203,8 @@ class Relay:
         if self.streamed:
             await self._client.send(data)
         elif data:
-            await self._client.send(self._held)
+            if self._held:
+                await self._client.send(self._held)
             self._held = data
         if self._meter.ended and not self._client.gone:
             self.end_shown = True

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from nous_ledger.gateway.providers import (
     API_RESPONSES,
 )
 from nous_ledger.protocol.errors import FormatError
+from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.jsontext import Located, parse_json
 
 MAX_SEPARATORS: Final = 1_000_000
@@ -47,7 +47,7 @@ _FORM_START: Final = re.compile(rb"--([^\r\n]{1,200})\r\n")
 _FORM_MODEL: Final = re.compile(rb'[^\r\n]*; ?name="?model"?\r\n(?:[^\r\n]+\r\n){0,4}\r\n')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class RequestFacts:
     """What matters of a request.
 

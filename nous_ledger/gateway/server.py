@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import ipaddress
 import logging
 import resource
@@ -17,9 +18,9 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nous_ledger.gateway.app import AppConfig, Gateway
+from nous_ledger.gateway.connection import Connection
 from nous_ledger.gateway.journal import close_open_calls
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.files import only_one
@@ -39,6 +40,7 @@ _NO_NEWS: Final = (
     "connection rejected",
     "connection closed",
 )
+_OBJECTS_UNTIL_COLLECTION: Final = 5_000
 _GRACE_S: Final = 30
 """Seconds that calls in flight have to end by themselves at shutdown."""
 
@@ -174,6 +176,10 @@ def run_gateway(
     elif not is_loopback(host):
         _log.warning("tokens, keys and content pass unencrypted: listening without TLS")
     app = Gateway(ledger, config.app)
+    # What was loaded until now stays; and a call makes hundreds of objects, few of which
+    # hang together in circles that only the collector can take apart.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION)
     with only_gateway(ledger.folder), _listen(host, config.port) as listener:
         _look_back(ledger, config.app)
         tell = (
@@ -276,22 +282,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(_NO_NEWS)
 
 
-class _Protocol(HttpToolsProtocol):
-    """Keeps fields that come after a body apart from those that came before it.
-
-    Left alone they would join the header fields or not, by the chance of how the bytes
-    arrive. The scope has them as `trailers`.
-    """
-
-    def on_headers_complete(self) -> None:
-        """Start the request; what is still to come goes elsewhere."""
-        before = self.cycle
-        super().on_headers_complete()
-        if self.cycle is not before:  # no upgrade, which reads them once more
-            self.headers = []
-            self.scope["trailers"] = self.headers  # type: ignore[typeddict-unknown-key]
-
-
 class _Server(uvicorn.Server):
     """uvicorn with the settings of a gateway, which says when it is ready."""
 
@@ -309,7 +299,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop=loop,
-                http=_Protocol,
+                http=Connection,
                 lifespan="on",
                 # A query may hold a key: it stands in access lines and in traces.
                 access_log=False,

@@ -30,7 +30,8 @@ _TIMEOUT: Final = STATUS["timeout"]
 _IN_ONE_GO: Final = 64 * 1024
 _MAX_FIELD_BYTES: Final = 64 * 1024
 _STATUSES: Final = range(200, 600)
-_NOTHING_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_NOTHING_ADDED: Final = ("Accept", "Content-Type", "User-Agent")
+"""Fields that the client library would add where they are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,6 @@ def make_session(
             total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
         ),
         auto_decompress=False,
-        skip_auto_headers=_NOTHING_ADDED,
         max_line_size=_MAX_FIELD_BYTES,
         max_field_size=_MAX_FIELD_BYTES,
     )
@@ -176,12 +176,14 @@ async def open_response(
         NoResponseError: no connection, no response in time, closed without one, or a
             status that is no final one of HTTP (101 among them: nothing is upgraded).
     """
-    body = request.body
+    body, headers = request.body, request.headers
+    absent = [name for name in _NOTHING_ADDED if name not in headers]
     try:
         response = await session.request(
             request.method,
             URL(request.url, encoded=True),
-            headers=request.headers,
+            headers=headers,
+            skip_auto_headers=absent or None,
             # A file-like body is written in pieces; a large one in one go would
             # hold up every other call.
             data=(body if len(body) <= _IN_ONE_GO else io.BytesIO(body)) if body else None,
@@ -201,6 +203,14 @@ async def open_response(
         response.close()
         raise NoResponseError(UNREACHABLE)
     return response
+
+
+def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body if all of it has come, without an end in the middle; else None."""
+    content = response.content
+    if not content.is_eof() or content.exception() is not None:
+        return None
+    return content.read_nowait(-1)
 
 
 async def read_pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -7,9 +7,9 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
+from nous_ledger.protocol import values
 from nous_ledger.protocol.registries import ANOMALY, MEDIA_KINDS, TOKEN_KINDS_END
 from nous_ledger.protocol.types import MAX_UINT, TokenCount
 
@@ -21,7 +21,7 @@ _MISMATCH: Final = ANOMALY["total_mismatch"]
 Counts = dict[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@values.value
 class UsageReading:
     """What a call's usage values say.
 
@@ -67,7 +67,8 @@ class Sheet:
         usage: dict[str, Any] = {}
         for value in values:
             fields = self.fields(value)
-            self.compare(usage, fields)
+            if usage:
+                self.compare(usage, fields)
             usage = fields
         return usage
 
@@ -139,7 +140,7 @@ def is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= MAX_UINT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@values.value
 class Side:
     """Input or output, given as one total that includes its details.
 
