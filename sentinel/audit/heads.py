@@ -52,6 +52,13 @@ class HeadReading(NamedTuple):
     findings: tuple[Finding, ...]
 
 
+class _Moment(NamedTuple):
+    """When a head is looked at, and how old it may be."""
+
+    now: UnixSeconds
+    max_age: int | None
+
+
 class _Refused(Exception):  # noqa: N818 - it carries an answer
     """The head is not taken, for a reason."""
 
@@ -60,7 +67,13 @@ class _Refused(Exception):  # noqa: N818 - it carries an answer
         self.finding = finding
 
 
-def read_head(data: bytes, ring: KeyRing, policy: Policy, now: UnixSeconds) -> HeadReading:
+def read_head(
+    data: bytes,
+    ring: KeyRing,
+    policy: Policy,
+    now: UnixSeconds,
+    max_age: int | None = None,
+) -> HeadReading:
     """Return the head in some bytes after checking its signatures, epoch and witnesses.
 
     Args:
@@ -69,6 +82,7 @@ def read_head(data: bytes, ring: KeyRing, policy: Policy, now: UnixSeconds) -> H
             read key events among the leaves from `ring.scanned` on, then call again.
         policy: pinned keys and witnesses.
         now: second by this machine's clock.
+        max_age: most seconds since the head was witnessed, or signed under `quorum none`.
     """
     try:
         note = parse_note(data)
@@ -77,7 +91,7 @@ def read_head(data: bytes, ring: KeyRing, policy: Policy, now: UnixSeconds) -> H
         found = Finding(place=Place.SOURCE, code=error.code, message=error.message)
         return HeadReading(None, None, LeafCount(0), (found,))
     try:
-        return _read(data, note, checkpoint, ring, policy, now)
+        return _read(data, note, checkpoint, ring, policy, _Moment(now, max_age))
     except _Refused as refused:
         return HeadReading(None, None, checkpoint.leaf_count, (refused.finding,))
 
@@ -88,7 +102,7 @@ def _read(  # noqa: PLR0917 - the parts of one head
     checkpoint: Checkpoint,
     ring: KeyRing,
     policy: Policy,
-    now: UnixSeconds,
+    moment: _Moment,
 ) -> HeadReading:
     count = checkpoint.leaf_count
     signature, verified = _log_lines(note, checkpoint, ring, policy)
@@ -99,9 +113,10 @@ def _read(  # noqa: PLR0917 - the parts of one head
         unfit = None if history else broken_finding(ring)
         raise _Refused(unfit or _wrong_epoch(signature.epoch, count, ring))
     findings = _check_signatures(note, checkpoint, signature, verified, history, policy)
-    findings += _check_witnesses(note, policy, count)
-    if signature.timestamp > now + CLOCK_TOLERANCE_S:
-        text = f"the head's time is {signature.timestamp - now} s ahead of this machine's"
+    findings += _check_witnesses(note, policy, checkpoint, signature.timestamp, moment)
+    if signature.timestamp > moment.now + CLOCK_TOLERANCE_S:
+        ahead = signature.timestamp - moment.now
+        text = f"the head's time is {ahead} s ahead of this machine's"
         findings.append(_found("clock-ahead", text, count))
     if count == 0:
         findings.append(_found("empty-tree", "the log signed a head over no leaves", count))
@@ -152,20 +167,31 @@ def _check_signatures(  # noqa: PLR0917 - what a head is checked with
     return []
 
 
-def _check_witnesses(note: Note, policy: Policy, count: LeafCount) -> list[Finding]:
+def _check_witnesses(
+    note: Note,
+    policy: Policy,
+    checkpoint: Checkpoint,
+    signed: UnixSeconds,
+    moment: _Moment,
+) -> list[Finding]:
+    count, findings = checkpoint.leaf_count, []
     try:
         cosigned = verify_witnesses(note, policy)
     except LedgerError as error:
         raise _Refused(
             Finding(place=Place.WITNESS, code=error.code, message=error.message, count=count)
         ) from error
-    if policy.quorum == NO_QUORUM:
-        return [_found("not-witnessed", "the policy asks for no witnesses", count)]
     try:
-        witnessed_time(policy, cosigned)
+        seen = witnessed_time(policy, cosigned)
     except HeadError as error:
         return [_found(error.code, error.message, count)]
-    return []
+    if policy.quorum == NO_QUORUM:
+        findings.append(_found("not-witnessed", "the policy asks for no witnesses", count))
+    age = moment.now - (signed if seen is None else seen)
+    if moment.max_age is not None and age > moment.max_age:
+        text = f"the head is {age} s old, {moment.max_age} are allowed"
+        findings.append(_found("too-old", text, count))
+    return findings
 
 
 def _wrong_epoch(epoch: int, count: LeafCount, ring: KeyRing) -> Finding:

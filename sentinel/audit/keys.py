@@ -179,16 +179,19 @@ def advance_keys(ring: KeyRing, index: LeafIndex, record: bytes, body: bytes) ->
     return replace(ring, scanned=scanned, events=events, history=history)
 
 
-def settle(ring: KeyRing) -> KeyRing:
+def settle(ring: KeyRing, audited: LeafCount) -> KeyRing:
     """Return what may be kept of a ring whose last events came from unproved entries.
 
-    The events prove themselves. That there were none between them, and that one was
-    broken, is only known once the entries were compared with a signed tree.
+    The events prove themselves. That there are none between them, and that one is broken,
+    is only known of leaves that were compared with a signed tree.
+
+    Args:
+        ring: the ring.
+        audited: leaves that were.
     """
-    if not ring.events:
-        return replace(ring, scanned=LeafCount(0), broken=None)
-    last = decode_record(ring.events[-1][0]).index
-    return replace(ring, scanned=LeafCount(last + 1), broken=None)
+    last = -1 if ring.history is None else ring.history.records[-1].index
+    broken = ring.broken if ring.broken is not None and ring.broken.leaf < audited else None
+    return replace(ring, scanned=LeafCount(max(last + 1, audited)), broken=broken)
 
 
 def broken_finding(ring: KeyRing) -> Finding | None:

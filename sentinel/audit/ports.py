@@ -10,7 +10,7 @@ positions to hashes, which raises `UnavailableError` for what is not remembered.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from nous_ledger.protocol.types import LeafIndex
@@ -32,13 +32,14 @@ class Used(NamedTuple):
 
 
 class Withheld(NamedTuple):
-    """A record whose body was not served.
+    """A record whose body could not be read.
 
     Attributes:
         leaf: where it stands.
         type: its record type.
         body_hash: hash that its record names.
-        seen_at: second by this machine's clock at which the body was asked for.
+        seen_at: second by this machine's clock at which the body was asked for and not
+            served; 0 if one was served, which was not the signed one or broke a rule.
     """
 
     leaf: LeafIndex
@@ -77,16 +78,16 @@ class Changes:
         subjects: newest receipt by subject.
         nonces: largest nonce by signer, 20 bytes.
         wallets: wallet bound last by subject; None after an unbind.
-        withheld: bodies that were not served and that no redaction names.
-        announced: leaves that redactions name: to be forgotten as withheld without
-            notice, and never to be reported as such.
+        withheld: bodies that could not be read.
+        announced: leaves that redactions name; those of them that are withheld, now or
+            from earlier spans, are so with notice.
         claims: to be compared later.
     """
 
     receipts: tuple[Receipt, ...] = ()
-    subjects: Mapping[bytes, ChainEnd]
-    nonces: Mapping[bytes, Used]
-    wallets: Mapping[bytes, bytes | None]
+    subjects: Mapping[bytes, ChainEnd] = field(default_factory=dict)
+    nonces: Mapping[bytes, Used] = field(default_factory=dict)
+    wallets: Mapping[bytes, bytes | None] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     announced: tuple[LeafIndex, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -112,18 +113,14 @@ class Memory(Protocol):
         ...
 
     def withheld(self, hashes: Collection[bytes]) -> Mapping[bytes, LeafIndex]:
-        """Return the leaf of each withheld receipt body, announced or not, by body hash."""
-        ...
-
-    def announced(self, indices: Collection[LeafIndex]) -> Collection[LeafIndex]:
-        """Return those of the leaves that a redaction names."""
+        """Return the leaf of each receipt whose body could not be read, by its body hash."""
         ...
 
     def unannounced(self, before: int, limit: int) -> tuple[Withheld, ...]:
-        """Return bodies first seen withheld before a second, that no redaction names.
+        """Return withheld bodies that no redaction names, in ascending order of leaves.
 
         Args:
-            before: second by this machine's clock.
+            before: only those with a `seen_at` above 0 and below this second.
             limit: most to return.
         """
         ...

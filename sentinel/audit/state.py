@@ -38,11 +38,13 @@ class Freshness(NamedTuple):
     """How long the newest head has been the newest, by this machine's clock.
 
     Attributes:
-        since: second at which its timestamp was first seen; 0 before any.
+        timestamp: when the newest head was signed; 0 before any.
+        since: second at which it was first seen, or the sentinel looked again after a pause.
         last_look: second of the last round that got a head.
-        looks: rounds that got a head since then, without a long pause between two.
+        looks: rounds that got a head since `since`.
     """
 
+    timestamp: UnixSeconds = UnixSeconds(0)
     since: UnixSeconds = UnixSeconds(0)
     last_look: UnixSeconds = UnixSeconds(0)
     looks: int = 0
@@ -53,7 +55,8 @@ class Totals(NamedTuple):
 
     Attributes:
         receipts: records of type receipt.
-        withheld: records whose body was not served.
+        unread: records whose bodies were not asked for.
+        withheld: records whose body was asked for and could not be read.
         withheld_receipts: those of them that are receipts.
         skipped: places in subject chains for which withheld receipts must stand.
         suspect: records under keys that were reported as suspect.
@@ -61,6 +64,7 @@ class Totals(NamedTuple):
     """
 
     receipts: int = 0
+    unread: int = 0
     withheld: int = 0
     withheld_receipts: int = 0
     skipped: int = 0
