@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nous_ledger.cli.anchor_evidence import capture, verify
 from nous_ledger.cli.anchor_once import deploy, new_relayer, register, report_fork, rotate
 from nous_ledger.cli.anchor_status import status
 from nous_ledger.cli.anchor_submit import submit, watch
@@ -26,5 +27,8 @@ def command() -> None:
     """Anchor the log's heads on Base or another EVM chain."""
 
 
-for member in (deploy, register, submit, watch, status, rotate, report_fork, new_relayer):
+for member in (
+    *(deploy, register, submit, watch, status),
+    *(verify, capture, rotate, report_fork, new_relayer),
+):
     command.add_command(member)

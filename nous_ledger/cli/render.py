@@ -25,7 +25,7 @@ from nous_ledger.protocol.registries import (
     SOURCE,
     STATUS,
 )
-from nous_ledger.protocol.report import Answer, BucketVerdict, Outcome, Report
+from nous_ledger.protocol.report import Anchored, Answer, BucketVerdict, Outcome, Report
 
 _COLOURS: Final = {
     Outcome.ESTABLISHED: "green",
@@ -96,6 +96,8 @@ def render_report(report: Report) -> str:
         PROTOCOL.md VER-1, VER-17, VER-21.
     """
     lines = [_answer_line(name, answer) for name, answer in report.answers()]
+    if report.anchor is not None:  # a line of the log view: who else has seen this log, and when
+        lines.insert(3, _answer_line("anchor", report.anchor, _anchored(report.anchored)))
     head_time = "at a time that is not established"
     if report.head_time is not None:
         head_time = format_time(report.head_time)
@@ -122,9 +124,16 @@ def _is_the_logs(report: Report) -> bool:
     return all(answer.outcome is Outcome.ESTABLISHED for answer in answers)
 
 
-def _answer_line(name: str, answer: Answer) -> str:
+def _anchored(anchored: Anchored | None) -> str:
+    if anchored is None:
+        return ""
+    block = f"block {anchored.block_number} of chain {anchored.chain_id}"
+    return f"anchored in {block} at {format_time(anchored.block_time)}: this receipt existed before"
+
+
+def _answer_line(name: str, answer: Answer, established: str = "") -> str:
     outcome = click.style(f"{answer.outcome:<16}", fg=_COLOURS[answer.outcome], bold=True)
-    detail = printable(answer.detail or _ESTABLISHED[name])
+    detail = printable(answer.detail or established or _ESTABLISHED[name])
     code = f"{answer.code}: " if answer.code else ""
     return f"{name.replace('_', ' '):<12}{outcome}{code}{detail}"
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nous_ledger.cli.anchor_trust import take_trust, trust_options
 from nous_ledger.cli.files import STDIN, read_bounded, read_opening
 from nous_ledger.cli.options import PATH, json_option
 from nous_ledger.cli.render import render_report
@@ -24,6 +25,7 @@ from nous_ledger.protocol.verify import verify_bundle
 
 if TYPE_CHECKING:
     from nous_ledger.protocol.accuracy import Recounter
+    from nous_ledger.protocol.report import Report
 
 MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 """Longest request or response that is checked; a gateway takes no longer request."""
@@ -38,11 +40,13 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
         "      --opening @opening.hex --request request.json --response response.json --recount\n"
         "  nous-ledger verify - --policy trust.policy --max-age 86400 --json < receipt.tlog-proof\n"
         "  nous-ledger verify ./session --recount\n"
+        "  nous-ledger verify receipt.tlog-proof --policy trust.policy \\\n"
+        "      --anchor receipt.anchor.json --rpc https://mainnet.base.org\n"
         "\n"
         "Exit codes: 0 every required answer is established, 1 something is wrong, 2 used wrongly "
         "(or a policy that cannot be parsed), 3 something required could not be checked. Required "
-        "are attribution, inclusion, log view unless the policy says `quorum none`, and accuracy "
-        "with --require-accuracy."
+        "are attribution, inclusion, log view unless the policy says `quorum none`, accuracy "
+        "with --require-accuracy, and the anchor with --anchor."
     ),
 )
 @click.argument("file", type=PATH, metavar="FILE|DIR")
@@ -70,6 +74,13 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
     help="Oldest head to be content with.",
 )
 @click.option("--require-accuracy", is_flag=True, help="Let accuracy decide the exit code too.")
+@click.option(
+    "--anchor",
+    "anchor_file",
+    type=PATH,
+    help="Evidence that the log was anchored on a chain; with --block-hash, or --rpc.",
+)
+@trust_options
 @json_option
 def command(
     *,
@@ -82,20 +93,27 @@ def command(
     recount: bool,
     max_age: int | None,
     require_accuracy: bool,
+    anchor_file: Path | None,
     as_json: bool,
+    **trust: Any,  # noqa: ANN401 - the options of `trust_options`
 ) -> int:
     """Check the receipt proof in FILE against a trust policy.
 
     Four questions are answered apart: attribution (did this log's key sign this
     record?), inclusion (is it in the log?), log view (does anybody else see this
     log?), accuracy (how far do the counts have ground truth?). No network and no
-    ledger is needed. One of the files may be -, standard input.
+    ledger is needed, but for --anchor with --rpc. One of the files may be -, standard
+    input.
 
     Of a folder that `nous-ledger run --save` made every call is checked, each with its
     own opening and content.
     """
     contents = {"request": request, "response": response, "forwarded": forwarded}
+    if trust["block_hash"] is not None and anchor_file is None:
+        raise click.UsageError("--block-hash goes with --anchor")
     if _is_folder(file):
+        if anchor_file is not None:
+            raise click.UsageError("--anchor is evidence for one proof, not for a folder")
         if opening is not None or any(path is not None for path in contents.values()):
             raise click.UsageError("a folder holds opening and content of each of its calls")
         return _verify_folder(
@@ -109,7 +127,7 @@ def command(
     if policy_file is None:
         raise click.UsageError("Missing option '--policy'.")
     _check_usage(opening, contents, recount=recount)
-    _check_one_stdin(file, policy_file, opening, *contents.values())
+    _check_one_stdin(file, policy_file, opening, anchor_file, *contents.values())
     policy = parse_policy(read_bounded(policy_file, MAX_POLICY_BYTES, "policy-format"))
     secret = None if opening is None else read_opening(opening)
     bodies = {
@@ -117,8 +135,9 @@ def command(
         for name, path in contents.items()
         if path is not None
     }
+    bundle = read_bounded(file, MAX_BUNDLE_BYTES, "not-a-bundle")
     report = verify_bundle(
-        read_bounded(file, MAX_BUNDLE_BYTES, "not-a-bundle"),
+        bundle,
         policy,
         opening=secret,
         request=bodies.get("request"),
@@ -129,8 +148,18 @@ def command(
         max_age=max_age,
         require_accuracy=require_accuracy,
     )
+    if anchor_file is not None:
+        report = _add_anchor(report, bundle, anchor_file, trust)
     say(json.dumps(report.to_json(), indent=2) if as_json else render_report(report))
     return report.exit_code()
+
+
+def _add_anchor(report: Report, bundle: bytes, path: Path, trust: dict[str, Any]) -> Report:
+    from nous_ledger.protocol.anchor_evidence import MAX_EVIDENCE_BYTES
+    from nous_ledger.protocol.anchor_verify import add_anchor
+
+    evidence = read_bounded(path, MAX_EVIDENCE_BYTES, "anchor-format")
+    return add_anchor(report, bundle, evidence, take_trust(trust))
 
 
 def _is_folder(path: Path) -> bool:
