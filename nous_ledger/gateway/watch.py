@@ -22,13 +22,8 @@ from nous_ledger.gateway.usage import (
 from nous_ledger.gateway.usage_sheet import UsageReading
 from nous_ledger.protocol.hashing import MAX_USAGE_VALUES
 from nous_ledger.reconcile.jsontext import Located
-from nous_ledger.reconcile.visible import (
-    ChatReader,
-    MessagesReader,
-    ResponsesReader,
-    VisibleOutput,
-    VisibleReader,
-)
+from nous_ledger.reconcile.tally import VisibleOutput, VisibleReader
+from nous_ledger.reconcile.visible import ChatReader, MessagesReader, ResponsesReader
 
 # Tuples, because what is looked up in them may be any JSON value.
 _CUT_SHORT: Final = ("length", "content_filter")
@@ -53,8 +48,11 @@ class Unmeasured:
     def add_event(self, event: Located) -> None:
         """Pass over an event."""
 
-    def add_text(self, length: int) -> None:
+    def add_text(self, length: int, text: str = "") -> None:
         """Pass over text."""
+
+    def keep_text(self) -> None:
+        """Keep nothing."""
 
     def result(self) -> VisibleOutput:
         """Return that nothing is known but whether it was text."""

@@ -21,7 +21,7 @@ from nous_ledger.protocol.label import (
     Bucket,
     bytes_bound,
 )
-from nous_ledger.reconcile.visible import VisibleOutput
+from nous_ledger.reconcile.tally import VisibleOutput
 
 
 def label_counts(

@@ -20,112 +20,11 @@ Spec:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
-
-MAX_PARTS: Final = 65_536
-"""Most choices, and most tool calls, that are counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisibleOutput:
-    """How much model output a caller got.
-
-    Attributes:
-        utf8_bytes: length of the visible text in UTF-8 bytes.
-        choices: alternatives that were returned; 1 for formats without alternatives.
-        tool_calls: tool calls in all of them.
-        text_only: whether the output held nothing but text, refusals and thinking.
-        thinking: whether there was thinking, in whatever form.
-        applicable: whether this is all of the output, by what is known of the format.
-    """
-
-    utf8_bytes: int
-    choices: int
-    tool_calls: int
-    text_only: bool
-    thinking: bool
-    applicable: bool
-
-
-class VisibleReader(Protocol):
-    """Collects the visible output of one call."""
-
-    def add_body(self, body: Located) -> None:
-        """Take the whole body of a call that was not streamed."""
-
-    def add_event(self, event: Located) -> None:
-        """Take the data of the next event of a stream."""
-
-    def add_text(self, length: int) -> None:
-        """Take some bytes of text of events like one that was taken before."""
-
-    def result(self) -> VisibleOutput:
-        """Return what was visible in everything taken so far."""
-
-
-def utf8_length(value: object) -> int:
-    """Return the UTF-8 length of a string; 0 for anything else.
-
-    A lone surrogate, which JSON can escape but UTF-8 cannot hold, counts 3.
-    """
-    if not isinstance(value, str):
-        return 0
-    return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
-
-
-class _Tally:
-    """What has been counted so far."""
-
-    def __init__(self) -> None:
-        self.text_bytes = 0
-        self.choices: set[object] = set()
-        self.calls: set[object] = set()
-        self.text_only = True
-        self.thinking = False
-        self.seen = False  # the format's holder of output was there
-        self.unknown = False  # there was output of an unknown kind
-
-    def text(self, value: object) -> None:
-        """Count a string; whatever else it is, is passed over."""
-        self.text_bytes += utf8_length(value)
-
-    def choice(self, key: object) -> None:
-        """Count a choice once."""
-        self.seen = True
-        if len(self.choices) < MAX_PARTS:
-            self.choices.add(key)
-
-    def call(self, key: object) -> None:
-        """Count a tool call once."""
-        self.text_only = False
-        if len(self.calls) < MAX_PARTS:
-            self.calls.add(key)
-
-    def next_call(self) -> None:
-        """Count one more tool call."""
-        self.call(len(self.calls))
-
-    def argument(self, holder: Located, key: str) -> None:
-        """Count a model-written member: a string's bytes, or a value's bytes on the wire."""
-        value = holder.value.get(key)
-        if isinstance(value, str):
-            self.text(value)
-        elif value is not None and (found := holder.member(key)) is not None:
-            self.text_bytes += len(found.wire)
-
-    def output(self) -> VisibleOutput:
-        """Return the result."""
-        return VisibleOutput(
-            utf8_bytes=self.text_bytes,
-            choices=len(self.choices),
-            tool_calls=len(self.calls),
-            text_only=self.text_only and not self.unknown,
-            thinking=self.thinking,
-            applicable=self.seen and not self.unknown,
-        )
+from nous_ledger.reconcile.tally import Tally, VisibleOutput
 
 
 class ChatReader:
@@ -133,15 +32,21 @@ class ChatReader:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._tally = _Tally()
+        self._tally = Tally()
 
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
         return self._tally.output()
 
-    def add_text(self, length: int) -> None:
-        """Take some bytes of text of events like one that was taken before."""
+    def add_text(self, length: int, text: str = "") -> None:
+        """Take some text of events like one that was taken before."""
         self._tally.text_bytes += length
+        if text:
+            self._tally.keep(text)
+
+    def keep_text(self) -> None:
+        """Keep what is to come, so that its tokens can be counted."""
+        self._tally.kept = []
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -185,7 +90,7 @@ class ChatReader:
         for part in content if isinstance(content, list) else [content]:
             text = part.get("text") if listed and isinstance(part, dict) else part
             self._tally.text_only &= isinstance(text, str) or part is None
-            self._tally.text(text)
+            self._tally.answer(text)
 
     def _function(self, function: dict[str, Any]) -> None:
         for name in ("name", "arguments", "input"):
@@ -197,15 +102,18 @@ class MessagesReader:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._tally = _Tally()
+        self._tally = Tally()
 
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
         return self._tally.output()
 
-    def add_text(self, length: int) -> None:
-        """Take some bytes of text of events like one that was taken before."""
+    def add_text(self, length: int, text: str = "") -> None:  # noqa: ARG002 - none is kept
+        """Take some text of events like one that was taken before."""
         self._tally.text_bytes += length
+
+    def keep_text(self) -> None:
+        """Keep nothing: no vocabulary of these models is known."""
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -270,10 +178,11 @@ class ResponsesReader:
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        self._items = _Tally()
-        self._whole: _Tally | None = None
+        self._items = Tally()
+        self._whole: Tally | None = None
         self._array = False  # an output was there, if only an empty one
         self._deltas = False  # a delta brought text
+        self._keeps = False
 
     def result(self) -> VisibleOutput:
         """Return what was visible in everything taken so far."""
@@ -283,9 +192,14 @@ class ResponsesReader:
             return output
         return replace(output, choices=1, applicable=True)  # an answer without items
 
-    def add_text(self, length: int) -> None:
-        """Take some bytes of text of events like one that was taken before."""
+    def add_text(self, length: int, text: str = "") -> None:  # noqa: ARG002 - items hold it all
+        """Take some text of events like one that was taken before."""
         self._items.text_bytes += length
+
+    def keep_text(self) -> None:
+        """Keep what is to come, so that its tokens can be counted."""
+        self._keeps = True
+        self._items.kept = []
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -295,7 +209,8 @@ class ResponsesReader:
             return
         self._array = True
         if output.value:
-            self._whole = _Tally()
+            self._whole = Tally()
+            self._whole.kept = [] if self._keeps else None
             for item in output.items():
                 self._item(self._whole, item)
 
@@ -313,7 +228,7 @@ class ResponsesReader:
         elif isinstance(kind, str) and kind.endswith(".delta"):
             self._deltas |= isinstance(value.get("delta"), str) and value["delta"] != ""
 
-    def _item(self, tally: _Tally, item: Located) -> None:
+    def _item(self, tally: Tally, item: Located) -> None:
         if not isinstance(item.value, dict):
             return
         tally.choice(0)
@@ -332,11 +247,15 @@ class ResponsesReader:
             tally.unknown = True
 
     @staticmethod
-    def _message(tally: _Tally, message: dict[str, Any]) -> None:
+    def _message(tally: Tally, message: dict[str, Any]) -> None:
         for _, part in _objects(message.get("content")):
-            text = part.get("refusal") if part.get("type") == "refusal" else part.get("text")
+            if part.get("type") == "refusal":
+                text = part.get("refusal")
+                tally.text(text)
+            else:
+                text = part.get("text")
+                tally.answer(text)
             tally.text_only &= isinstance(text, str)
-            tally.text(text)
             tally.text(part.get("transcript"))
 
 

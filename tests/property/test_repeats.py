@@ -9,7 +9,7 @@ import pytest
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.providers import API_CHAT, API_MESSAGES, API_RESPONSES
 from nous_ledger.gateway.repeats import Repeats
-from nous_ledger.reconcile.visible import VisibleOutput
+from nous_ledger.reconcile.tally import VisibleOutput
 
 TEXTS = ["a", "word ", "", "né €", '"', "\\", "\t", "\x7f", "😀", "x" * 300, "\ud800"]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}

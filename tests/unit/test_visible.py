@@ -12,14 +12,8 @@ from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE
 from nous_ledger.protocol.registries import KIND
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
-from nous_ledger.reconcile.visible import (
-    ChatReader,
-    MessagesReader,
-    ResponsesReader,
-    VisibleOutput,
-    VisibleReader,
-    utf8_length,
-)
+from nous_ledger.reconcile.tally import VisibleOutput, VisibleReader, utf8_length
+from nous_ledger.reconcile.visible import ChatReader, MessagesReader, ResponsesReader
 
 
 def _body(reader: VisibleReader, body: object) -> tuple[int, int, int, bool]:

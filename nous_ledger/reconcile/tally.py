@@ -1,0 +1,151 @@
+"""What a reader of visible output adds up, and what it says at the end.
+
+Spec:
+    PROTOCOL.md LBL-8; section "bytes/1".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from nous_ledger.reconcile.jsontext import Located
+
+MAX_PARTS: Final = 65_536
+"""Most choices, and most tool calls, that are counted."""
+MAX_KEPT: Final = 1024 * 1024
+"""Most characters of an answer that are kept to be counted in tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisibleOutput:
+    """How much model output a caller got.
+
+    Attributes:
+        utf8_bytes: length of the visible text in UTF-8 bytes.
+        choices: alternatives that were returned; 1 for formats without alternatives.
+        tool_calls: tool calls in all of them.
+        text_only: whether the output held nothing but text, refusals and thinking.
+        thinking: whether there was thinking, in whatever form.
+        applicable: whether this is all of the output, by what is known of the format.
+        text: the answer, where a reader was asked to keep it and it is one choice of
+            nothing but plain text; None otherwise, and where it is too long.
+    """
+
+    utf8_bytes: int
+    choices: int
+    tool_calls: int
+    text_only: bool
+    thinking: bool
+    applicable: bool
+    text: str | None = None
+
+
+class VisibleReader(Protocol):
+    """Collects the visible output of one call."""
+
+    def add_body(self, body: Located) -> None:
+        """Take the whole body of a call that was not streamed."""
+
+    def add_event(self, event: Located) -> None:
+        """Take the data of the next event of a stream."""
+
+    def add_text(self, length: int, text: str = "") -> None:
+        """Take some text of events like one that was taken before.
+
+        Args:
+            length: its UTF-8 bytes.
+            text: itself, if the reader keeps text.
+        """
+
+    def keep_text(self) -> None:
+        """Keep what is to come, so that its tokens can be counted."""
+
+    def result(self) -> VisibleOutput:
+        """Return what was visible in everything taken so far."""
+
+
+def utf8_length(value: object) -> int:
+    """Return the UTF-8 length of a string; 0 for anything else.
+
+    A lone surrogate, which JSON can escape but UTF-8 cannot hold, counts 3.
+    """
+    if not isinstance(value, str):
+        return 0
+    return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+
+
+class Tally:
+    """What has been counted so far."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.text_bytes = 0
+        self.choices: set[object] = set()
+        self.calls: set[object] = set()
+        self.text_only = True
+        self.thinking = False
+        self.seen = False  # the format's holder of output was there
+        self.unknown = False  # there was output of an unknown kind
+        self.kept: list[str] | None = None  # the answer, if all of it is plain text
+        self.kept_characters = 0
+
+    def answer(self, value: object) -> None:
+        """Count a string of the answer itself, and keep it if it is to be kept."""
+        self.text_bytes += utf8_length(value)
+        if self.kept is not None and isinstance(value, str) and value:
+            self.keep(value)
+
+    def keep(self, text: str) -> None:
+        """Keep some text of the answer, up to the bound."""
+        self.kept_characters += len(text)
+        if self.kept is not None and self.kept_characters <= MAX_KEPT:
+            self.kept.append(text)
+        else:
+            self.kept = None
+
+    def text(self, value: object) -> None:
+        """Count a string beside the answer; whatever else it is, is passed over."""
+        if length := utf8_length(value):
+            self.text_bytes += length
+            self.kept = None
+
+    def choice(self, key: object) -> None:
+        """Count a choice once."""
+        self.seen = True
+        if len(self.choices) < MAX_PARTS:
+            self.choices.add(key)
+
+    def call(self, key: object) -> None:
+        """Count a tool call once."""
+        self.text_only = False
+        if len(self.calls) < MAX_PARTS:
+            self.calls.add(key)
+
+    def next_call(self) -> None:
+        """Count one more tool call."""
+        self.call(len(self.calls))
+
+    def argument(self, holder: Located, key: str) -> None:
+        """Count a model-written member: a string's bytes, or a value's bytes on the wire."""
+        value = holder.value.get(key)
+        if isinstance(value, str):
+            self.text(value)
+        elif value is not None and (found := holder.member(key)) is not None:
+            self.text_bytes += len(found.wire)
+
+    def output(self) -> VisibleOutput:
+        """Return the result."""
+        return VisibleOutput(
+            utf8_bytes=self.text_bytes,
+            choices=len(self.choices),
+            tool_calls=len(self.calls),
+            text_only=self.text_only and not self.unknown,
+            thinking=self.thinking,
+            applicable=self.seen and not self.unknown,
+            text=self._plain_answer(),
+        )
+
+    def _plain_answer(self) -> str | None:
+        plain = self.text_only and not self.calls and len(self.choices) == 1
+        return "".join(self.kept) if plain and self.kept is not None else None
