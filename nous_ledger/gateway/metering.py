@@ -29,7 +29,7 @@ from nous_ledger.protocol.types import PicoUsd
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
-from nous_ledger.reconcile.visible import VisibleOutput
+from nous_ledger.reconcile.tally import VisibleOutput
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """Longest body of a call that is not streamed whose usage is read."""
