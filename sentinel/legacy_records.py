@@ -1,0 +1,76 @@
+"""What is remembered of each record of a nous-v2 gateway: rows of 256 in the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sentinel.audit.legacy_memory import KnownRecord
+from sentinel.audit.legacy_wire import CONTENT_LENGTH
+from sentinel.state import State
+from sentinel.state_file import state_errors
+
+_LEVEL: Final = 48
+"""Above every level of a tile of hashes: the same table holds both."""
+_ROW: Final = 256
+_LEAF: Final = 32
+_SIGNATURE: Final = 64
+_RECORD: Final = _LEAF + _SIGNATURE + CONTENT_LENGTH
+
+
+class RememberedRecords:
+    """The records of one gateway, by position."""
+
+    def __init__(self, state: State, number: int) -> None:
+        """Name the gateway.
+
+        Args:
+            state: the file.
+            number: of the gateway within it.
+        """
+        self._state = state
+        self._first = number << 52 | _LEVEL << 46
+
+    def read(self, start: int, width: int, count: int) -> tuple[KnownRecord, ...]:
+        """Return what is remembered of the records from one position on.
+
+        Args:
+            start: position of the first.
+            width: records wanted.
+            count: records that are remembered at all.
+
+        Raises:
+            StateError: state-corrupt, state-io.
+        """
+        end = min(start + width, count)
+        if start >= end:
+            return ()
+        first, last = start // _ROW, (end - 1) // _ROW
+        with state_errors(self._state.path):
+            rows = self._state.connection.execute(
+                "SELECT hashes FROM tiles WHERE id BETWEEN ? AND ? ORDER BY id",
+                (self._first + first, self._first + last),
+            ).fetchall()
+        data = b"".join(row[0] for row in rows)
+        offset = start - first * _ROW
+        return tuple(
+            _decode(data[at * _RECORD : (at + 1) * _RECORD])
+            for at in range(offset, min(offset + end - start, len(data) // _RECORD))
+        )
+
+    def write(self, records: Sequence[KnownRecord]) -> None:
+        """Remember the records from the first on, within the caller's transaction."""
+        rows = [
+            (self._first + at // _ROW, b"".join(map(b"".join, records[at : at + _ROW])))
+            for at in range(0, len(records), _ROW)
+        ]
+        self._state.connection.executemany(
+            "INSERT INTO tiles VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "hashes = excluded.hashes WHERE hashes <> excluded.hashes",
+            rows,
+        )
+
+
+def _decode(data: bytes) -> KnownRecord:
+    end = _LEAF + _SIGNATURE
+    return KnownRecord(data[:_LEAF], data[_LEAF:end], data[end:])
