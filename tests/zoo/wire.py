@@ -82,13 +82,13 @@ async def endless_interim_answers(_request: Request, writer: asyncio.StreamWrite
         await asyncio.sleep(0)
 
 
-def dripping(data: bytes, pause_s: float) -> Script:
-    """Return a script that sends an answer byte by byte, never silent for long."""
+def dripping(pause_s: float) -> Script:
+    """Return a script that sends a body byte by byte, never silent for long, never at its end."""
 
     async def write(_request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(_OK + b"content-length: %d\r\n\r\n" % len(data))
-        for byte in data:
-            writer.write(bytes([byte]))
+        writer.write(_OK + b"\r\n")
+        while True:
+            writer.write(b"\0")
             await writer.drain()
             await asyncio.sleep(pause_s)
 

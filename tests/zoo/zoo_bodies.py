@@ -231,6 +231,20 @@ def statement_of_receipts_that_are_not(now_s: int) -> Iterator[Round]:
 
 
 @behaviour
+def statement_over_a_trillion_receipts(now_s: int) -> Iterator[Round]:
+    """A statement is over more receipts than could be looked up in a life."""
+
+    def act(log: Forger) -> None:
+        index = log.state(1)
+        body = log.entries.pop(index).body
+        calls = 10**12
+        rows = (("openai", "gpt-5-2026-08-07", 1, calls, 0, ((1, 240, 0, 0, 240),)),)
+        log.put(4, with_fields(body, {3: calls - 1, 6: rows}))
+
+    return _then(now_s, act, "statement/statement-sums")
+
+
+@behaviour
 def statement_of_another_end(now_s: int) -> Iterator[Round]:
     """A statement names another body as the last of its range."""
     return _then(

@@ -66,7 +66,7 @@ def tiles_never_come(now_s: int) -> Iterator[Round]:
 @behaviour
 def slow_loris(now_s: int) -> Iterator[Round]:
     """A tile comes byte by byte, never silent for long and never at its end."""
-    return _fixed(now_s, wire.dripping(bytes(1 << 20), PAUSE_S))
+    return _fixed(now_s, wire.dripping(PAUSE_S))
 
 
 @behaviour
