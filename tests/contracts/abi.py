@@ -1,4 +1,4 @@
-"""The part of the EVM's call encoding that the harness contract needs.
+"""The part of the EVM's call encoding that the tests' contracts need.
 
 Written for tests: types are read from the compiler's ABI, values are plain Python. What a type
 cannot hold raises NotExpressibleError, so that a test sees when a case never reaches the contract.
@@ -20,24 +20,31 @@ class NotExpressibleError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbiType:
-    """A Solidity type: a name such as `uint64`, and the members of a struct."""
+    """A Solidity type: a name such as `uint64`, the members of a struct, the items of an array."""
 
     name: str
     members: tuple[AbiType, ...] = field(default=())
+    item: AbiType | None = None
 
     @classmethod
     def of(cls, parameter: dict[str, Any]) -> AbiType:
+        name = parameter["type"]
+        if name.endswith("[]"):
+            return cls(name=name, item=cls.of(parameter | {"type": name.removesuffix("[]")}))
         members = tuple(cls.of(member) for member in parameter.get("components", ()))
-        return cls(name=parameter["type"], members=members)
+        return cls(name=name, members=members)
 
     @property
     def is_dynamic(self) -> bool:
-        return self.name == "bytes" or self.name.endswith("[]")
+        bounded = self.name != "bytes" and self.item is None
+        return not bounded or any(member.is_dynamic for member in self.members)
 
     @property
     def words(self) -> int:
         """Words in the head of an argument list: all of a static value, or the offset."""
-        return sum(member.words for member in self.members) if self.name == "tuple" else 1
+        if self.is_dynamic or not self.members:
+            return 1
+        return sum(member.words for member in self.members)
 
 
 def _encode_word(name: str, value: AbiValue) -> bytes:
@@ -57,11 +64,10 @@ def _encode_one(kind: AbiType, value: AbiValue) -> bytes:
         assert isinstance(value, bytes)
         padding = b"\0" * (-len(value) % WORD)
         return len(value).to_bytes(WORD, "big") + value + padding
-    if kind.name.endswith("[]"):
+    if kind.item is not None:
         assert isinstance(value, tuple)
-        item = kind.name.removesuffix("[]")
-        return len(value).to_bytes(WORD, "big") + b"".join(_encode_word(item, v) for v in value)
-    if kind.name == "tuple":
+        return len(value).to_bytes(WORD, "big") + encode([kind.item] * len(value), value)
+    if kind.members:
         assert isinstance(value, tuple)
         return encode(kind.members, value)
     return _encode_word(kind.name, value)
@@ -85,14 +91,18 @@ def encode(types: Sequence[AbiType], values: Sequence[AbiValue]) -> bytes:
 def _decode_one(kind: AbiType, data: bytes, at: int) -> AbiValue:
     word = data[at : at + WORD]
     assert len(word) == WORD
-    if kind.name == "bytes":
+    if kind.is_dynamic:
         start = int.from_bytes(word, "big") + WORD
         length = int.from_bytes(data[start - WORD : start], "big")
+        if kind.item is not None:
+            return decode([kind.item] * length, data[start:])
         assert start + length <= len(data)
         return data[start : start + length]
     if kind.name == "address":
         return word[12:]
-    return word if kind.name == "bytes32" else int.from_bytes(word, "big")
+    if kind.name.startswith("bytes"):
+        return word[: int(kind.name.removeprefix("bytes"))]
+    return int.from_bytes(word, "big")
 
 
 def decode(types: Sequence[AbiType], data: bytes) -> tuple[AbiValue, ...]:

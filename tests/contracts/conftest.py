@@ -16,6 +16,7 @@ SETUP = CONTRACTS.parent / "scripts" / "setup-contracts"
 SETUP_SECONDS = 90
 NOT_POSSIBLE_HERE = 3
 HARNESS = ("test/NousLedgerHarness.sol", "NousLedgerHarness")
+ANCHOR = ("src/NousAnchor.sol", "NousAnchor")
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,24 @@ def anvil(anvil_program: str) -> Iterator[JsonRpc]:
 def harness(anvil: JsonRpc) -> Contract:
     """The library's functions, compiled and deployed."""
     return Contract(anvil, compile_contract(*HARNESS))
+
+
+@pytest.fixture(scope="session")
+def anchor(anvil: JsonRpc) -> Contract:
+    """The anchor contract, deployed; tests give their calls the state that they start from."""
+    return Contract(anvil, compile_contract(*ANCHOR))
+
+
+@pytest.fixture
+def new_anchor(anvil: JsonRpc) -> Contract:
+    """An anchor contract of its own, for tests that send transactions."""
+    return Contract(anvil, compile_contract(*ANCHOR))
+
+
+@pytest.fixture
+def block_time(anvil: JsonRpc) -> int:
+    """Unix seconds of the newest block."""
+    return int(anvil("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
 
 @pytest.fixture(scope="session")

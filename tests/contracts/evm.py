@@ -30,6 +30,14 @@ class Call:
     args: tuple[AbiValue, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a call finds instead of the chain's state: slots of the contract, the block's time."""
+
+    slots: dict[str, str]
+    time: int
+
+
 @dataclass(frozen=True, slots=True)
 class Returned:
     """The call came back with these values; a struct is spread into its members."""
@@ -81,6 +89,19 @@ class JsonRpc:
         return answer["result"]
 
 
+def transact(rpc: JsonRpc, transaction: dict[str, str]) -> dict[str, Any]:
+    """Send a transaction and return its receipt; anvil mines it a moment after taking it."""
+    sent = rpc("eth_sendTransaction", transaction)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        receipt: dict[str, Any] | None = rpc("eth_getTransactionReceipt", sent)
+        if receipt is not None:
+            assert receipt["status"] == "0x1", receipt
+            return receipt
+        time.sleep(0.01)
+    raise AssertionError(f"transaction {sent} was not mined in {PATIENCE_SECONDS} s")
+
+
 class Contract:
     """A deployed contract whose functions are called by name."""
 
@@ -110,19 +131,16 @@ class Contract:
         receipt = self._send({"data": "0x" + artifact.creation_code.hex()})
         self.address: str = receipt["contractAddress"]
 
-    def _send(self, transaction: dict[str, str]) -> dict[str, Any]:
-        """Send a transaction and return its receipt; anvil mines it a moment after taking it."""
-        sent = self._rpc("eth_sendTransaction", {"from": self._sender, **transaction})
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            receipt: dict[str, Any] | None = self._rpc("eth_getTransactionReceipt", sent)
-            if receipt is not None:
-                assert receipt["status"] == "0x1", receipt
-                return receipt
-            time.sleep(0.01)
-        raise AssertionError(f"transaction {sent} was not mined in {PATIENCE_SECONDS} s")
+    def selector(self, error: str) -> bytes:
+        """Return the four bytes of an error's name."""
+        (found,) = [selector for selector, (name, _) in self.errors.items() if name == error]
+        return found
 
-    def _data(self, call: Call) -> str:
+    def _send(self, transaction: dict[str, str]) -> dict[str, Any]:
+        return transact(self._rpc, {"from": self._sender, **transaction})
+
+    def data(self, call: Call) -> str:
+        """Return the calldata of a call, as JSON-RPC writes it."""
         encoded = encode(self._inputs[call.function], call.args)
         return "0x" + (self._selectors[call.function] + encoded).hex()
 
@@ -136,9 +154,20 @@ class Contract:
         name, types = self.errors[data[:4]]
         return Reverted(name, decode(types, data[4:]))
 
-    def run(self, calls: Sequence[Call]) -> list[Outcome]:
-        """Execute every call against the same state and return the outcomes in order."""
-        requests = [[{"to": self.address, "data": self._data(call)}, "latest"] for call in calls]
+    def run(self, calls: Sequence[Call], states: Sequence[State] = ()) -> list[Outcome]:
+        """Execute every call apart and return the outcomes in order.
+
+        Each starts from the newest block, or from that block changed as the state of the same
+        place says.
+        """
+        requests: list[list[Any]] = [
+            [{"to": self.address, "data": self.data(call)}, "latest"] for call in calls
+        ]
+        for request, state in zip(requests, states, strict=bool(states)):
+            request += [
+                {self.address: {"stateDiff": state.slots}},
+                {"time": hex(state.time)},
+            ]
         answers = self._rpc.batch("eth_call", requests)
         return [self._outcome(call, one) for call, one in zip(calls, answers, strict=True)]
 
@@ -146,10 +175,13 @@ class Contract:
         """Execute one call."""
         return self.run([Call(function, args)])[0]
 
+    def send(self, function: str, *args: AbiValue) -> dict[str, Any]:
+        """Send a transaction that makes this call and nothing else; return its receipt."""
+        return self._send({"to": self.address, "data": self.data(Call(function, args))})
+
     def gas(self, function: str, *args: AbiValue) -> int:
         """Return the gas of a transaction that makes this call and nothing else."""
-        receipt = self._send({"to": self.address, "data": self._data(Call(function, args))})
-        return int(receipt["gasUsed"], 16)
+        return int(self.send(function, *args)["gasUsed"], 16)
 
 
 def _signature(entry: dict[str, Any]) -> str:
@@ -169,8 +201,13 @@ def _port_of(process: subprocess.Popen[bytes], log: Path) -> int:
 
 @contextmanager
 def running_anvil(program: str, *options: str) -> Iterator[JsonRpc]:
-    """Run a private chain on a free port of loopback until the block ends."""
-    usual = ("--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID))
+    """Run a private chain on a free port of loopback until the block ends.
+
+    By its number it is Base, unless `options` say otherwise.
+    """
+    usual = ["--host", "127.0.0.1", "--port", "0"]
+    if "--chain-id" not in options:
+        usual += ["--chain-id", str(CHAIN_ID)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "anvil.log")
         with log.open("wb") as output:

@@ -114,12 +114,15 @@ def _inclusion_holds(leaf: bytes, index: int, count: int, path: Path, root: byte
     return sn == 0 and r == root
 
 
-def _consistency_holds(
-    old_count: int, old_root: bytes, new_count: int, new_root: bytes, path: Path
-) -> bool:
-    """RFC 9162 section 2.1.4.2, for 0 < old_count < new_count."""
+def consistency_roots(
+    old_count: int, old_root: bytes, new_count: int, path: Path
+) -> tuple[bytes, bytes] | None:
+    """Return the two roots that a path leads to, None if it is too long or too short.
+
+    RFC 9162 section 2.1.4.2, for 0 < old_count < new_count.
+    """
     if not path:
-        return False
+        return None
     if old_count & (old_count - 1) == 0:
         path = (old_root, *path)
     fn, sn = old_count - 1, new_count - 1
@@ -128,7 +131,7 @@ def _consistency_holds(
     fr = sr = path[0]
     for c in path[1:]:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             fr, sr = node_hash(c, fr), node_hash(c, sr)
             while not fn & 1 and fn != 0:
@@ -136,7 +139,13 @@ def _consistency_holds(
         else:
             sr = node_hash(sr, c)
         fn, sn = fn >> 1, sn >> 1
-    return fr == old_root and sr == new_root and sn == 0
+    return (fr, sr) if sn == 0 else None
+
+
+def _consistency_holds(
+    old_count: int, old_root: bytes, new_count: int, new_root: bytes, path: Path
+) -> bool:
+    return consistency_roots(old_count, old_root, new_count, path) == (old_root, new_root)
 
 
 def judge_inclusion(leaf: bytes, index: int, count: int, path: Path, root: bytes) -> str:

@@ -107,6 +107,8 @@ contract ForkReportsTest is SigningLog {
         bytes4 mismatch = Secp256k1.SignatureMismatch.selector;
         bytes memory refusal = abi.encodeWithSelector(mismatch, accountOf(privateKey(0)), foreigner);
         _refuses(foreign, two, prefix, proof, refusal);
+        foreign = signed(two.head, privateKey(9));
+        _refuses(one, foreign, prefix, proof, refusal);
         INousAnchor.SignedHead memory later = headOver(forked, 7, 1, START);
         _refuses(later, two, prefix, proof, abi.encodeWithSelector(INousAnchor.EpochUnknown.selector, log, 1));
         NousLedger.Checkpoint memory empty =

@@ -1,0 +1,136 @@
+"""Whoever signed a fork is reported; whoever signed one history only cannot be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import combinations, product
+
+from tests.contracts.anchoring import (
+    KEYS,
+    LOG,
+    NOW,
+    REGISTRATION,
+    Stored,
+    commitment,
+    rotation,
+    sign_head,
+    slot_of,
+)
+from tests.contracts.evm import Call, Contract, JsonRpc, Returned, Reverted
+from tests.contracts.naive_tree import Path, Tree, consistency_roots, leaf_hash
+from tests.contracts.test_anchor_growth import head_over
+from tests.contracts.test_proofs import DISTINCT
+
+MOST = 13
+SAMPLE = 1_500
+
+
+def forked_at(index: int) -> Tree:
+    """Return DISTINCT with another leaf at this place."""
+    leaves = {k: DISTINCT.leaf(k) for k in range(32)} | {index: leaf_hash(b"another")}
+    return Tree(leaves)
+
+
+def test_every_small_fork_is_reported(anchor: Contract) -> None:
+    calls = []
+    for larger in range(1, 10):
+        for smaller in range(1, larger + 1):
+            head = sign_head(head_over(DISTINCT, larger))
+            prefix, path = DISTINCT.root(0, smaller), DISTINCT.consistency(smaller, larger)
+            for index in range(smaller):
+                other = sign_head(head_over(forked_at(index), smaller, time=NOW - 9))
+                calls.append(Call("reportFork", (other, head, prefix, path)))
+    outcomes = anchor.run(calls, [Stored().state()] * len(calls))
+    assert outcomes == [Returned()] * len(calls)
+
+
+def test_a_fork_flags_both_epochs_for_ever_and_blocks_nothing(
+    anvil: JsonRpc, new_anchor: Contract, block_time: int
+) -> None:
+    new_anchor.send("register", *REGISTRATION)
+    for epoch in (1, 2):
+        new_anchor.send("rotate", *rotation(epoch, commitment(epoch + 1)))
+    smaller = sign_head(head_over(forked_at(2), 5, epoch=0))
+    larger = sign_head(head_over(DISTINCT, 9, epoch=2, time=block_time))
+    report = (smaller, larger, DISTINCT.root(0, 5), DISTINCT.consistency(5, 9))
+    for _ in range(2):
+        new_anchor.send("reportFork", *report)
+        slots = [[new_anchor.address, slot_of(4 + epoch), "latest"] for epoch in range(3)]
+        answers = anvil.batch("eth_getStorageAt", slots)
+        flags = [bytes.fromhex(answer["result"][2:])[11] for answer in answers]
+        assert flags == [1, 0, 1]
+    new_anchor.send("anchor", *larger, ())
+    new_anchor.send("rotate", *rotation(3, bytes(32)))
+    flagged = [new_anchor.call("signerOf", LOG, epoch) for epoch in range(4)]
+    assert [outcome.values[1] for outcome in flagged if isinstance(outcome, Returned)] == [
+        1,
+        0,
+        1,
+        0,
+    ]
+
+
+def pool_of(count: int) -> list[bytes]:
+    """Return every hash that an accuser finds in a tree: its leaves, nodes, and all roots."""
+    nodes = {DISTINCT.leaf(k) for k in range(count)}
+    for height in range(1, 5):
+        step = 1 << height
+        nodes |= {DISTINCT.root(k, k + step) for k in range(0, count - step + 1, step)}
+    nodes |= {DISTINCT.root(0, size) for size in range(1, count + 1)}
+    return sorted(nodes)
+
+
+def substitutions(old: int, new: int) -> Iterator[tuple[bytes, Path]]:
+    """Yield prefix roots and paths made of an honest path by one or two other words."""
+    pool, path = pool_of(new), DISTINCT.consistency(old, new)
+    for prefix in pool:
+        yield prefix, path
+    for places in combinations(range(len(path)), min(2, len(path))) if path else ():
+        for words in product(pool, repeat=len(places)):
+            changed = list(path)
+            for place, word in zip(places, words, strict=True):
+                changed[place] = word
+            # The prefix root that the path leads to: with another one it fails at once.
+            roots = consistency_roots(old, DISTINCT.root(0, old), new, tuple(changed))
+            assert roots is not None
+            yield roots[0], tuple(changed)
+            if old & (old - 1) == 0:
+                # A perfect subtree's root is where the path begins, so the accuser chooses it.
+                yield words[0], tuple(changed)
+
+
+def test_an_honest_log_cannot_be_reported(anchor: Contract, full: bool) -> None:
+    """Whichever hashes of its own tree an accuser puts in the place of others."""
+    draw = random.Random("accusations")
+    heads = {size: sign_head(head_over(DISTINCT, size)) for size in range(1, MOST + 1)}
+    pairs = [(n, m) for m in range(1, MOST + 1) for n in range(1, m + 1)]
+    for old, new in pairs:
+        made = list(substitutions(old, new))
+        if not full:
+            made = draw.sample(made, min(len(made), SAMPLE // len(pairs)))
+        crossed = [(heads[new], heads[old]), (heads[old], heads[new])]
+        calls = [Call("reportFork", (*crossed[1], prefix, path)) for prefix, path in made] + [
+            Call("reportFork", (*crossed[0], *made[0]))
+        ]
+        outcomes = anchor.run(calls, [Stored().state()] * len(calls))
+        assert all(isinstance(outcome, Reverted) for outcome in outcomes), (old, new)
+        refusals = {outcome.error for outcome in outcomes if isinstance(outcome, Reverted)}
+        assert refusals <= {
+            "ProofRootMismatch",
+            "HeadsAgree",
+            "ProofCountsInvalid",
+            "ProofLengthWrong",
+        }
+
+
+def test_heads_of_another_signer_accuse_nobody(anchor: Contract) -> None:
+    by_old_key = sign_head(head_over(forked_at(2), 5, epoch=1), KEYS[0])
+    head = sign_head(head_over(DISTINCT, 9, epoch=1))
+    report = (DISTINCT.root(0, 5), DISTINCT.consistency(5, 9))
+    calls = [Call("reportFork", (by_old_key, head, *report))]
+    other = sign_head(head_over(forked_at(2), 9, epoch=1), KEYS[2])
+    calls.append(Call("reportFork", (head, other, DISTINCT.root(0, 9), ())))
+    for outcome in anchor.run(calls, [Stored().rotated().state()] * 2):
+        assert isinstance(outcome, Reverted)
+        assert outcome.error == "SignatureMismatch"
