@@ -198,6 +198,8 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.PEER, "ahead", _NOTICE, "another witness has seen more of the log; compared as soon as the log shows as much here"),
     _row(Place.PEER, "unproved", _UNCHECKED, "another witness's head could not be compared: the tree is not known at its count yet", required=True),
     _row(Place.PEER, "split-view", _ALARM, "the log signed for another witness a head that contradicts what it shows here", Proof.FORK),
+    _row(Place.PEER, ("rollback", "head-time"), _ALARM, "the log signed heads for another witness and here whose times and sizes contradict", Proof.HEAD_ORDER),
+    _row(Place.PEER, "contradiction", _FAULT, "another witness has a head of another tree with the log's Ed25519 line alone; both heads are in the attributes"),
     _row(Place.LEGACY, "stale", _UNCHECKED, "fewer leaves than before, or than belong together; a cache may lag", required=True),
     _row(Place.LEGACY, "unpinned", _UNCHECKED, "the key was first taken from the gateway itself: pin it with --legacy-key"),
     _row(Place.LEGACY, "legacy-unsigned", _UNCHECKED, "records without a signature: nothing attributes them to the gateway", required=True),

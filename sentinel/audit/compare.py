@@ -66,7 +66,7 @@ def observe(state: AuditState, head: SeenHead, nodes: NodeReader) -> Observed:
     try:
         change = HeadChange(
             compare_heads(
-                signed(state, trusted), signed(state, head), partial(_root_at, state, nodes)
+                signed(state, trusted), signed(state, head), partial(root_at, state, nodes)
             )
         )
     except HeadError as error:
@@ -87,7 +87,7 @@ def signed(state: AuditState, head: SeenHead) -> SignedHead:
     return SignedHead(checkpoint=checkpoint, epoch=head.epoch, timestamp=head.timestamp)
 
 
-def _root_at(state: AuditState, nodes: NodeReader, count: LeafCount) -> Hash32:
+def root_at(state: AuditState, nodes: NodeReader, count: LeafCount) -> Hash32:
     """Return the root over some leaves: that of a trusted head, else of the remembered tree."""
     for head in state.heads:
         if head.leaf_count == count:

@@ -1,0 +1,178 @@
+"""Other witnesses of a log: their newest heads are read, compared, and kept while they are ahead.
+
+Spec:
+    PROTOCOL.md, section "Peers" (WIT-15 to WIT-18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.note import MAX_NOTE_BYTES
+from sentinel.audit.findings import Finding, Place
+from sentinel.audit.peers import Compared, PeerHead, Standing, compare_peer, read_peer_head
+from sentinel.http_source import HttpSource, Patience
+from sentinel.sources import NotThereError
+from sentinel.state_file import state_errors
+from sentinel.witness_wire import origin_hash
+
+if TYPE_CHECKING:
+    from sentinel.log_audit import LogAudit
+    from sentinel.state import State
+
+MAX_PEERS: Final = 32
+MAX_KEPT: Final = 64
+"""Heads of one peer that are kept until the log shows as much."""
+
+_PATIENCE: Final = Patience(idle_s=5.0, total_s=10.0, connections=1)
+_WAITING: Final = frozenset({Standing.AHEAD, Standing.UNPROVED})
+
+
+class Peer(HttpSource):
+    """The monitoring endpoint of another witness."""
+
+    def __init__(self, url: str) -> None:
+        """Name the witness's monitoring prefix; nothing is asked yet.
+
+        Args:
+            url: http or https, without credentials, query or fragment.
+
+        Raises:
+            InputError: the URL is not of that form.
+            MissingExtraError: missing-extra.
+        """
+        super().__init__(url, patience=_PATIENCE)
+
+    def latest(self, origin: str) -> bytes:
+        """Return the note that the witness serves as the latest of a log.
+
+        Raises:
+            UnavailableError: unreachable.
+        """
+        return self._fetch(f"{origin_hash(origin)}/checkpoint", MAX_NOTE_BYTES)
+
+
+class KeptHeads:
+    """Heads of one log that peers have seen and the log has not shown here yet."""
+
+    def __init__(self, state: State, log: int) -> None:
+        """Name the log."""
+        self._state = state
+        self._log = log
+
+    def all(self) -> tuple[tuple[str, bytes], ...]:
+        """Return (peer, note) of all, the smallest heads first.
+
+        Raises:
+            StateError: state-corrupt, state-io.
+        """
+        with state_errors(self._state.path):
+            return tuple(
+                self._state.connection.execute(
+                    "SELECT peer, note FROM peer_heads WHERE log = ? ORDER BY leaf_count, peer",
+                    (self._log,),
+                ).fetchall()
+            )
+
+    def keep(self, peer: str, head: PeerHead, now: int) -> None:
+        """Remember a head; of one peer the smallest `MAX_KEPT` stay."""
+        with self._state.writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO peer_heads VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    self._log,
+                    peer,
+                    head.checkpoint.leaf_count,
+                    head.checkpoint.root,
+                    head.note,
+                    now,
+                ),
+            )
+            connection.execute(
+                "DELETE FROM peer_heads WHERE log = ? AND peer = ? AND leaf_count > (SELECT"
+                " leaf_count FROM peer_heads WHERE log = ? AND peer = ? ORDER BY leaf_count"
+                " LIMIT 1 OFFSET ?)",
+                (self._log, peer, self._log, peer, MAX_KEPT - 1),
+            )
+
+    def forget(self, peer: str, head: PeerHead) -> None:
+        """Let go of a head that has been compared."""
+        with self._state.writing() as connection:
+            connection.execute(
+                "DELETE FROM peer_heads WHERE log = ? AND peer = ? AND leaf_count = ? AND root = ?",
+                (self._log, peer, head.checkpoint.leaf_count, head.checkpoint.root),
+            )
+
+
+def look_at_peers(audit: LogAudit, peers: Sequence[Peer], kept: KeptHeads) -> Iterator[Finding]:
+    """Compare what all peers serve now, and what they served before, with the log.
+
+    Args:
+        audit: the log, after its records were read.
+        peers: other witnesses of it.
+        kept: what is remembered of them.
+
+    Yields:
+        What was found, about each peer by itself.
+
+    Raises:
+        StateError: what is remembered could not be read or written.
+    """
+    with ThreadPoolExecutor(max(len(peers), 1), "peer") as pool:
+        answers = list(pool.map(lambda peer: _ask(peer, audit.options.origin), peers))
+    notes: dict[tuple[str, str], bytes] = {}
+    for peer, answer in zip(peers, answers, strict=True):
+        if isinstance(answer, Finding):
+            yield answer
+        else:
+            notes[peer.name, _text(answer)] = answer
+    for name, note in kept.all():
+        notes.setdefault((name, _text(note)), note)
+    for (name, _), note in notes.items():
+        yield from _compare(audit, name, note, kept)
+
+
+def _ask(peer: Peer, origin: str) -> bytes | Finding:
+    try:
+        return peer.latest(origin)
+    except NotThereError:
+        return _unreachable(f"{peer.name} has cosigned no head of {origin}")
+    except LedgerError as error:
+        return _unreachable(error.message)
+
+
+def _compare(audit: LogAudit, peer: str, note: bytes, kept: KeptHeads) -> Iterator[Finding]:
+    policy = audit.options.policy
+    try:
+        head = read_peer_head(note, audit.options.origin, policy)
+    except LedgerError as error:
+        yield _unreachable(f"{peer} serves no head that can be used: {error.message}")
+        return
+    compared: Compared = compare_peer(
+        head, audit.state, policy, audit.memory.read_nodes, audit.now()
+    )
+    if compared.standing in _WAITING:
+        kept.keep(peer, head, audit.now())
+    else:
+        kept.forget(peer, head)
+    for found in compared.findings:
+        yield Finding(
+            place=found.place,
+            code=found.code,
+            message=f"{peer}: {found.message}",
+            count=found.count,
+            attrs=found.attrs,
+            evidence=found.evidence,
+        )
+
+
+def _text(note: bytes) -> str:
+    """Return the part of a note that says what the tree is, in whatever form it came."""
+    return note.partition(b"\n\n")[0].decode("utf-8", "replace")
+
+
+def _unreachable(text: str) -> Finding:
+    return Finding(place=Place.PEER, code="unreachable", message=text)
