@@ -39,10 +39,22 @@ NO_WALLET: Final = bytes(20)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A leaf: 120 bytes, and what is served as its body."""
+    """A leaf: 120 bytes, the body that they commit to, and what is served as that.
+
+    Attributes:
+        record: 120 bytes.
+        body: what the owner wrote, and goes on to chain to.
+        shown: what is served; None where that is the body.
+    """
 
     record: bytes
     body: bytes
+    shown: bytes | None = None
+
+    @property
+    def served(self) -> bytes:
+        """What is served as its body; empty where it is withheld."""
+        return self.body if self.shown is None else self.shown
 
     @property
     def decoded(self) -> Record:
@@ -303,7 +315,11 @@ class Forger:
     def withhold(self, *indices: int) -> None:
         """Let bodies go without a word."""
         for index in indices:
-            self.entries[index] = Entry(self.entries[index].record, b"")
+            self.show(index, b"")
+
+    def show(self, index: int, body: bytes) -> None:
+        """Serve something else as a body than what was signed."""
+        self.entries[index] = replace(self.entries[index], shown=body)
 
     def change(self, index: int, **fields: Any) -> None:
         """Sign a receipt again with other fields, and chain every later one to it anew."""
@@ -318,7 +334,7 @@ class Forger:
     def edit(self, index: int, work: Callable[[bytes], bytes]) -> None:
         """Put another record in the place of one; its body stays."""
         entry = self.entries[index]
-        self.entries[index] = Entry(work(entry.record), entry.body)
+        self.entries[index] = replace(entry, record=work(entry.record))
 
     def _again(self, index: int, body: Body) -> None:
         old = self.entries[index].decoded

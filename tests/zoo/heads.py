@@ -36,7 +36,9 @@ def head_of(
     if time_s is None:
         log.now_ms = (log.now_ms // 1000 + 1) * 1000
         time_s = log.now_ms // 1000
-    in_force = log.entries[covered - 1].epoch if epoch is None else epoch
+    in_force = epoch
+    if in_force is None:
+        in_force = log.epoch if covered == log.count else log.entries[covered - 1].epoch
     return sign_head(
         Checkpoint(
             origin=origin or log.origin,

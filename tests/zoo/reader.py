@@ -36,11 +36,12 @@ class Look:
 
     @property
     def codes(self) -> frozenset[str]:
-        """Place and code of everything found that is no mere notice."""
+        """Place and code, and cause if it is another, of all that was found and is no notice."""
         return frozenset(
-            f"{found['place']}/{found['code']}"
+            f"{found['place']}/{found['code']}" + (f":{cause}" if cause != found["code"] else "")
             for found in self.findings
             if found["severity"] != "notice"
+            for cause in [found["attrs"].get("cause", found["code"])]
         )
 
     def count(self, *severities: str) -> int:

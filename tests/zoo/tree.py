@@ -43,7 +43,7 @@ def tile_bytes(entries: Sequence[Entry], tile: Tile) -> bytes | None:
     parts = entries[first : first + tile.width]
     if tile.kind == TileKind.ENTRIES:
         return b"".join(prefixed(entry.record) for entry in parts)
-    return b"".join(prefixed(entry.body) for entry in parts)
+    return b"".join(prefixed(entry.served) for entry in parts)
 
 
 def prefixed(data: bytes) -> bytes:

@@ -73,7 +73,9 @@ def empty_tree(now_s: int) -> Iterator[Round]:
     """A signed head over no leaves at all."""
     log = begun(now_s)
     yield honest(view_of(log))
-    yield caught(view_of(log, head_of(log, 0, epoch=0, root=EMPTY_ROOT)), "head/empty-tree")
+    yield caught(
+        view_of(log, head_of(log, 0, epoch=0, root=EMPTY_ROOT)), "head/empty-tree", "head/rollback"
+    )
 
 
 @behaviour
@@ -148,11 +150,10 @@ def stale_edge(now_s: int) -> Iterator[Round]:
 @behaviour
 def stale_for_ever(now_s: int) -> Iterator[Round]:
     """A head of before, as if nothing had come after it, past what the heartbeat promises."""
-    log = Forger(now_s - 200, heartbeat_s=100).grow(5)
+    log = Forger(now_s - 1000, heartbeat_s=100).grow(5)
     old = view_of(log)
-    log.grow(3)
-    yield unchecked(view_of(log), "head/silent")
-    yield Round(old, frozenset({"head/stale"}), 1)
+    yield unchecked(view_of(log.grow(3)), "head/silent")
+    yield unchecked(old, "head/stale", "head/silent")
 
 
 @behaviour

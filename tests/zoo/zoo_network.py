@@ -24,7 +24,10 @@ _TILES = tiles()
 
 
 def _answer(
-    now_s: int, make: Callable[[bytes], Reply | Script], choice: Choice = _TILES
+    now_s: int,
+    make: Callable[[bytes], Reply | Script],
+    choice: Choice = _TILES,
+    code: str = "source/unreachable",
 ) -> Iterator[Round]:
     """After an honest round some requests are answered so; then all is well again.
 
@@ -32,17 +35,23 @@ def _answer(
         now_s: the time.
         make: makes the answer, given the newest head.
         choice: which requests are answered so.
+        code: what is found.
     """
     log = begun(now_s)
     yield honest(view_of(log))
     head = head_of(log.grow(3))
     good = view_of(log, head)
-    yield unchecked(but(good, choice, make(head)), "source/unreachable")
+    yield unchecked(but(good, choice, make(head)), code)
     yield honest(good)
 
 
 def _fixed(now_s: int, answer: Reply | Script, choice: Choice = _TILES) -> Iterator[Round]:
     return _answer(now_s, lambda _head: answer, choice)
+
+
+def _no_note(now_s: int, make: Callable[[bytes], bytes]) -> Iterator[Round]:
+    """The head is answered with something else than a note."""
+    return _answer(now_s, lambda head: Reply(make(head)), heads, "source/note-format")
 
 
 @behaviour
@@ -150,6 +159,7 @@ def gzip_in_gzip(now_s: int) -> Iterator[Round]:
             wire.headed(wire.packed(wire.packed(head)), "content-encoding: gzip")
         ),
         heads,
+        "source/note-format",
     )
 
 
@@ -207,7 +217,7 @@ def redirect_to_a_file(now_s: int) -> Iterator[Round]:
 def wrong_content_type(now_s: int) -> Iterator[Round]:
     """The page of a captive portal in the place of the head."""
     page = Reply(b"<html>Please log in</html>", headers=(("content-type", "text/html"),))
-    return _fixed(now_s, page, heads)
+    return _answer(now_s, lambda _: page, heads, "source/note-format")
 
 
 @behaviour
@@ -220,32 +230,32 @@ def portal_instead_of_tiles(now_s: int) -> Iterator[Round]:
 @behaviour
 def garbage_as_head(now_s: int) -> Iterator[Round]:
     """Noise in the place of the head."""
-    return _fixed(now_s, Reply(bytes(range(256)) * 4), heads)
+    return _no_note(now_s, lambda _: bytes(range(256)) * 4)
 
 
 @behaviour
 def nothing_as_head(now_s: int) -> Iterator[Round]:
     """An empty head."""
-    return _fixed(now_s, Reply(b""), heads)
+    return _no_note(now_s, lambda _: b"")
 
 
 @behaviour
 def head_cut_short(now_s: int) -> Iterator[Round]:
     """A head whose last line is cut, with a length to fit."""
-    return _answer(now_s, lambda head: Reply(head[:-40]), heads)
+    return _no_note(now_s, lambda head: head[:-40])
 
 
 @behaviour
 def head_with_carriage_returns(now_s: int) -> Iterator[Round]:
     """A head whose lines somebody's editor ended in another way."""
-    return _answer(now_s, lambda head: Reply(head.replace(b"\n", b"\r\n")), heads)
+    return _no_note(now_s, lambda head: head.replace(b"\n", b"\r\n"))
 
 
 @behaviour
 def head_of_too_many_lines(now_s: int) -> Iterator[Round]:
     """A head with hundreds of signature lines of strangers."""
     line = "— stranger.example AQIDBAUGBwg=\n".encode()
-    return _answer(now_s, lambda head: Reply(head + line * 500), heads)
+    return _no_note(now_s, lambda head: head + line * 500)
 
 
 @behaviour

@@ -114,7 +114,7 @@ def same_record_at_two_indices(now_s: int) -> Iterator[Round]:
     log = begun(now_s)
     yield honest(view_of(log))
     log.take(log.entries[3])
-    yield caught(view_of(log), "record/record-index", "record/backdated")
+    yield caught(view_of(log), "record/record-index")
 
 
 @behaviour
@@ -124,7 +124,7 @@ def reordered_records(now_s: int) -> Iterator[Round]:
     yield honest(view_of(log))
     log.grow(3)
     log.entries[-1], log.entries[-2] = log.entries[-2], log.entries[-1]
-    yield caught(view_of(log), "record/record-index", "record/backdated")
+    yield caught(view_of(log), "record/record-index")
 
 
 @behaviour
@@ -183,7 +183,7 @@ def gap_in_a_subject_chain(now_s: int) -> Iterator[Round]:
     log = begun(now_s)
     yield honest(view_of(log))
     log.receipt(0, subject_seq=len(log.receipts(0)) + 1)
-    yield caught(view_of(log), "subject/subject-branch")
+    yield caught(view_of(log), "subject/subject-gap")
 
 
 @behaviour
