@@ -148,7 +148,7 @@ class HttpSource(TileSource):
 
     def _open_session(self) -> aiohttp.ClientSession:
         aio, patience = self._aiohttp, self._patience
-        return aio.ClientSession(
+        session: aiohttp.ClientSession = aio.ClientSession(
             connector=aio.TCPConnector(limit=patience.connections),
             cookie_jar=aio.DummyCookieJar(),
             auto_decompress=False,
@@ -161,6 +161,7 @@ class HttpSource(TileSource):
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
         )
+        return session
 
     async def _get(self, url: str, limit: int, headers: Mapping[str, str]) -> bytes:
         if self._session is None:

@@ -1,0 +1,65 @@
+"""Records that were audited before, read again: for claims about them, and for evidence.
+
+What comes back is compared with the hash that was remembered when it was audited, so
+whatever the source says now, it is the same record.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from nous_ledger.protocol.errors import UnavailableError
+from nous_ledger.protocol.hashing import sha256
+from nous_ledger.protocol.mmr import leaf_position
+from nous_ledger.protocol.record import decode_record, leaf_hash
+from nous_ledger.protocol.tiles import FULL_WIDTH, decode_bodies, decode_entries
+from nous_ledger.protocol.types import LeafCount, LeafIndex
+from sentinel.audit.claims import Cited
+from sentinel.fetching import width_of
+from sentinel.sources import Source
+from sentinel.state_memory import LogMemory
+
+_BUNDLES: Final = 32
+"""Bundles that are kept for the next question."""
+
+
+class Rereader:
+    """Reads records again."""
+
+    def __init__(self, source: Source, memory: LogMemory, audited: LeafCount) -> None:
+        """Read from a source.
+
+        Args:
+            source: where.
+            memory: what was remembered.
+            audited: how many leaves.
+        """
+        self._source = source
+        self._memory = memory
+        self._audited = audited
+        self._entries = lru_cache(_BUNDLES)(self._read_entries)
+        self._bodies = lru_cache(_BUNDLES)(self._read_bodies)
+
+    def cited(self, leaf: LeafIndex) -> Cited:
+        """Return a record, with its body if that can be read.
+
+        Raises:
+            UnavailableError: unreachable (also if another record is served there now).
+        """
+        bundle, at = divmod(leaf, FULL_WIDTH)
+        record = self._entries(bundle)[at]
+        if (leaf_hash(record),) != self._memory.read_nodes((leaf_position(leaf),)):
+            text = f"{self._source.name} serves another record at leaf {leaf} than before"
+            raise UnavailableError("unreachable", text)
+        body = self._bodies(bundle)[at]
+        readable = body and sha256(body) == decode_record(record).body_hash
+        return Cited(leaf, record, body if readable else None)
+
+    def _read_entries(self, bundle: int) -> tuple[bytes, ...]:
+        width = width_of(bundle, self._audited)
+        return decode_entries(self._source.entries(bundle, width), width)
+
+    def _read_bodies(self, bundle: int) -> tuple[bytes, ...]:
+        width = width_of(bundle, self._audited)
+        return decode_bodies(self._source.bodies(bundle, width), width)

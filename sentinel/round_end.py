@@ -1,0 +1,118 @@
+"""The end of a round: what is compared once all records are read, and the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from nous_ledger.protocol.record import TYPE_STATEMENT
+from nous_ledger.protocol.types import LeafIndex
+from sentinel.audit.claims import (
+    Cited,
+    check_reconciliation,
+    check_statement,
+    reconciled_leaf,
+    summed_range,
+)
+from sentinel.audit.findings import Finding
+from sentinel.audit.ports import Claim
+from sentinel.audit.rounds import check_freshness, check_notices
+from sentinel.log_options import Bodies
+from sentinel.report import RoundReport
+from sentinel.reread import Rereader
+
+if TYPE_CHECKING:
+    from sentinel.log_audit import LogAudit
+
+CLAIMS_AT_ONCE: Final = 256
+_SEQS_AT_ONCE: Final = 1_024
+
+
+def compare_claims(audit: LogAudit) -> None:
+    """Compare statements and reconciliations with the records that they speak of.
+
+    Raises:
+        UnavailableError: unreachable; what was not compared is left for the next round.
+    """
+    reader = Rereader(audit.source, audit.memory, audit.state.audited)
+    totals = audit.state.totals
+    complete = not totals.withheld_receipts and not totals.unread
+    while claims := audit.memory.claims(CLAIMS_AT_ONCE):
+        compared: list[LeafIndex] = []
+        try:
+            for claim in claims:
+                if audit.options.stopping():
+                    return
+                audit.report(_compare(claim, reader, audit, complete=complete))
+                compared.append(claim.leaf)
+        finally:
+            audit.memory.forget_claims(compared)
+
+
+def _compare(
+    claim: Claim, reader: Rereader, audit: LogAudit, *, complete: bool
+) -> Iterable[Finding]:
+    """Return what is wrong with a claim; of one that cannot be read any more, nothing."""
+    body = reader.cited(claim.leaf).body
+    if body is None:
+        return ()
+    if claim.type == TYPE_STATEMENT:
+        found = check_statement(claim.leaf, body, _summed(body, reader, audit), complete=complete)
+    else:
+        found = check_reconciliation(claim.leaf, body, reader.cited(reconciled_leaf(body)))
+    return () if found is None else (found,)
+
+
+def _summed(body: bytes, reader: Rereader, audit: LogAudit) -> Iterator[Cited | None]:
+    """Yield the receipts of a statement in order; None for one that is not known."""
+    subject, first, last = summed_range(body)
+    for lo in range(first, last + 1, _SEQS_AT_ONCE):
+        hi = min(lo + _SEQS_AT_ONCE - 1, last)
+        known = audit.memory.receipt_leaves(subject, lo, hi)
+        for seq in range(lo, hi + 1):
+            yield reader.cited(known[seq]) if seq in known else None
+
+
+def look_at_the_clock(audit: LogAudit) -> None:
+    """Report what only shows over time: heads that stop, bodies that stay away."""
+    now = audit.now()
+    if audit.change:
+        audit.state, found = check_freshness(audit.state, now)
+        audit.report(found)
+    expected = audit.options.bodies is Bodies.EXPECTED
+    audit.report(check_notices(audit.state, audit.memory, now, expected=expected))
+
+
+def finish(audit: LogAudit, *, now: int, started: float, before: int) -> RoundReport:
+    """Return the report of a round, which from then on is remembered.
+
+    Args:
+        audit: the log.
+        now: second at which the round began.
+        started: the same by the clock that never goes back.
+        before: records that had been audited then.
+    """
+    memory, state = audit.memory, audit.state
+    memory.findings.flush()
+    trusted, history = state.trusted, state.ring.history
+    report = RoundReport(
+        origin=audit.options.origin,
+        log_id=b"" if history is None else history.log_id,
+        address=audit.source.name,
+        at=now,
+        took_s=time.monotonic() - started,
+        leaf_count=0 if trusted is None else trusted.leaf_count,
+        root=b"" if trusted is None else trusted.root,
+        head_time=None if trusted is None else trusted.timestamp,
+        change=audit.change,
+        audited=state.audited,
+        new=state.audited - before,
+        totals=state.totals,
+        findings=tuple(audit.found),
+        open_findings=memory.findings.open_count(),
+        stopped=audit.options.stopping(),
+    )
+    memory.finish_round(json.dumps(report.to_json()))
+    return report
