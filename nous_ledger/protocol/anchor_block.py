@@ -4,7 +4,7 @@ Nothing here is trusted by itself: a header is as good as the block hash that so
 vouches for, and everything else as good as the header.
 
 Spec:
-    PROTOCOL.md, section "Blocks" (ANCH-23 to ANCH-26).
+    PROTOCOL.md, section "Anchor evidence" (EVID-5, EVID-9).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
     base + 4+e signer of epoch e: zeros 11 | forked 1 | address 20
 
 Spec:
-    PROTOCOL.md, sections "Contract" and "Storage and events" (ANCH-14 to ANCH-18).
+    PROTOCOL.md, section "Anchoring".
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def storage_base(log_id: LogId) -> int:
     """Return the first storage slot of a log.
 
     Spec:
-        PROTOCOL.md ANCH-16.
+        PROTOCOL.md, section "Anchoring".
     """
     return int.from_bytes(keccak256(log_id + bytes(32)), "big")
 
@@ -145,7 +145,7 @@ def next_chain(chain: Hash32, digest: Hash32) -> Hash32:
     """Return the running hash after one more head; before the first it is the log id.
 
     Spec:
-        PROTOCOL.md ANCH-15.
+        PROTOCOL.md, section "Anchoring".
     """
     return sha256(_TAG_ANCHOR + chain + digest)
 

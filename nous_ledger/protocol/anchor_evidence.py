@@ -5,7 +5,7 @@ from a source that the reader trusts, that the log's contract held a head of whi
 bundle's head is a prefix: what the bundle shows existed before the block.
 
 Spec:
-    PROTOCOL.md, section "Anchor evidence" (ANCH-27 to ANCH-34).
+    PROTOCOL.md, section "Anchor evidence" (EVID-1 to EVID-13).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def parse_evidence(data: bytes) -> AnchorEvidence:
     """Return the evidence in a file; nothing of it is checked but its form.
 
     Spec:
-        PROTOCOL.md ANCH-27 to ANCH-29.
+        PROTOCOL.md EVID-1, EVID-2.
 
     Args:
         data: the whole file, at most 1 MiB.

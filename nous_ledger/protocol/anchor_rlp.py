@@ -4,7 +4,7 @@ Every value has one encoding, and the reader refuses all others. Its depth and i
 of items are bounded; its input is bounded by whoever calls it.
 
 Spec:
-    PROTOCOL.md, section "RLP" (ANCH-20).
+    PROTOCOL.md, section "Anchor evidence" (EVID-3).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ in the node before it, so the list has one order and one length; a node of less 
 stands inside the one before it. That a key is absent is never a result here: it is an error.
 
 Spec:
-    PROTOCOL.md, section "Trie proofs" (ANCH-21, ANCH-22).
+    PROTOCOL.md, section "Anchor evidence" (EVID-4).
 """
 
 from __future__ import annotations

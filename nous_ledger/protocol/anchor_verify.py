@@ -5,7 +5,7 @@ outside, and is compared last. So evidence that is wrong in itself is called wro
 no block hash can be had.
 
 Spec:
-    PROTOCOL.md, section "verify_anchor" (ANCH-30 to ANCH-36, VER-26 to VER-28).
+    PROTOCOL.md, section "Anchor evidence" (EVID-5 to EVID-12; VER-26, VER-27).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def verify_evidence(evidence: AnchorEvidence, trust: AnchorTrust) -> Anchored:
     """Return what anchor evidence proves after checking all of it.
 
     Spec:
-        PROTOCOL.md ANCH-30 to ANCH-35.
+        PROTOCOL.md EVID-5 to EVID-12.
 
     Args:
         evidence: as it was parsed.
@@ -132,7 +132,7 @@ def add_anchor(report: Report, bundle: bytes, evidence: bytes, trust: AnchorTrus
     """Return a bundle's report with what anchor evidence adds to it.
 
     Spec:
-        PROTOCOL.md VER-26 to VER-28.
+        PROTOCOL.md VER-26, VER-27.
 
     Args:
         report: what `verify_bundle` found.

@@ -33,6 +33,7 @@ NAMES = (
     "commitments",
     "tiles",
     "bundles",
+    "anchor_evidence",
     "nous_v2",
 )
 FOLDER = Path(__file__).resolve().parent.parent
