@@ -1,4 +1,7 @@
-"""Every honest growth of a log is anchored, and what is stored is what was signed."""
+"""Every honest growth of a log is anchored, and what is stored is what was signed.
+
+ANCH-3 to ANCH-7, ANCH-9, ANCH-12, ANCH-13.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the anchor contract refuses, by name and with arguments: Python-signed heads on a chain."""
+"""What the anchor contract refuses, by name and with arguments: Python-signed heads on a chain.
+
+ANCH-2 to ANCH-6, ANCH-8, ANCH-11.
+"""
 
 from __future__ import annotations
 
