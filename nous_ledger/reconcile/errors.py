@@ -29,6 +29,14 @@ class PriceError(UnavailableError):
         super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
 
 
+class ExportError(UnavailableError):
+    """What was imported could not be read or kept."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
+        """Make an error with one of the codes of this class."""
+        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
+
+
 RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(
     {
         code: ErrorInfo(family=family.__name__, meaning=meaning, hint=hint)
@@ -50,6 +58,12 @@ RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(
                 "no-prices",
                 "no price table of that kind is installed",
                 "pip install 'nous-ledger[prices]', or give a table with --prices FILE",
+            ),
+            (
+                ExportError,
+                "exports-unusable",
+                "the file of imported statements cannot be used",
+                "check its permissions and space, or name another with --imports FILE",
             ),
         )
     }

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import KIND
+from nous_ledger.protocol.types import PicoUsd
 from nous_ledger.reconcile.errors import PriceError
 from nous_ledger.reconcile.prices import Cost, to_pico
 
@@ -55,31 +56,40 @@ class PackagedPrices:
 
     def cost(self, receipt: Receipt) -> Cost | None:
         """Return what a receipt costs; None where the package knows nothing of its model."""
-        from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra
-
         units: dict[str, int] = {}
-        missing = []
+        missing, parts = [], []
         for bucket in receipt.usage or ():
             name = KIND.name_of(bucket.kind)
             if bucket.reported is None or (bucket.reported and name not in _UNITS):
                 missing.append(name)
-            for unit in _UNITS.get(name, ()):
-                units[unit] = units.get(unit, 0) + (bucket.reported or 0)
-        values: dict[str, Any] = units
+                continue
+            alone = dict.fromkeys(_UNITS.get(name, ()), bucket.reported)
+            for unit, tokens in alone.items():
+                units[unit] = units.get(unit, 0) + tokens
+            parts.append((bucket.kind, alone))
         try:
-            found = calc_price(
-                Usage(**values),
-                receipt.model_served or receipt.model_requested or "",
-                provider_id=_PROVIDERS.get(receipt.provider, receipt.provider),
-                genai_request_timestamp=datetime.fromtimestamp(receipt.time / 1000, UTC),
-            )
+            total = _price(receipt, units)
+            each = tuple((kind, _price(receipt, alone)) for kind, alone in parts)
         except LookupError:
             return None
         except ValueError as error:  # it has no price for a unit, or not on that day
             return Cost(amount=None, unpriced=(f"model ({error})",))
         if missing:
-            return Cost(amount=None, unpriced=tuple(missing))
-        return Cost(amount=to_pico(found.total_price))
+            return Cost(amount=None, unpriced=tuple(missing), parts=each)
+        return Cost(amount=total, parts=each)
+
+
+def _price(receipt: Receipt, units: dict[str, int]) -> PicoUsd:
+    from genai_prices import Usage, calc_price  # noqa: PLC0415 - an extra
+
+    values: dict[str, Any] = units
+    found = calc_price(
+        Usage(**values),
+        receipt.model_served or receipt.model_requested or "",
+        provider_id=_PROVIDERS.get(receipt.provider, receipt.provider),
+        genai_request_timestamp=datetime.fromtimestamp(receipt.time / 1000, UTC),
+    )
+    return to_pico(found.total_price)
 
 
 @cache

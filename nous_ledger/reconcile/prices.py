@@ -58,10 +58,13 @@ class Cost:
         amount: pico-USD of all that has a price; None if some tokens have none.
         unpriced: names of the bucket kinds that have tokens and no price; `model` if
             nothing is known of the model, `usage` if the receipt counts nothing.
+        parts: (bucket kind, pico-USD) of each bucket by itself, rounded by itself, so
+            that they need not add up to the amount to the last pico-USD.
     """
 
     amount: PicoUsd | None
     unpriced: tuple[str, ...] = ()
+    parts: tuple[tuple[int, PicoUsd], ...] = ()
 
 
 class PriceTable(Protocol):
@@ -146,7 +149,7 @@ def _priced(receipt: Receipt, row: _Row) -> Cost:
     buckets = receipt.usage or ()
     inputs = sum(b.reported or 0 for b in buckets if b.kind < _INPUT_END)
     prices = row.prices(inputs)
-    total, missing = Decimal(0), []
+    total, missing, parts = Decimal(0), [], []
     with localcontext(prec=60):
         for bucket in buckets:
             name = KIND.name_of(bucket.kind)
@@ -155,10 +158,15 @@ def _priced(receipt: Receipt, row: _Row) -> Cost:
                 missing.append(name)
             elif price is not None:
                 total += price * bucket.reported
-        amount = (total * _PICO_PER_MILLION).quantize(Decimal(1), ROUND_HALF_EVEN)
+                parts.append((bucket.kind, _rounded(price * bucket.reported)))
+        amount = _rounded(total)
     if missing:
-        return Cost(amount=None, unpriced=tuple(missing))
-    return Cost(amount=PicoUsd(int(amount)))
+        return Cost(amount=None, unpriced=tuple(missing), parts=tuple(parts))
+    return Cost(amount=amount, parts=tuple(parts))
+
+
+def _rounded(per_million: Decimal) -> PicoUsd:
+    return PicoUsd(int((per_million * _PICO_PER_MILLION).quantize(Decimal(1), ROUND_HALF_EVEN)))
 
 
 def _read_row(place: str, fields: Any) -> _Row:  # noqa: ANN401 - from a file, of any form
