@@ -27,8 +27,10 @@ MAX_TOGETHER: Final = 512
 HEAD_ROOM: Final = 256
 """Places that are kept for heads: those in one group share one signature."""
 
-_LINGER_S: Final = 0.001
+_LINGER_S: Final = 0.002
 """Longest wait for more of those that were in the last group."""
+_LARGE: Final = 16
+"""Pieces of work of a group that is worth waiting for beside what came meanwhile."""
 
 Run = Callable[[Sequence[Work]], list[Outcome]]
 """Does some work in one transaction and returns, once it is durable, what became of each."""
@@ -56,6 +58,7 @@ class GroupCommitter:
         self._wake = threading.Lock()  # a semaphore could be left locked by Ctrl-C
         self._wake.acquire()
         self._last = 0  # pieces of work in the last group
+        self._meanwhile = 0  # what waited when that was done
         self._thread: threading.Thread | None = None
         self._closed = False
         self._process = os.getpid()
@@ -160,10 +163,13 @@ class GroupCommitter:
         """Return the next work, waiting for some; none if the last was done.
 
         Callers that wait for their results come back together, one shortly after the
-        other: so after a large group, more than a few are waited for, if not for long.
+        other: so more than a few are waited for, if not for long. After a large group
+        they are waited for even if others came meanwhile: else callers that fell into two
+        halves would stay so, and each half pay for a transaction of its own.
         """
         self._sleep(1, None)
-        self._sleep(self._last * 3 // 4, _LINGER_S)
+        enough = self._last * 3 // 4 + (self._meanwhile if self._last >= _LARGE else 0)
+        self._sleep(min(enough, MAX_TOGETHER), _LINGER_S)
         with self._lock:
             group = self._take()
         self._last = len(group)
@@ -195,6 +201,7 @@ class GroupCommitter:
             outcomes = self._run([work for work, _ in group])
         except BaseException as error:  # noqa: BLE001 - no caller may wait for ever
             outcomes = [_copy(error) for _ in group]
+        self._meanwhile = len(self._waiting)
         settle_all(zip([reply for _, reply in group], outcomes, strict=True))
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from nous_ledger.protocol.bodies import decode_body
-from nous_ledger.protocol.placing import UnplacedReceipt, encode_unplaced
+from nous_ledger.protocol.bodies import decode_body, encode_body
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.types import (
@@ -30,13 +29,11 @@ class Draft:
 
     Attributes:
         receipt: the receipt; its subject_seq and subject_prev are assigned by the log.
-        unplaced: its bytes but for these two, if they are known already.
         opening_hash: what the gateway keeps of the opening, 32 bytes.
         raw_usage: the usage values as they stood on the wire, in arrival order.
     """
 
     receipt: Receipt
-    unplaced: UnplacedReceipt | None = None
     opening_hash: Hash32 | None = None
     raw_usage: tuple[bytes, ...] = ()
 
@@ -49,20 +46,15 @@ class Draft:
     ) -> Self:
         """Return a draft that can be logged.
 
-        Only extensions can make a body too long, so one without them is encoded later:
-        while another is signed.
+        Only extensions can make a body too long, so one without them is first encoded at
+        its place: while another is signed.
 
         Raises:
             EncodingError: limit, if the body is too long.
         """
-        unplaced = encode_unplaced(receipt) if _has_extensions(receipt) else None
-        return cls(
-            receipt=receipt, unplaced=unplaced, opening_hash=opening_hash, raw_usage=raw_usage
-        )
-
-    def encoded(self) -> UnplacedReceipt:
-        """Return the bytes of the receipt but for its place."""
-        return self.unplaced or encode_unplaced(self.receipt)
+        if _has_extensions(receipt):
+            encode_body(receipt)
+        return cls(receipt=receipt, opening_hash=opening_hash, raw_usage=raw_usage)
 
 
 def _has_extensions(receipt: Receipt) -> bool:

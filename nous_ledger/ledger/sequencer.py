@@ -166,7 +166,6 @@ class Sequencer:
                 with lending:
                     step.store_receipts()
             tip = step.store_records(signing)
-        batch.transaction.put_subjects(batch.subjects)
         pairs = zip(signing.records, batch.placed, strict=True)
         appended = [
             Appended(index=LeafIndex(index), record=record, body=receipt.body)
@@ -215,6 +214,8 @@ class _Step:
         """Store what does not depend on their signatures."""
         placed = self._batch.placed[self._start : self.end]
         self._batch.transaction.add_receipts(self._first, placed)
+        if self.end == len(self._batch.drafts):
+            self._batch.transaction.put_subjects(self._batch.subjects)
 
     def store_records(self, signing: ReceiptSigning) -> Tip:
         """Store what depends on them; return where the log stands."""

@@ -1,10 +1,10 @@
-"""The program of a process that signs digests; `signing_process` starts it.
+"""The program of a process that makes the records of receipts; `signing_process` starts it.
 
-    standard input   the private key, 32 bytes; then, again and again, digests: their
-                     number as one byte, 32 bytes each
-    standard output  `GREETING`, before which nobody sends it a key; after the key, and
-                     after each group of digests, 65 bytes for each; the first
-                     signature is over `PROBE`
+    standard input   private key and log id, 32 bytes each; then, again and again, some
+                     receipts: a `HEADER` and the hashes of their bodies, 32 bytes each
+    standard output  `GREETING`, before which nobody sends it a key; after the key its
+                     signature over `PROBE`, 65 bytes; for each receipt the record and
+                     its leaf hash, 152 bytes
 
 It ends when its input does, as when the process that started it is killed.
 """
@@ -14,38 +14,75 @@ from __future__ import annotations
 import contextlib
 import resource
 import signal
+import struct
 import sys
+from collections.abc import Sequence
 from typing import BinaryIO, Final
 
+from nous_ledger.protocol.record import RECORD_LENGTH, TYPE_RECEIPT, leaf_hash, prepare_record
+from nous_ledger.protocol.signer import DigestSigner
 from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMillis
 
 GREETING: Final = b"nous-ledger/1 signs\n"
 PROBE: Final = b"\x00" * 32
 """What the process signs to show that it is ready and has the right key."""
-END: Final = b"\x00"
+HEADER: Final = struct.Struct(">BIQQ")
+"""How many receipts follow, their key epoch, the leaf of the first, their time."""
+END: Final = bytes(HEADER.size)
 """Ends the process, as the end of its input does."""
-DIGEST_LENGTH: Final = 32
+HASH_LENGTH: Final = 32
+ANSWER_LENGTH: Final = RECORD_LENGTH + HASH_LENGTH
+
+
+def sign_receipts(
+    key: DigestSigner,
+    log_id: LogId,
+    place: tuple[int, int, int],
+    body_hashes: Sequence[Hash32],
+) -> list[tuple[bytes, Hash32]]:
+    """Return the records of receipts that follow each other, with their leaf hashes.
+
+    Args:
+        key: key of the epoch.
+        log_id: 32 bytes.
+        place: their epoch, the leaf of the first, their time in milliseconds.
+        body_hashes: 32 bytes each.
+    """
+    epoch, first, logged_at = place
+    made: list[tuple[bytes, Hash32]] = []
+    for index, body_hash in enumerate(body_hashes, first):
+        part, digest = prepare_record(
+            log_id,
+            type=TYPE_RECEIPT,
+            epoch=Epoch(epoch),
+            index=LeafIndex(index),
+            logged_at=UnixMillis(logged_at),
+            body_hash=body_hash,
+        )
+        record = part + key.sign(digest)
+        made.append((record, leaf_hash(record)))
+    return made
 
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
-    """Sign what is asked for until there is no more."""
+    """Make what records are asked for until there is no more."""
     answers.write(GREETING)
     answers.flush()
-    secret = asked.read(DIGEST_LENGTH)
-    if len(secret) < DIGEST_LENGTH:
+    secret, log_id = asked.read(HASH_LENGTH), LogId(Hash32(asked.read(HASH_LENGTH)))
+    if len(log_id) < HASH_LENGTH:
         return
     key = SigningKey(secret)
     answers.write(key.sign(PROBE))
     answers.flush()
-    while (number := asked.read(1)) not in (b"", END):
-        length = number[0] * DIGEST_LENGTH
-        digests = asked.read(length)
-        if len(digests) < length:
+    while len(header := asked.read(HEADER.size)) == HEADER.size and header != END:
+        number, epoch, first, logged_at = HEADER.unpack(header)
+        data = asked.read(number * HASH_LENGTH)
+        if len(data) < number * HASH_LENGTH:
             return
-        signatures = [
-            key.sign(digests[at : at + DIGEST_LENGTH]) for at in range(0, length, DIGEST_LENGTH)
-        ]
-        answers.write(b"".join(signatures))
+        hashes = [Hash32(data[at : at + HASH_LENGTH]) for at in range(0, len(data), HASH_LENGTH)]
+        signed = sign_receipts(key, log_id, (epoch, first, logged_at), hashes)
+        answers.writelines(record + leaf for record, leaf in signed)
         answers.flush()
 
 

@@ -16,15 +16,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from nous_ledger.ledger.identity import Identity, Signer
+from nous_ledger.ledger.signing_child import ANSWER_LENGTH, sign_receipts
 from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
 from nous_ledger.ledger.staging import Batch
-from nous_ledger.protocol.record import TYPE_RECEIPT, leaf_hash, prepare_record
-from nous_ledger.protocol.signer import DigestSigner
+from nous_ledger.protocol.record import RECORD_LENGTH
 from nous_ledger.protocol.signing import SigningKey
-from nous_ledger.protocol.types import Hash32, LeafIndex
+from nous_ledger.protocol.types import Hash32
 
 _AT_A_TIME: Final = 8
 _WORTH_HELP: Final = 16
@@ -32,10 +32,12 @@ _WORTH_HELP: Final = 16
 _WORTH_PROCESS: Final = 4_096
 """Receipts within `_WHILE_S`, in groups that are worth help, at which a process is started."""
 _WHILE_S: Final = 2.0
-_TOGETHER: Final = 16
+_TOGETHER: Final = 8
 """Receipts that are lent at once: fewer wake the process more often."""
 _LENT: Final = 256
-"""Receipts that the process has at once: their digests must fit into any pipe."""
+"""Most receipts that the process has at once while something else is to be done."""
+_OWN: Final = 4
+"""Receipts that are signed here before it is asked how far the process is."""
 
 
 class SigningPool:
@@ -65,11 +67,11 @@ class SigningPool:
         if time.monotonic() > self._since + _WHILE_S:
             self._signed, self._since = 0, time.monotonic()
         self._signed += end - work.done
-        other = self._process_for(work.key)
+        other = self._process_for(work)
         if other is None:
             return None
-        lending = Lending(self, other, work)
-        lending.lend_until(end)
+        lending = Lending(self, other, work, end)
+        lending.begin()
         return lending
 
     def sign(self, work: ReceiptSigning, end: int) -> None:
@@ -88,15 +90,16 @@ class SigningPool:
             if helping is not None:
                 helping.result()
 
-    def _process_for(self, key: DigestSigner) -> SigningProcess | None:
+    def _process_for(self, work: ReceiptSigning) -> SigningProcess | None:
         """Return the process that signs with a key, once it is worth having and ready."""
+        key = work.key
         is_worth = self._other is not None or self._signed >= _WORTH_PROCESS
         if self._alone or not is_worth or type(key) is not SigningKey:
             return None
         try:
             if self._other is None or self._other.public_key != key.public_key:
                 self.end_process()
-                self._other = SigningProcess(key)
+                self._other = SigningProcess(key, work.log_id)
             return self._other if self._other.is_ready() else None
         except SigningProcessError:
             self.give_up()
@@ -122,34 +125,30 @@ class SigningPool:
 
 
 class Lending:
-    """Receipts that a process is signing; all are signed at the end of a `with` block."""
+    """Receipts of which a process makes records; all have theirs at the end of a `with` block."""
 
-    def __init__(self, pool: SigningPool, other: SigningProcess, work: ReceiptSigning) -> None:
-        """Lend nothing yet."""
+    def __init__(
+        self, pool: SigningPool, other: SigningProcess, work: ReceiptSigning, end: int
+    ) -> None:
+        """Lend nothing yet of the receipts from the first that nobody has taken up to `end`."""
         self._pool = pool
         self._other = other
         self._work = work
-        self._lent: deque[Lent] = deque()
+        self._lent: deque[range] = deque()
         self._number = 0
+        self._next = work.done  # the first that was not lent
+        self._end = end
 
-    def lend_until(self, end: int) -> None:
-        """Take receipts and lend those that the process keeps up with; sign the others.
+    def begin(self) -> None:
+        """Put all receipts at their places and lend the first of them meanwhile.
 
         Raises:
-            LedgerError: whatever the signer raised.
+            LedgerError: the store could not be read.
         """
-        work = self._work
+        most = min(_LENT, (self._end - self._next) // 2)
         with self._failing():
-            while taken := work.take(end, _TOGETHER):
-                while self._lent and self._other.has_answer():
-                    self._take_back()
-                if self._number < _LENT:
-                    self._lent.append(work.prepare(*taken))
-                    self._number += len(taken[1])
-                    self._other.send(self._lent[-1].digests)
-                else:
-                    work.sign(*taken)
-        work.sign_until(end)  # what is left if the process failed
+            while self._work.take(self._end, _TOGETHER):
+                self._supply(most)
 
     def __enter__(self) -> Self:
         return self
@@ -159,14 +158,36 @@ class Lending:
             self._pool.end_process()  # nobody waits for its answers any more
             return
         with self._failing():
+            self._share()
             while self._lent:
                 self._take_back()
 
+    def _share(self) -> None:
+        """Lend on from the first, as the process keeps up, and sign from the last."""
+        while self._next < self._end:
+            self._supply(min(_TOGETHER, (self._end - self._next) // 4 + 1))
+            start = max(self._next, self._end - _OWN)
+            self._work.sign(range(start, self._end))
+            self._end = start
+
+    def _supply(self, most: int) -> None:
+        """Lend so that the process has `most` receipts, or as many as there are."""
+        while self._lent and self._other.has_answer():
+            self._take_back()
+        while self._number < most:
+            last = min(self._next + _TOGETHER, self._next + most - self._number)
+            lent = range(self._next, min(last, self._work.done, self._end))
+            if not lent or not self._other.send(self._work.place(lent), self._work.hashes_of(lent)):
+                return
+            self._lent.append(lent)
+            self._number += len(lent)
+            self._next = lent.stop
+
     def _take_back(self) -> None:
         lent = self._lent[0]
-        self._work.put(lent, self._other.receive(len(lent.digests)))
+        self._work.put(lent, self._other.receive(len(lent)))
         self._lent.popleft()
-        self._number -= len(lent.digests)
+        self._number -= len(lent)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -175,20 +196,14 @@ class Lending:
             yield
         except SigningProcessError:
             self._pool.give_up()
-            for lent in self._lent:
-                self._work.put(lent, [self._work.key.sign(digest) for digest in lent.digests])
+            for lent in (*self._lent, range(self._next, min(self._work.done, self._end))):
+                self._work.sign(lent)
+            self._work.sign_until(self._end)
             self._lent.clear()
+            self._next = self._end
         except BaseException:
             self._pool.end_process()
             raise
-
-
-class Lent(NamedTuple):
-    """Receipts that follow each other, without their signatures."""
-
-    first: int
-    parts: list[bytes]
-    digests: list[Hash32]
 
 
 class ReceiptSigning:
@@ -196,6 +211,7 @@ class ReceiptSigning:
 
     Attributes:
         key: what signs.
+        log_id: the log, 32 bytes.
         done: how many somebody has taken up.
         records: the records, 120 bytes each, empty until they are signed.
         leaves: their leaf hashes.
@@ -207,8 +223,10 @@ class ReceiptSigning:
         self.records: list[bytes] = [b""] * len(batch.drafts)
         self.leaves: list[Hash32] = [Hash32(b"")] * len(batch.drafts)
         self.key = signer.secp256k1
-        self._identity = identity
+        self.log_id = identity.log_id
+        self._epoch = identity.epoch
         self._batch = batch
+        self._hashes: list[Hash32] = []
         self._turn = threading.Lock()  # held by whoever takes up the next receipts
         self._failed = False
 
@@ -220,52 +238,42 @@ class ReceiptSigning:
         """
         try:
             while taken := self.take(end, _AT_A_TIME):
-                self.sign(*taken)
+                self.sign(taken)
         except BaseException:
             self._failed = True
             raise
 
-    def take(self, end: int, number: int) -> tuple[int, list[Hash32]] | None:
-        """Put the next receipts at their places, before `end` and at most so many.
-
-        Returns:
-            Which is the first of them, and their body hashes; None if none are left.
-        """
+    def take(self, end: int, number: int) -> range:
+        """Put the next receipts at their places, before `end` and at most so many."""
         with self._turn:
             first = self.done
+            if self._failed or first >= end:
+                return range(first, first)
             last = min(first + number, end)
-            if first >= last or self._failed:
-                return None
-            hashes = [self._batch.place_next() for _ in range(first, last)]
+            for _ in range(first, last):
+                self._hashes.append(self._batch.place_next())
             self.done = last
-            return first, hashes
+            return range(first, last)
 
-    def sign(self, first: int, hashes: list[Hash32]) -> None:
-        """Sign receipts that were taken."""
-        taken = self.prepare(first, hashes)
-        self.put(taken, [self.key.sign(digest) for digest in taken.digests])
+    def place(self, taken: range) -> tuple[int, int, int]:
+        """Return key epoch, first leaf and time of receipts."""
+        return self._epoch, self._batch.tip.leaf_count + taken.start, self._batch.logged_at
 
-    def prepare(self, first: int, hashes: list[Hash32]) -> Lent:
-        """Return what is to be signed of receipts that were taken."""
-        lent = Lent(first, [], [])
-        for index, body_hash in enumerate(hashes, self._batch.tip.leaf_count + first):
-            part, digest = prepare_record(
-                self._identity.log_id,
-                type=TYPE_RECEIPT,
-                epoch=self._identity.epoch,
-                index=LeafIndex(index),
-                logged_at=self._batch.logged_at,
-                body_hash=body_hash,
-            )
-            lent.parts.append(part)
-            lent.digests.append(digest)
-        return lent
+    def hashes_of(self, taken: range) -> list[Hash32]:
+        """Return the body hashes of receipts that are at their places."""
+        return self._hashes[taken.start : taken.stop]
 
-    def put(self, lent: Lent, signatures: list[bytes]) -> None:
-        """Take the signatures of receipts."""
-        for at, (part, signature) in enumerate(
-            zip(lent.parts, signatures, strict=True), lent.first
-        ):
-            record = part + signature
+    def sign(self, taken: range) -> None:
+        """Sign receipts that are at their places."""
+        signed = sign_receipts(self.key, self.log_id, self.place(taken), self.hashes_of(taken))
+        for at, (record, leaf) in zip(taken, signed, strict=True):
             self.records[at] = record
-            self.leaves[at] = leaf_hash(record)
+            self.leaves[at] = leaf
+
+    def put(self, taken: range, answer: bytes) -> None:
+        """Keep what another made of receipts: a record and a leaf hash for each."""
+        starts = range(0, len(answer), ANSWER_LENGTH)
+        self.records[taken.start : taken.stop] = [answer[at : at + RECORD_LENGTH] for at in starts]
+        self.leaves[taken.start : taken.stop] = [
+            Hash32(answer[at + RECORD_LENGTH : at + ANSWER_LENGTH]) for at in starts
+        ]

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from nous_ledger.ledger.signing_child import END, GREETING, PROBE
+from nous_ledger.ledger.signing_child import ANSWER_LENGTH, END, GREETING, HEADER, PROBE
 from nous_ledger.protocol.signing import SIGNATURE_LENGTH, SigningKey
+from nous_ledger.protocol.types import LogId
 
 _PROGRAM: Final = Path(__file__).with_name("signing_child.py")
 _PATIENCE_S: Final = 5.0
@@ -29,20 +30,25 @@ class SigningProcessError(Exception):
 
 
 class SigningProcess:
-    """Signs groups of digests in the order in which they are sent.
+    """Makes the records of groups of receipts, in the order in which they are sent.
 
     Attributes:
         public_key: of the key that signs, 33 bytes.
     """
 
-    def __init__(self, key: SigningKey) -> None:
+    def __init__(self, key: SigningKey, log_id: LogId) -> None:
         """Start the process; it can be used once `is_ready` says so.
+
+        Args:
+            key: what it signs with.
+            log_id: the log whose records it makes, 32 bytes.
 
         Raises:
             SigningProcessError: it cannot be started.
         """
         self.public_key = key.public_key
         self._key = key
+        self._log_id = log_id
         self._greeted = False
         self._ready = False
         if not sys.executable or not _PROGRAM.is_file():
@@ -63,6 +69,7 @@ class SigningProcess:
         assert self._process.stdout is not None  # noqa: S101
         self._to = self._process.stdin.fileno()
         self._from = self._process.stdout.fileno()
+        os.set_blocking(self._to, False)
         self._answers = select.poll()
         self._answers.register(self._from, select.POLLIN)
 
@@ -76,46 +83,54 @@ class SigningProcess:
             if self._read(len(GREETING)) != GREETING:  # no other program gets the key
                 raise SigningProcessError("it is another program")
             self._greeted = True
-            self._write(self._key.secret())
+            self._write(self._key.secret() + self._log_id)
         elif self._greeted and not self._ready and self.has_answer():
-            if self.receive(1) != [self._key.sign(PROBE)]:
+            if self._read(SIGNATURE_LENGTH) != self._key.sign(PROBE):
                 raise SigningProcessError("it signs with another key")
             self._ready = True
         return self._ready
 
-    def send(self, digests: Sequence[bytes]) -> None:
-        """Let it sign some digests; what it holds must fit into one of the system's pipes.
+    def send(self, place: tuple[int, int, int], body_hashes: Sequence[bytes]) -> bool:
+        """Let it make the records of some receipts, if the pipe has room for them now.
+
+        Nobody waits for room: the process may itself be waiting for its answers to be
+        read, and how much a pipe holds is for the system to say.
 
         Args:
-            digests: at most 254, 32 bytes each.
+            place: their epoch, the leaf of the first, their time in milliseconds.
+            body_hashes: at most 127, 32 bytes each.
+
+        Returns:
+            Whether it was sent.
 
         Raises:
             SigningProcessError: it ended.
         """
-        self._write(bytes((len(digests),)) + b"".join(digests))
+        return self._write(HEADER.pack(len(body_hashes), *place) + b"".join(body_hashes))
 
     def has_answer(self) -> bool:
         """Return whether `receive` need not wait."""
         return bool(self._answers.poll(0))
 
-    def receive(self, number: int) -> list[bytes]:
-        """Return the signatures over the earliest digests without an answer.
+    def receive(self, number: int) -> bytes:
+        """Return records and leaf hashes of the earliest receipts without an answer.
 
         Args:
             number: how many were sent together.
 
+        Returns:
+            152 bytes for each.
+
         Raises:
             SigningProcessError: it ended, or does not answer in time.
         """
-        data = self._read(number * SIGNATURE_LENGTH)
-        return [data[at : at + SIGNATURE_LENGTH] for at in range(0, len(data), SIGNATURE_LENGTH)]
+        return self._read(number * ANSWER_LENGTH)
 
     def close(self) -> None:
         """End the process; a second call does nothing."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(OSError):
                 # A fork of ours may hold the pipe open, so that its end would not be seen.
-                os.set_blocking(self._to, False)
                 os.write(self._to, END)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -138,9 +153,12 @@ class SigningProcess:
             data += piece
         return data
 
-    def _write(self, data: bytes) -> None:
-        # Short pieces go into a pipe at once or not at all, so no part can be left over.
+    def _write(self, data: bytes) -> bool:
+        # Up to 4,096 bytes go into a pipe at once or not at all, so no part can be left over.
         try:
             os.write(self._to, data)
+        except BlockingIOError:
+            return False
         except OSError as error:
             raise SigningProcessError(str(error)) from error
+        return True

@@ -19,7 +19,7 @@ from nous_ledger.ledger.usage import join_usage
 from nous_ledger.protocol.bodies import decode_body, encode_body
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import sha256
-from nous_ledger.protocol.placing import encode_unplaced, place_receipt
+from nous_ledger.protocol.placing import encode_placed
 from nous_ledger.protocol.receipt import MAX_CLOCK_SKEW_MS, Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.registries import ANOMALY
@@ -95,19 +95,17 @@ class Batch:
     def place_next(self) -> Hash32:
         """Put the next receipt at its place in its subject's chain; return its body hash."""
         draft = self.drafts[len(self.placed)]
-        subject = draft.receipt.subject
+        receipt = draft.receipt
+        subject = receipt.subject
         chain = self.subjects.get(subject) or self._chains.get(subject, _NO_CHAIN)
-        unplaced = draft.encoded()
-        if self._clamped or draft.receipt.time > self._latest:
-            unplaced = encode_unplaced(self._retimed(draft.receipt))
-        body = place_receipt(unplaced, chain.next_seq, chain.last_body_hash)
+        if self._clamped or receipt.time > self._latest:
+            receipt = self._retimed(receipt)
+        body = encode_placed(receipt, chain.next_seq, chain.last_body_hash)
         body_hash = sha256(body)
         self.subjects[subject] = SubjectHead(next_seq=chain.next_seq + 1, last_body_hash=body_hash)
         usage = join_usage(draft.raw_usage) if draft.raw_usage else b""
         self.placed.append(
-            NewReceipt(
-                id=draft.receipt.id, body=body, opening_hash=draft.opening_hash, raw_usage=usage
-            )
+            NewReceipt(id=receipt.id, body=body, opening_hash=draft.opening_hash, raw_usage=usage)
         )
         return body_hash
 
@@ -155,4 +153,6 @@ def _is_logged_as(draft: Draft, body: bytes) -> bool:
         stored = decode_body(TYPE_RECEIPT, body)
     except LedgerError:
         return False  # erased or damaged: nobody can tell
-    return isinstance(stored, Receipt) and encode_unplaced(stored) == draft.encoded()
+    if not isinstance(stored, Receipt):
+        return False
+    return encode_placed(stored, 0, None) == encode_placed(draft.receipt, 0, None)

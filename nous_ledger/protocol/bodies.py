@@ -6,7 +6,7 @@ Spec:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode, pack_checked, read_leniently
 from nous_ledger.protocol.errors import (
@@ -118,7 +118,16 @@ def encode_body(body: Body) -> bytes:
     Raises:
         EncodingError: limit (longer than 32,768 bytes, or extensions over 4,096).
     """
-    data = pack_checked(body.to_wire())
+    return pack_body(body, body.to_wire())
+
+
+def pack_body(body: Body, wire: dict[int, Any]) -> bytes:
+    """Return the canonical bytes of a body's map.
+
+    Raises:
+        EncodingError: limit, as `encode_body`.
+    """
+    data = pack_checked(wire)
     if len(data) > MAX_BODY_BYTES:
         raise EncodingError("limit", f"a body of {len(data)} bytes is too long")
     _check_extension_bytes(body, data)

@@ -90,11 +90,6 @@ def encode_uint(number: int) -> bytes:
     return header + number.to_bytes(width, "big")
 
 
-def uint_length(number: int) -> int:
-    """Return the length of the encoding of a number in 0..2^53-1."""
-    return 1 if number < 0x80 else 1 + _UINT_FORMS[(number.bit_length() + 7) // 8][1]
-
-
 def _checked(value: Value, depth: int) -> Value:
     """Return the value with its maps in order; its containers start at `depth`."""
     if type(value) is int:

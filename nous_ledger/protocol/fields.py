@@ -48,15 +48,22 @@ def _within(name: str, error: BodyError | EncodingError) -> BodyError | Encoding
     return type(error)(error.code, f"{name}: {error.message}", hint=error.hint, field=name)
 
 
-def _lay_out_wire(fields: tuple[Field, ...]) -> Callable[[Any], dict[int, Any]]:
-    """Return a function that gives an object's map, without its extensions."""
+def lay_out_wire(
+    fields: tuple[Field, ...], given: tuple[str, ...] = ()
+) -> Callable[..., dict[int, Any]]:
+    """Return a function that gives an object's map, without its extensions.
+
+    Args:
+        fields: the object's field table.
+        given: fields of which the function is told the value, whatever the object says.
+    """
     scope: dict[str, Any] = {}
-    lines = ["def to_wire(self):", "    wire = {}"]
+    lines = [f"def to_wire({', '.join(['self', *given])}):", "    wire = {}"]
     for number, field in enumerate(fields):
         scope[f"to_wire{number}"] = field.kind.to_wire
         value = "v" if field.kind.plain else f"to_wire{number}(v)"
         lines += [
-            f"    v = self.{field.name}",
+            f"    v = {field.name}" if field.name in given else f"    v = self.{field.name}",
             f"    if v is not None: wire[{field.key}] = {value}",
         ]
     return define("to_wire", [*lines, "    return wire"], scope)
@@ -156,7 +163,7 @@ class MapShape(Shape):
 
 def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
     def to_wire(shape: MapShape) -> dict[int, Any]:
-        cls._to_wire = _lay_out_wire(cls.FIELDS)
+        cls._to_wire = lay_out_wire(cls.FIELDS)
         return cls._to_wire(shape)
 
     return to_wire

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,37 @@ import pytest
 from nous_ledger.ledger import Ledger, signing_pool, signing_process
 from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.fsck import fsck
-from nous_ledger.ledger.signing_child import END, GREETING, PROBE, serve
+from nous_ledger.ledger.signing_child import END, GREETING, HEADER, PROBE, serve
 from nous_ledger.ledger.signing_process import SigningProcess, SigningProcessError
 from nous_ledger.ledger.sqlite_view import SqliteTransaction
+from nous_ledger.protocol.record import leaf_hash, sign_record
 from nous_ledger.protocol.signing import SigningKey
+from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMillis
 from tests.integration.ledger_audit import audit
 from tests.integration.ledger_drafts import make_draft
 from tests.integration.ledger_keys import Keys
 
 KEY = SigningKey(b"\x11" * 32)
-DIGESTS = [bytes([number]) * 32 for number in range(5)]
+LOG_ID = LogId(Hash32(b"\x22" * 32))
+HASHES = [Hash32(bytes([number]) * 32) for number in range(5)]
+EPOCH, FIRST, TIME = 1, 700, 1_790_000_000_000
+
+
+def made_of(first: int, hashes: Sequence[Hash32]) -> bytes:
+    """The answer to some body hashes, made by the function that makes one record."""
+    answer = b""
+    for index, body_hash in enumerate(hashes, first):
+        record = sign_record(
+            KEY,
+            LOG_ID,
+            type=1,
+            epoch=Epoch(EPOCH),
+            index=LeafIndex(index),
+            logged_at=UnixMillis(TIME),
+            body_hash=body_hash,
+        )
+        answer += record + leaf_hash(record)
+    return answer
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -41,7 +62,7 @@ def started_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def process() -> Iterator[SigningProcess]:
-    made = SigningProcess(KEY)
+    made = SigningProcess(KEY, LOG_ID)
     until(made.is_ready)
     yield made
     made.close()
@@ -73,22 +94,34 @@ def grow(ledger: Ledger, seed: random.Random, number: int) -> None:
     ledger.append_many([make_draft(seed) for _ in range(number)])
 
 
-def test_signatures_come_in_the_order_of_their_digests(process: SigningProcess) -> None:
-    for group in (DIGESTS[:2], DIGESTS[2:], DIGESTS):
-        process.send(group)
+def test_records_come_in_the_order_of_what_was_sent(process: SigningProcess) -> None:
+    for group in (HASHES[:2], HASHES[2:], HASHES):
+        assert process.send((EPOCH, FIRST, TIME), group)
     answers = [process.receive(number) for number in (2, 3, 5)]
-    signed = [KEY.sign(digest) for digest in DIGESTS]
-    assert answers == [signed[:2], signed[2:], signed]
+    assert answers == [made_of(FIRST, group) for group in (HASHES[:2], HASHES[2:], HASHES)]
     assert not process.has_answer()
 
 
+def test_nobody_waits_for_room_in_the_pipe(process: SigningProcess) -> None:
+    """Else both could wait for each other, where pipes hold little."""
+    os.kill(pid_of(process), signal.SIGSTOP)
+    sent = 0
+    while process.send((EPOCH, FIRST, TIME), HASHES):
+        sent += 1
+    os.kill(pid_of(process), signal.SIGCONT)
+    assert {process.receive(len(HASHES)) for _ in range(sent)} == {made_of(FIRST, HASHES)}
+    assert process.send((EPOCH, FIRST, TIME), HASHES[:1])
+    assert process.receive(1) == made_of(FIRST, HASHES[:1])
+
+
 def test_what_was_sent_in_part_is_not_signed() -> None:
-    asked = io.BytesIO(b"\x11" * 32 + b"\x01" + DIGESTS[0] + b"\x02" + DIGESTS[0])
+    begin = KEY.secret() + LOG_ID
+    asked = [HEADER.pack(number, EPOCH, FIRST, TIME) + HASHES[0] for number in (1, 2)]
     answers = io.BytesIO()
-    serve(asked, answers)
-    assert answers.getvalue() == GREETING + KEY.sign(PROBE) + KEY.sign(DIGESTS[0])
+    serve(io.BytesIO(begin + b"".join(asked)), answers)
+    assert answers.getvalue() == GREETING + KEY.sign(PROBE) + made_of(FIRST, HASHES[:1])
     answers = io.BytesIO()
-    serve(io.BytesIO(b"\x11" * 31), answers)
+    serve(io.BytesIO(begin[:-1]), answers)
     assert answers.getvalue() == GREETING
 
 
@@ -102,7 +135,7 @@ def test_another_program_never_gets_the_key(
         f"open({str(got)!r}, 'wb').write(sys.stdin.buffer.read())"
     )
     monkeypatch.setattr(signing_process, "_PROGRAM", other)
-    made = SigningProcess(KEY)
+    made = SigningProcess(KEY, LOG_ID)
     with pytest.raises(SigningProcessError):
         until(made.is_ready)
     made.close()
@@ -139,7 +172,7 @@ def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
         "import sys, time\n"
         "from nous_ledger.ledger.signing_process import SigningProcess\n"
         "from nous_ledger.protocol.signing import SigningKey\n"
-        "made = SigningProcess(SigningKey(b'\\x11' * 32))\n"
+        "made = SigningProcess(SigningKey(b'\\x11' * 32), b'\\x22' * 32)\n"
         "while not made.is_ready(): time.sleep(0.01)\n"
         "print(made._process.pid, flush=True)\n"
         "time.sleep(60)\n"
@@ -239,7 +272,7 @@ def test_where_none_can_be_started(
     assert has_given_up(ledger)
     assert len(audit(folder).records) == 1 + 40
     with pytest.raises(SigningProcessError):
-        SigningProcess(KEY)
+        SigningProcess(KEY, LOG_ID)
 
 
 def test_a_new_key_gets_a_new_process(

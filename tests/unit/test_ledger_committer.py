@@ -82,6 +82,26 @@ class TestComingBack:
         assert [future.result(10) for future in futures] == [3] * 15
         committer.close()
 
+    def test_they_join_those_that_came_meanwhile(
+        self, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else two halves would each pay for a transaction of its own, for ever."""
+        monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
+        committer = GroupCommitter(runner)
+        committer.submit(HeadWork())
+        assert runner.started.wait(10)
+        half = [committer.submit(HeadWork()) for _ in range(20)]
+        runner.started.clear()
+        first_may_end, runner.go_on = runner.go_on, threading.Event()
+        first_may_end.set()
+        assert runner.started.wait(10)
+        meanwhile = [committer.submit(HeadWork()) for _ in range(20)]
+        runner.go_on.set()
+        assert [future.result(10) for future in half] == [2] * 20
+        back = [committer.submit(HeadWork()) for _ in range(15)]
+        assert [future.result(10) for future in (*meanwhile, *back)] == [3] * 35
+        committer.close()
+
     def test_a_caller_that_comes_alone_does_not_wait_long(self, committer: GroupCommitter) -> None:
         for number in (3, 4, 5):
             assert committer.submit(HeadWork()).result(10) == number
