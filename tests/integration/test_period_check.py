@@ -29,21 +29,27 @@ def store(tmp_path: Path) -> Iterator[StatementStore]:
 
 
 def call(line: int, request_id: str, **changes: Any) -> Statement:
-    values = {"provider": "openai", "model": "gpt-4o", "input_tokens": 12, "output_tokens": 5}
-    time = START_MS + line
+    values: dict[str, Any] = {"provider": "openai", "model": "gpt-4o"}
+    values |= {"input_tokens": 12, "output_tokens": 5}
+    time = UnixMillis(START_MS + line)
     return Statement(
         line=line, start=time, end=time, request_id=request_id, calls=1, **(values | changes)
     )
 
 
 def span(line: int, **changes: Any) -> Statement:
-    values = {"provider": "openai", "model": "gpt-4o", "start": START_MS, "end": START_MS + HOUR}
+    values: dict[str, Any] = {"provider": "openai", "model": "gpt-4o"}
+    values |= {"start": START_MS, "end": START_MS + HOUR}
     return Statement(line=line, **(values | changes))
 
 
 class TestImport:
     def test_the_same_file_twice_changes_nothing(self, store: StatementStore) -> None:
-        rows = [call(1, "a"), RowFault(line=2, message="no JSON"), call(3, "b")]
+        rows: list[Statement | RowFault] = [
+            call(1, "a"),
+            RowFault(line=2, message="no JSON"),
+            call(3, "b"),
+        ]
         first = store.take(b"1" * 32, "june.jsonl", "litellm", NOW, rows)
         assert (first.added, first.fault_count, first.known) == (2, 1, False)
         again = store.take(b"1" * 32, "june.jsonl", "litellm", NOW, rows)
@@ -95,7 +101,7 @@ def receipt(check: PeriodCheck, index: int, request_id: str | None, **changes: A
         Bucket(kind=1, reported=12, label=3),
         Bucket(kind=16, reported=5, label=2, lower=1, upper=90, method="bytes/1"),
     )
-    values = {
+    values: dict[str, Any] = {
         "time": START_MS + index,
         "model_served": "gpt-4o",
         "usage": usage,

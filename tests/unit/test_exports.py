@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from nous_ledger.protocol.types import PicoUsd, UnixMillis
 from nous_ledger.reconcile.exports.formats import FORMATS, guess_format, read_export
 from nous_ledger.reconcile.exports.rows import MAX_DOCUMENT, MAX_LINE, RowFault, Statement
 from nous_ledger.reconcile.exports.tables import read_mapping
 from tests.refusals import code_of
 
 HOUR = 3_600_000
-START = 1_790_000_000_000
+START = UnixMillis(1_790_000_000_000)
 OPENAI_USAGE: dict[str, Any] = {
     "object": "page",
     "data": [
@@ -129,7 +130,7 @@ def test_openai_usage() -> None:
     assert first == Statement(
         line=1,
         start=START,
-        end=START + HOUR,
+        end=UnixMillis(START + HOUR),
         provider="openai",
         model="gpt-4o-mini-2024-07-18",
         calls=3,
@@ -203,7 +204,7 @@ def test_any_table_by_a_mapping() -> None:
         calls=1,
         input_tokens=1_200,
         output_tokens=12,
-        cost=500_000_000_000,
+        cost=PicoUsd(500_000_000_000),
     )
     row = {"when": "2026-09-21T14:13:20+00:00", "model": "m", "id": "r1", "in": 3}
     (found,) = read("jsonl", lines(row), MAPPING)
