@@ -9,13 +9,12 @@ an audit that was interrupted goes on where it was.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from nous_ledger.protocol.errors import UnavailableError
+from nous_ledger.protocol.errors import LedgerError, UnavailableError
 from nous_ledger.protocol.tiles import ENTRY_BYTES, Tile, decode_bodies
 from nous_ledger.protocol.types import LeafCount, UnixSeconds
 from sentinel.audit.compare import HeadChange, observe
@@ -65,11 +64,7 @@ class LogAudit:
         self._state_file = state
         self.options = options
         self.source = source
-        self.state = (
-            state_from_json(self._row.state, options.policy)
-            if self._row.state
-            else AuditState(ring=ring)
-        )
+        self.state = _remembered(self._row.state, ring)
         self._ring = self.state.ring
         self.memory = LogMemory(state, self._row, self.state.audited)
         self.found: list[Finding] = []
@@ -261,13 +256,24 @@ class LogAudit:
         state = replace(self.state, ring=settle(self._ring, self.state.audited))
         history = state.ring.history
         self.memory.commit(
-            json.dumps(state_to_json(state)),
+            state_to_json(state),
             head,
             log_id=b"" if history is None else history.log_id,
             address=self.source.name,
             now=self.now(),
         )
         self._committed = time.monotonic()
+
+
+def _remembered(text: str, ring: KeyRing) -> AuditState:
+    """Return where an audit stood; where nothing is remembered, its beginning."""
+    if not text:
+        return AuditState(ring=ring)
+    try:
+        return state_from_json(text, ring)
+    except (ValueError, TypeError, KeyError, LedgerError) as error:
+        text = f"what is remembered of {ring.origin} is damaged: {type(error).__name__}"
+        raise StateError("state-corrupt", text) from error
 
 
 def _unreachable(error: UnavailableError) -> Finding:

@@ -62,7 +62,8 @@ def _gauges(last: RoundReport) -> Iterator[tuple[str, str, float]]:
     yield "head_leaves", "Leaves of the newest trusted head.", last.leaf_count
     yield "head_timestamp_seconds", "When that head was signed.", last.head_time or 0
     yield "audited_leaves", "Records that were checked.", last.audited
-    yield "withheld_bodies", "Bodies that were not served.", last.totals.withheld
+    unread = last.totals.unread + last.totals.withheld
+    yield "withheld_bodies", "Bodies that were not read, for whatever reason.", unread
     yield "last_round_timestamp_seconds", "When the last round began.", last.at
     yield "last_round_seconds", "How long it took.", round(last.took_s, 6)
 

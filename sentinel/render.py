@@ -38,7 +38,8 @@ def round_lines(report: RoundReport) -> Iterable[str]:
 def render_round(report: RoundReport) -> str:
     """Return a round for people."""
     totals = report.totals
-    withheld = f", bodies withheld: {totals.withheld:,}" if totals.withheld else ""
+    unread = totals.unread + totals.withheld
+    withheld = f", bodies withheld: {unread:,}" if unread else ""
     new = f" ({report.new:,} new)" if report.new != report.audited else ""
     audited = f"{plural(report.audited, 'record')}{new}"
     head = f"{plural(report.leaf_count, 'record')}, signed {format_time(report.head_time)}"
