@@ -15,19 +15,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 import uvicorn
 
 from nous_ledger.gateway.app import AppConfig, Gateway
-from nous_ledger.gateway.connection import Connection
+from nous_ledger.gateway.connection import make_connections
 from nous_ledger.gateway.journal import close_open_calls
+from nous_ledger.gateway.upstream import Limits
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.files import only_one
 from nous_ledger.ledger.witness_quorum import compare_with_witnesses
 from nous_ledger.ledger.witnesses import WitnessClient
 from nous_ledger.protocol.errors import InputError, UnavailableError
 from nous_ledger.protocol.policy import NO_QUORUM
+
+if TYPE_CHECKING:
+    import asyncio
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
@@ -187,7 +191,8 @@ def run_gateway(
             if ready is None
             else partial(ready, _url(listener, tls=config.tls is not None))
         )
-        _Server(app, config.grace_s, tell, tls=config.tls).run(sockets=[listener])
+        server = _Server(app, config.grace_s, tell, tls=config.tls, limits=config.app.limits)
+        server.run(sockets=[listener])
     return app.lost
 
 
@@ -204,9 +209,11 @@ class ServerThread:
         *,
         grace_s: int = 2,
         tls: TlsFiles | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Prepare to serve an application on a free port."""
         self._app = app
+        self._limits = limits
         self._tls = tls
         self._grace_s = grace_s
         self._exits = contextlib.ExitStack()
@@ -218,7 +225,14 @@ class ServerThread:
             listener = exits.enter_context(_listen(DEFAULT_HOST, 0))
             started = threading.Event()
             # The standard library's loop: its connections can be watched by audit hooks.
-            server = _Server(self._app, self._grace_s, started.set, loop="asyncio", tls=self._tls)
+            server = _Server(
+                self._app,
+                self._grace_s,
+                started.set,
+                loop="asyncio",
+                tls=self._tls,
+                limits=self._limits,
+            )
             thread = threading.Thread(target=_run_and_tell, args=(server, listener, started))
             thread.start()
             exits.callback(thread.join)
@@ -247,7 +261,7 @@ class GatewayThread(ServerThread):
         self, ledger: Ledger, app: AppConfig, *, grace_s: int = 2, tls: TlsFiles | None = None
     ) -> None:
         """Prepare to serve a ledger; it stays open."""
-        super().__init__(Gateway(ledger, app), grace_s=grace_s, tls=tls)
+        super().__init__(Gateway(ledger, app), grace_s=grace_s, tls=tls, limits=app.limits)
         self._ledger = ledger
         self._config = app
 
@@ -293,13 +307,14 @@ class _Server(uvicorn.Server):
         *,
         loop: Literal["auto", "asyncio"] = "auto",
         tls: TlsFiles | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._ready = ready
         super().__init__(
             uvicorn.Config(
                 app,
                 loop=loop,
-                http=Connection,
+                http=cast("type[asyncio.Protocol]", make_connections(limits or Limits())),
                 lifespan="on",
                 # A query may hold a key: it stands in access lines and in traces.
                 access_log=False,

@@ -121,6 +121,16 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
             _setting(
                 "limits.body_silence_s", SECONDS, 60.0, "silence within a request", bounds=_DAY_S
             ),
+            _setting(
+                "limits.head_s", SECONDS, 30.0, "time for the head of a request", bounds=_DAY_S
+            ),
+            _setting(
+                "limits.max_peer_connections",
+                WHOLE,
+                1_024,
+                "connections of one address",
+                bounds=(1, 1 << 20),
+            ),
             _setting("limits.connect_s", SECONDS, 10.0, "time to connect", bounds=_DAY_S),
             _setting("limits.silence_s", SECONDS, 600.0, "silence of an upstream", bounds=_DAY_S),
             _setting("limits.drain_s", SECONDS, 300.0, "reading on after a hang-up", bounds=_DAY_S),

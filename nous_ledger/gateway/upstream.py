@@ -36,9 +36,11 @@ _NOTHING_ADDED: Final = ("Accept", "Content-Type", "User-Agent")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one call, suited to models that think for minutes.
+    """Bounds of calls, suited to models that think for minutes, and of connections.
 
     Attributes:
+        max_peer_connections: connections that one address, or /64 network, may have.
+        head_s: seconds in which the head of a request must come.
         max_request_bytes: longest request body.
         body_silence_s: seconds that a client may be silent in the middle of its request.
         connect_s: seconds until a connection to the upstream must stand.
@@ -48,6 +50,8 @@ class Limits:
         max_drains: calls that may be read on at once; beyond, they are cut off.
     """
 
+    max_peer_connections: int = 1_024
+    head_s: float = 30.0
     max_request_bytes: int = 64 * 1024 * 1024
     body_silence_s: float = 60.0
     connect_s: float = 10.0

@@ -1,0 +1,134 @@
+"""What a connection may take: time for a request's head, bytes before a body, and its peers."""
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from nous_ledger.gateway.connection import MAX_HEAD_BYTES
+from tests.integration.gateway.conftest import StartRig
+from tests.integration.gateway.rig import CHAT, Rig, answer, says
+from tests.integration.gateway.wire import BODY
+
+HEAD_S = 0.4
+HEAD = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n".encode()
+WHOLE = HEAD + b"content-length: 2\r\n\r\n{}"
+
+
+@contextlib.contextmanager
+def connected(rig: Rig) -> Iterator[socket.socket]:
+    parts = urlsplit(rig.url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as made:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield made
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes."""
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(65_536):
+            found += data
+    return found
+
+
+def make_call(connection: socket.socket) -> None:
+    """Make a call and read its whole response."""
+    connection.sendall(WHOLE)
+    found = b""
+    while not found.endswith(BODY):
+        data = connection.recv(65_536)
+        assert data, found
+        found += data
+    assert found.startswith(b"HTTP/1.1 200 ")
+
+
+def dribble(connection: socket.socket, data: bytes, every_s: float) -> bytes:
+    """Send byte by byte until the other side has had enough; return what it said."""
+    with contextlib.suppress(OSError):
+        for at in range(len(data)):
+            connection.sendall(data[at : at + 1])
+            time.sleep(every_s)
+    return rest_of(connection)
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_head_that_dribbles_in_is_cut_off(start: StartRig, calls: int) -> None:
+    rig, _ = start(says(answer(BODY)), head_s=HEAD_S)
+    with connected(rig) as connection:
+        for _ in range(calls):
+            make_call(connection)
+        began = time.monotonic()
+        said = dribble(connection, HEAD + b"x-a: b\r\n" * 100, HEAD_S / 20)
+        assert time.monotonic() - began < HEAD_S * 10
+    assert said == b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    assert len(rig.receipts()) == calls
+
+
+def test_a_connection_that_says_nothing_is_closed(start: StartRig) -> None:
+    rig, _ = start(says(answer(BODY)), head_s=HEAD_S)
+    with connected(rig) as connection:
+        assert rest_of(connection) == b""
+
+
+def test_time_for_a_head_is_no_time_for_a_body(start: StartRig) -> None:
+    rig, _ = start(says(answer(BODY)), head_s=HEAD_S)
+    with connected(rig) as connection:
+        connection.sendall(HEAD + b"content-length: 2\r\n\r\n{")
+        time.sleep(HEAD_S * 2)
+        connection.sendall(b"}")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("line", [b"x-a: %s", b"%s: a"])
+def test_a_head_is_bounded_in_bytes(start: StartRig, line: bytes) -> None:
+    rig, _ = start(says(answer(BODY)))
+    with connected(rig) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(HEAD + line % (b"a" * 4 * MAX_HEAD_BYTES))
+        assert b" 431 " in rest_of(connection).partition(b"\r\n")[0]
+    assert rig.receipts() == []
+
+
+def test_what_follows_a_body_is_bounded_in_bytes(start: StartRig) -> None:
+    rig, upstream = start(says(answer(BODY)))
+    with connected(rig) as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(400):
+                connection.sendall(b"x-a: %s\r\n" % (b"a" * 10_000))
+        assert rest_of(connection) == b""
+    assert (upstream.seen, rig.receipts()) == ([], [])
+
+
+def test_a_peer_has_so_many_connections(start: StartRig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    rig, _ = start(says(answer(BODY)), max_peer_connections=3)
+    with contextlib.ExitStack() as exits:
+        held = [exits.enter_context(connected(rig)) for _ in range(3)]
+        for connection in held:
+            make_call(connection)
+        for _ in range(2):
+            with connected(rig) as further:
+                with contextlib.suppress(OSError):
+                    further.sendall(WHOLE)
+                assert rest_of(further) == b""
+        held[0].close()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with connected(rig) as another, contextlib.suppress(OSError):
+                another.sendall(WHOLE)
+                if another.recv(65_536):
+                    break
+            time.sleep(0.01)
+        else:
+            raise AssertionError
+    said = [record.getMessage() for record in caplog.records if "gets no more" in record.message]
+    assert said[0] == "127.0.0.1 has 3 connections and gets no more"
+    assert len(rig.receipts()) == 4
