@@ -215,7 +215,8 @@ def estimate_gas(pool: RpcPool, sender: bytes, to: bytes, data: bytes) -> int:
     call = {"from": f"0x{sender.hex()}", "to": f"0x{to.hex()}", "data": f"0x{data.hex()}"}
 
     def ask(endpoint: Endpoint) -> int:
-        return parse_quantity(endpoint.call("eth_estimateGas", call), endpoint.name)
+        # Not on top of what waits: that may be the very transaction that is to be replaced.
+        return parse_quantity(endpoint.call("eth_estimateGas", call, LATEST), endpoint.name)
 
     try:
         needed = pool.ask_first(ask)

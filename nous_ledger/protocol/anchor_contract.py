@@ -7,7 +7,7 @@
     base + 4+e signer of epoch e: zeros 11 | forked 1 | address 20
 
 Spec:
-    PROTOCOL.md, section "Anchoring".
+    PROTOCOL.md, section "Anchoring" (ANCH-9, ANCH-12, ANCH-13).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def storage_base(log_id: LogId) -> int:
     """Return the first storage slot of a log.
 
     Spec:
-        PROTOCOL.md, section "Anchoring".
+        PROTOCOL.md ANCH-12.
     """
     return int.from_bytes(keccak256(log_id + bytes(32)), "big")
 
@@ -145,7 +145,7 @@ def next_chain(chain: Hash32, digest: Hash32) -> Hash32:
     """Return the running hash after one more head; before the first it is the log id.
 
     Spec:
-        PROTOCOL.md, section "Anchoring".
+        PROTOCOL.md ANCH-9.
     """
     return sha256(_TAG_ANCHOR + chain + digest)
 

@@ -32,7 +32,10 @@ def node(shared_node: Node) -> Iterator[Node]:
     """The chain as it was after the deployment."""
     snapshot = shared_node.rpc("evm_snapshot")
     yield shared_node
+    # What waits, and the fee of the next block, are no part of a snapshot.
+    shared_node.rpc("anvil_dropAllTransactions")
     assert shared_node.rpc("evm_revert", snapshot) is True
+    shared_node.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**9))
     shared_node.automine(on=True)
 
 
