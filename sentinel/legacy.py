@@ -5,7 +5,7 @@ are in the sentinel's state: the root is rebuilt at that count, so what was appe
 meanwhile is no fault, and what was rewritten is one.
 
 Spec:
-    PROTOCOL.md, section "Auditing nous-v2" (SENT-50 to SENT-56).
+    PROTOCOL.md, section "Auditing nous-v2" (WIT-19 to WIT-25).
 """
 
 from __future__ import annotations

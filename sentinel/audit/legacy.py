@@ -7,7 +7,7 @@ Fewer leaves than remembered may be a cache that lags: that is "could not check"
 it has lasted for `GRACE_S`.
 
 Spec:
-    PROTOCOL.md, section "Auditing nous-v2" (SENT-50 to SENT-56).
+    PROTOCOL.md, section "Auditing nous-v2" (WIT-19 to WIT-25).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Its roots are not signed and nothing of it can be proved to others, so all depen
 memory: the last count and root, the key, and each record's leaf and signature.
 
 Spec:
-    PROTOCOL.md, section "Auditing nous-v2" (SENT-50 to SENT-56).
+    PROTOCOL.md, section "Auditing nous-v2" (WIT-19 to WIT-25).
 """
 
 from __future__ import annotations

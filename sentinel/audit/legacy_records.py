@@ -4,7 +4,7 @@ A record that is as it was remembered is not examined again; of every other one 
 signature and form are.
 
 Spec:
-    PROTOCOL.md, section "Auditing nous-v2" (SENT-50 to SENT-56).
+    PROTOCOL.md, section "Auditing nous-v2" (WIT-19 to WIT-25).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a nous-v2 gateway answers: parsed, bounded, and not believed.
 
 Spec:
-    PROTOCOL.md, section "Auditing nous-v2" (SENT-50 to SENT-56).
+    PROTOCOL.md, section "Auditing nous-v2" (WIT-19 to WIT-25).
 """
 
 from __future__ import annotations

@@ -91,14 +91,14 @@ def unchecked(report: RoundReport, *expected: str) -> None:
 
 class TestAnHonestGateway:
     def test_every_state_of_its_history(self, audit: Audits) -> None:
-        """SENT-50: 0, 1, ... 21 records, a round after each."""
+        """WIT-19: 0, 1, ... 21 records, a round after each."""
         for count in range(22):
             audit.gateway.rows = rows(count)
             good(audit(), count)
         good(audit(), 21)
 
     def test_an_append_between_two_fetches(self, audit: Audits) -> None:
-        """SENT-50: 14 of the 113 runs of its own sentinel called this tampering."""
+        """WIT-19: 14 of the 113 runs of its own sentinel called this tampering."""
         audit.gateway.rows = rows(7)
         waiting = rows()[7:]
 
@@ -130,7 +130,7 @@ class TestAnHonestGateway:
     def test_an_exactly_full_last_page(
         self, audit: Audits, rows_a_page: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """SENT-51: the gateway says that there is more; there is not."""
+        """WIT-20: the gateway says that there is more; there is not."""
         pages = LegacyGateway.pages
         monkeypatch.setattr(LegacyGateway, "pages", lambda self: pages(self, rows=rows_a_page))
         good(audit(), 21)
@@ -138,7 +138,7 @@ class TestAnHonestGateway:
         assert len(asked) == 21 // rows_a_page + 1
 
     def test_a_key_of_its_own_word_is_said_to_be_so(self, audit: Audits) -> None:
-        """SENT-53: not pinned, but remembered."""
+        """WIT-22: not pinned, but remembered."""
         report = audit(pinned=False)
         assert report.outcome is Outcome.GOOD
         assert codes(report) == ["unpinned"]
@@ -159,7 +159,7 @@ class TestAnHonestGateway:
 
 
 class TestWhatItsOwnSentinelPassed:
-    """SENT-52: each of these left it with 0."""
+    """WIT-21: each of these left it with 0."""
 
     def test_a_consistent_rewrite(self, audit: Audits) -> None:
         good(audit(), 21)
@@ -206,7 +206,7 @@ class TestWhatItsOwnSentinelPassed:
         wrong(audit(), "legacy-rewritten")
 
     def test_the_newest_13_of_21_dropped(self, audit: Audits) -> None:
-        """Fewer leaves may be a cache at first; never good, and after a while a fault."""
+        """WIT-25: fewer leaves may be a cache at first; never good, and in the end a fault."""
         good(audit(), 21)
         audit.gateway.rows = rows(8)
         for _ in range(GRACE_S // 60):
@@ -296,7 +296,7 @@ class TestWhatItsOwnSentinelPassed:
 
 
 class TestWhatTheProtocolLeavesOpen:
-    """SENT-54: reported apart, neither as valid nor as tampering."""
+    """WIT-23: reported apart, neither as valid nor as tampering."""
 
     @pytest.mark.parametrize(
         "value", ["007", "5.0", 1.5, -1, 2e15 + 0.5, None, True, 2**53, "", "x" * 100]
@@ -338,7 +338,7 @@ class TestWhatTheProtocolLeavesOpen:
 
 
 class TestHostileAnswers:
-    """SENT-55: whatever comes is bounded, and could not be checked."""
+    """WIT-24: whatever comes is bounded, and could not be checked."""
 
     @pytest.mark.parametrize(
         "body",
