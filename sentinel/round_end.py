@@ -38,7 +38,7 @@ def compare_claims(audit: LogAudit) -> None:
     """
     reader = Rereader(audit.source, audit.memory, audit.state.audited)
     totals = audit.state.totals
-    complete = not totals.withheld_receipts and not totals.unread
+    complete = not totals.lost_receipts and not totals.unread
     while claims := audit.memory.claims(CLAIMS_AT_ONCE):
         compared: list[LeafIndex] = []
         try:

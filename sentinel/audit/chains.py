@@ -89,6 +89,6 @@ def _check_jumps(jumps: list[_Jump], learned: Learned) -> None:
             text = f"{jump.skipped} receipts are missing before the one at leaf {jump.leaf}"
             learned.found(Place.SUBJECT, "subject-gap", jump.leaf, text)
             return
-    if skipped > totals.withheld_receipts:
-        text = f"chains pass over {skipped} receipts, {totals.withheld_receipts} could not be read"
+    if skipped > totals.lost_receipts:
+        text = f"chains pass over {skipped} receipts, {totals.lost_receipts} could not be read"
         learned.found(Place.SUBJECT, "subject-gap", jumps[-1].leaf, text)

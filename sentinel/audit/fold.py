@@ -111,12 +111,14 @@ def _still_needed(heads: tuple[SeenHead, ...], audited: LeafCount) -> tuple[Seen
 
 def _add(totals: Totals, facts: SpanFacts) -> Totals:
     receipts, unread, suspect, unknown = facts.counts
-    withheld_receipts = sum(type_ == TYPE_RECEIPT for _, type_, _, _ in facts.withheld)
+    garbled = sum(served for _, _, _, served in facts.withheld)
+    lost_receipts = sum(type_ == TYPE_RECEIPT for _, type_, _, _ in facts.withheld)
     return Totals(
         receipts=totals.receipts + receipts,
         unread=totals.unread + unread,
-        withheld=totals.withheld + len(facts.withheld),
-        withheld_receipts=totals.withheld_receipts + withheld_receipts,
+        withheld=totals.withheld + len(facts.withheld) - garbled,
+        garbled=totals.garbled + garbled,
+        lost_receipts=totals.lost_receipts + lost_receipts,
         skipped=totals.skipped,
         suspect=totals.suspect + suspect,
         unknown=totals.unknown + unknown,

@@ -105,6 +105,8 @@ def _read(  # noqa: PLR0917 - the parts of one head
     moment: _Moment,
 ) -> HeadReading:
     count = checkpoint.leaf_count
+    if count == 0 and ring.history is None:
+        raise _Refused(_found("empty-tree", "the log shows a head over no leaves", count))
     signature, verified = _log_lines(note, checkpoint, ring, policy)
     if signature.epoch > ring.epoch and ring.broken is None and ring.scanned < count:
         return HeadReading(None, signature.epoch, count, ())

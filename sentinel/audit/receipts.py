@@ -1,9 +1,13 @@
-"""The common receipt, accepted without making an object of it.
+r"""The common receipt, accepted by its bytes without an object of it ever being made.
 
 A sentinel reads every receipt of a log to learn five things about it and to know that it
-breaks no rule. Most receipts are of few forms, so what surely is a good one is told here
-by its decoded map alone. All else, good or bad, goes to the protocol's own reader, which
-decides; a test compares the two.
+breaks no rule. One canonical encoding per value means that most receipts are of one form,
+which a regular expression describes: every length and range that a header can show is in
+it, and a string ends before the next byte that no printable text has, a key. What is left
+are the lengths of strings, a few comparisons, and names that repeat from call to call.
+
+All else, good or bad, goes to the protocol's own reader, which decides; a test compares
+the two.
 
 Spec:
     PROTOCOL.md, sections "Encoding", "Receipt" and "Labels".
@@ -11,37 +15,63 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from functools import lru_cache
-from operator import is_, itemgetter
 from typing import Any, Final, NamedTuple
 
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, pack_checked, read_leniently
-from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE
-from nous_ledger.protocol.receipt import Receipt, is_uuid7
+from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket, check_usage
+from nous_ledger.protocol.receipt import Context, Receipt
 from nous_ledger.protocol.registries import TOKEN_KINDS_END
-from nous_ledger.protocol.types import MAX_UINT
 
-_KINDS: Final[dict[int, Any]] = {field.key: field.kind for field in Receipt.FIELDS}
-_REQUIRED: Final = frozenset(field.key for field in Receipt.FIELDS if field.required)
-_UINTS: Final = frozenset({2, 3, 4, 6, 11, 14, 15, 16, 17, 19, 21})
-_HASHES: Final = frozenset({5, 7, 20, 23, 24, 25})
-_TEXTS: Final = {8: 64, 9: 261, 10: 64, 12: 256, 13: 256, 22: 64, 26: 256}
-_OTHERS: Final = frozenset({0, 1, 18, 27, 30})
-_USUAL: Final = _UINTS | _HASHES | _TEXTS.keys() | _OTHERS
+_UINT: Final = (
+    rb"(?:[\x00-\x7f]|\xcc[\x80-\xff]|\xcd(?!\x00).{2}|\xce(?!\x00\x00).{4}"
+    rb"|\xcf(?!\x00{4})\x00[\x00-\x1f].{6})"
+)
+_TEXT: Final = rb"(?:[\xa1-\xbf]|\xd9[\x20-\xff]|\xda\x01.)[\x20-\x7e]+"
+_HASH: Final = rb"\xc4\x20.{32}"
+_BUCKET: Final = (
+    rb"([\x83\x85\x86])\x01([\x00-\x3f])(?:\x02(<uint>))?\x03([\x02\x03])"
+    rb"(?:\x04(<uint>)\x05(<uint>)\x06(<text>))?"
+)
+_NAMES: Final = (
+    rb"\x08(<text>)(?:\x09(<text>))?\x0a(<text>)\x0b(<uint>)(?:\x0c(<text>))?(?:\x0d(<text>))?"
+)
+_BODY: Final = (
+    rb"([\x8b-\x8f]|\xde\x00[\x10-\x20])\x00(\xc4\x10.{16})"
+    rb"\x01\xc4\x10(.{6}[\x70-\x7f].[\x80-\xbf].{7})"
+    rb"\x02(<uint>)(?:\x03(<uint>))?\x04([\x01\x02])\x05\xc4\x20(.{32})"
+    rb"\x06(<uint>)(?:\x07\xc4\x20(.{32}))?"
+    rb"(<names>)"
+    rb"\x0e(<uint>)(?:\x0f(<uint>))?(\x10\x01)?\x11([\x00-\x02])"
+    rb"(?:\x12([\x91-\x9f](?:<bucket>)+))?(?:\x13(<uint>))?(?:\x14(<hash>))?(?:\x15(<uint>))?"
+    rb"(?:\x16(<text>))?(?:\x17(<hash>))?(?:\x18(<hash>))?(?:\x19(<hash>))?"
+    rb"(?:\x1a(<text>))?(?:\x1b([\x81-\x86](?:[\x01-\x06]<text>)+))?"
+)
 
-_PROXY: Final = 1
-_IMPORT: Final = 3
-_REFUSED: Final = 4
-_MALFORMED: Final = 3
-_ANOMALIES_WITHOUT_TOTAL: Final = frozenset({1, 11})
-_CONTEXT_BYTES: Final = 256
-_METHOD_BYTES: Final = 64
-_KIND_BITS: Final = 64
-_INPUT_UNSPLIT: Final = 1 << 8
-_INPUT_SPLIT: Final = 0b1111_1110
-_OUTPUT_UNSPLIT: Final = 1 << 18
-_OUTPUT_SPLIT: Final = 0b11 << 16
+
+def _compiled(form: bytes) -> re.Pattern[bytes]:
+    for name, part in ((b"<bucket>", _BUCKET), (b"<names>", _NAMES)):
+        form = form.replace(name, part.replace(b"(<", b"(?:<").replace(b"([", b"(?:["))
+    for name, part in ((b"<uint>", _UINT), (b"<text>", _TEXT), (b"<hash>", _HASH)):
+        form = form.replace(name, part)
+    return re.compile(form, re.DOTALL)
+
+
+_RECEIPT: Final = _compiled(_BODY)
+_BUCKETS: Final = _compiled(_BUCKET)
+_NAME_FIELDS: Final = _compiled(_NAMES)
+_KINDS: Final = {field.key: field.kind for field in Receipt.FIELDS}
+_NAMES_AT: Final = 9
+_PROXY: Final = b"\x01"
+_REFUSED: Final = b"\x04"
+_NO_METERING: Final = b"\x00"
+_BOUNDED: Final = bytes([BOUNDED])
+_OK: Final = b"\xcc\xc8"
+_MAX_METHOD: Final = 64
+_MAX_TIER: Final = 64
+_MAX_REQUEST_ID: Final = 256
 
 
 class ReceiptPlace(NamedTuple):
@@ -62,13 +92,11 @@ class ReceiptPlace(NamedTuple):
     time: int
 
 
-class _Plan(NamedTuple):
-    """How the fields of a map with certain keys are read."""
+class _Names(NamedTuple):
+    """What is known of the fields 8 to 13 of a receipt, which are good."""
 
-    keys: tuple[int, ...]
-    uints: Callable[[Any], tuple[Any, ...]]
-    hashes: Callable[[Any], tuple[Any, ...]]
-    texts: tuple[tuple[int, int], ...]
+    fields: int
+    upstream: bool
 
 
 def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
@@ -79,144 +107,102 @@ def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
     Args:
         data: the body of a record of type 1.
     """
-    if len(data) > MAX_BODY_BYTES:
+    match = _RECEIPT.fullmatch(data)
+    if match is None or len(data) > MAX_BODY_BYTES:
         return None
-    try:
-        wire: Any = read_leniently(data)
-        plan = _plan(tuple(wire)) if type(wire) is dict else None
-        if plan is None or pack_checked(wire) != data or not _is_good(wire, plan):
-            return None
-    except Exception:  # noqa: BLE001 - the protocol's reader names the fault
+    parts = match.groups()
+    names = _names(parts[_NAMES_AT])
+    if names is None:
         return None
-    return ReceiptPlace(wire[1], wire[5], wire[6], wire.get(7), wire[2])
-
-
-@lru_cache(maxsize=256)
-def _plan(keys: tuple[int, ...]) -> _Plan | None:
-    """Return how to read a map of usual receipts; True and 1.0 pass here for 1."""
-    if not _USUAL >= {*keys} >= _REQUIRED or [*keys] != sorted(keys):
+    header, fields = parts[0], len(parts) - 2 - parts.count(None) + names.fields
+    if fields != (header[2] if len(header) > 1 else header[0] & 0x0F):
         return None
-    numbers = tuple(map(int, keys))
-    return _Plan(
-        keys=numbers,
-        uints=itemgetter(*(key for key in numbers if key in _UINTS)),
-        hashes=itemgetter(*(key for key in numbers if key in _HASHES), 5),
-        texts=tuple((key, _TEXTS[key]) for key in numbers if key in _TEXTS),
-    )
+    seq = _number(parts[7])
+    if (parts[8] is None) != (seq == 0) or not _fits(parts, names):
+        return None
+    return ReceiptPlace(parts[2], parts[6], seq, parts[8], _number(parts[3]))
 
 
-def _is_good(wire: dict[int, Any], plan: _Plan) -> bool:
-    """Return whether the fields of a map break no rule of receipts."""
-    if not all(map(is_, wire, plan.keys)) or None in wire.values():
-        return False
-    for number in plan.uints(wire):
-        if type(number) is not int or not 0 <= number <= MAX_UINT:
-            return False
-    for item in plan.hashes(wire):
-        if type(item) is not bytes or len(item) != 32:
-            return False
-    for key, longest in plan.texts:
-        if not _is_plain(wire[key], longest):
-            return False
-    return _are_named(wire) and _fit(wire) and _is_good_usage(wire)
-
-
-def _is_plain(text: object, longest: int) -> bool:
-    """Return whether a text is of printable ASCII, not empty and not too long."""
-    return type(text) is str and 0 < len(text) <= longest and text.isascii() and text.isprintable()
-
-
-def _are_named(wire: dict[int, Any]) -> bool:
-    """Return whether salt, id, provider, upstream and context are of their forms."""
-    salt, identity, upstream, context = wire[0], wire[1], wire.get(9), wire.get(27)
+def _fits(parts: tuple[Any, ...], names: _Names) -> bool:
+    """Return whether the fields behind the names are good, and none contradicts another."""
+    status, http, metering, usage, total = parts[10], parts[11], *parts[13:16]
+    tier, request_id, context = parts[18], parts[22], parts[23]
+    unmetered = metering == _NO_METERING
     return (
-        type(salt) is bytes
-        and len(salt) == 16
-        and type(identity) is bytes
-        and len(identity) == 16
-        and is_uuid7(identity)
-        and _KINDS[8].has_form(wire[8])
-        and (upstream is None or _KINDS[9].has_form(upstream))
+        (names.upstream or parts[5] != _PROXY or status == _REFUSED)
+        and (http is None or http == _OK or 100 <= _number(http) <= 599)
+        and not (unmetered and (usage or total or parts[16]))
+        and (usage is None or _is_good_usage(usage, total))
+        and (usage is not None or total is None or total == b"\x00")
+        and (tier is None or _is_whole(tier, _MAX_TIER))
+        and (request_id is None or _is_whole(request_id, _MAX_REQUEST_ID))
         and (context is None or _is_good_context(context))
     )
 
 
-def _is_good_context(context: object) -> bool:
-    if type(context) is not dict or not context:
+def _number(data: bytes) -> int:
+    """Return the number in the shortest form of an unsigned integer."""
+    return data[0] if len(data) == 1 else int.from_bytes(data[1:], "big")
+
+
+def _is_whole(text: bytes, longest: int) -> bool:
+    """Return whether a string of printable characters is as long as its header says."""
+    length, header = len(text), text[0]
+    if header < 0xC0:
+        return length == header - 0x9F
+    return header == 0xD9 and length == text[1] + 2 <= longest + 2
+
+
+@lru_cache(maxsize=1024)
+def _names(data: bytes) -> _Names | None:
+    """Return what is known of provider, upstream, operation, api and models, if they are good."""
+    match = _NAME_FIELDS.fullmatch(data)
+    fields = 0 if match is None else sum(part is not None for part in match.groups())
+    try:
+        found = decode(bytes([0x80 | fields]) + data)
+        assert type(found) is dict, "its header says so"  # noqa: S101
+        for key, value in found.items():
+            _KINDS[key].check(value)
+    except LedgerError:
+        return None
+    return _Names(fields, upstream=9 in found)
+
+
+@lru_cache(maxsize=1024)
+def _is_good_context(data: bytes) -> bool:
+    try:
+        Context.from_wire(decode(data))
+    except LedgerError:
         return False
-    keys = list(context)
-    known = {int}.issuperset(map(type, keys)) and keys[0] >= 1 and keys[-1] <= 6
-    ascending = keys == sorted(keys)
-    return known and ascending and all(_is_plain(v, _CONTEXT_BYTES) for v in context.values())
+    return True
 
 
-def _fit(wire: dict[int, Any]) -> bool:
-    """Return whether the fields do not contradict each other."""
-    source, anomalies = wire[4], wire.get(30)
-    return (
-        (7 in wire) == (wire[6] > 0)
-        and source != _IMPORT
-        and (9 in wire or source != _PROXY or wire[14] == _REFUSED)
-        and (wire[17] > 0 or not (18 in wire or 19 in wire or 20 in wire))
-        and 100 <= wire.get(15, 100) <= 599
-        and wire.get(16, 1) == 1
-        and (anomalies is None or _are_good_anomalies(anomalies))
-    )
-
-
-def _are_good_anomalies(anomalies: object) -> bool:
-    if type(anomalies) is not tuple or not anomalies or not {int}.issuperset(map(type, anomalies)):
-        return False
-    ascending = [*anomalies] == sorted({*anomalies})
-    return ascending and anomalies[0] >= 0 and anomalies[-1] <= MAX_UINT
-
-
-def _is_good_usage(wire: dict[int, Any]) -> bool:
+def _is_good_usage(usage: bytes, stated: bytes | None) -> bool:
     """Return whether buckets are good, may stand together, and add up to the total."""
-    usage = wire.get(18, _NO_USAGE)
-    if type(usage) is not tuple or len(usage) > 32 or (not usage and usage is not _NO_USAGE):
-        return False
-    kinds = total = 0
-    complete = True
-    for bucket in usage:
-        kind, reported = _read_bucket(bucket)
-        if kind < 0 or kinds >> kind:
+    buckets = _BUCKETS.findall(usage)
+    total, complete = 0, True
+    for header, kind, reported, label, lower, upper, method in buckets:
+        if label == _BOUNDED:
+            whole = lower and _number(lower) <= _number(upper) and _is_whole(method, _MAX_METHOD)
+            if not whole or header != (b"\x86" if reported else b"\x85"):
+                return False
+        elif header != b"\x83" or not reported or lower:
             return False
-        kinds |= 1 << kind
-        if kind < TOKEN_KINDS_END:
-            complete &= reported is not None
-            total += reported or 0
-    if kinds & _INPUT_UNSPLIT and kinds & _INPUT_SPLIT:
+        if kind[0] < TOKEN_KINDS_END:
+            if reported:
+                total += _number(reported)
+            else:
+                complete = False
+    if len(buckets) != usage[0] & 0x0F or not _may_stand(b"".join(b[1] for b in buckets)):
         return False
-    if kinds & _OUTPUT_UNSPLIT and kinds & _OUTPUT_SPLIT:
+    return stated is None or not complete or _number(stated) == total
+
+
+@lru_cache(maxsize=1024)
+def _may_stand(kinds: bytes) -> bool:
+    """Return whether buckets of these kinds may stand together, in this order."""
+    try:
+        check_usage([Bucket(kind=kind, reported=0, label=UNVERIFIABLE) for kind in kinds])
+    except LedgerError:
         return False
-    return _is_good_total(wire, total if complete else None)
-
-
-_NO_USAGE: Final[tuple[Any, ...]] = ()
-
-
-def _is_good_total(wire: dict[int, Any], total: int | None) -> bool:
-    stated = wire.get(19)
-    if stated is None or stated == total or total is None or wire[17] == _MALFORMED:
-        return True
-    return not _ANOMALIES_WITHOUT_TOTAL.isdisjoint(wire.get(30, ()))
-
-
-_UNVERIFIABLE_KEYS: Final = (1, 2, 3)
-_BOUNDED_KEYS: Final = ((1, 2, 3, 4, 5, 6), (1, 3, 4, 5, 6))
-
-
-def _read_bucket(bucket: object) -> tuple[int, int | None]:
-    """Return kind and reported number of a good bucket without an EXACT label, else (-1, None)."""
-    if type(bucket) is not dict or not {int}.issuperset(map(type, bucket)):
-        return -1, None
-    keys, numbers = tuple(bucket), list(bucket.values())
-    if keys in _BOUNDED_KEYS:
-        good = bucket[3] == BOUNDED and bucket[4] <= bucket[5]
-        good = good and _is_plain(numbers.pop(), _METHOD_BYTES)
-    else:
-        good = keys == _UNVERIFIABLE_KEYS and bucket[3] == UNVERIFIABLE
-    for number in numbers:
-        good = good and type(number) is int and 0 <= number <= MAX_UINT
-    return (bucket[1], bucket.get(2)) if good and bucket[1] < _KIND_BITS else (-1, None)
+    return True

@@ -56,8 +56,9 @@ class Totals(NamedTuple):
     Attributes:
         receipts: records of type receipt.
         unread: records whose bodies were not asked for.
-        withheld: records whose body was asked for and could not be read.
-        withheld_receipts: those of them that are receipts.
+        withheld: records whose body was asked for and not served.
+        garbled: records whose body was served, and was not the signed one or broke a rule.
+        lost_receipts: receipts among the withheld and the garbled.
         skipped: places in subject chains for which withheld receipts must stand.
         suspect: records under keys that were reported as suspect.
         unknown: records of types that this release does not know.
@@ -66,7 +67,8 @@ class Totals(NamedTuple):
     receipts: int = 0
     unread: int = 0
     withheld: int = 0
-    withheld_receipts: int = 0
+    garbled: int = 0
+    lost_receipts: int = 0
     skipped: int = 0
     suspect: int = 0
     unknown: int = 0
