@@ -33,7 +33,7 @@ from nous_ledger.cli.anchor_sending import (
 from nous_ledger.cli.files import read_ledger
 from nous_ledger.cli.options import json_option, ledger_option
 from nous_ledger.cli.terminal import say, warn
-from nous_ledger.protocol.errors import UnavailableError
+from nous_ledger.protocol.errors import LedgerError, UnavailableError
 
 if TYPE_CHECKING:
     from nous_ledger.anchor.anchorer import Anchorer, Round
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nous_ledger.anchor.waiting import Patience
     from nous_ledger.ledger import Ledger
 
+_MAX_REFUSALS: Final = 3
 _TAGS: Final = {"mined": "latest", "safe": "safe", "final": "finalized"}
 
 
@@ -117,7 +118,7 @@ def _submit(ledger: Ledger, anchorer: Anchorer, patience: Patience) -> list[dict
 
     goal = goal_of(ledger)
     deadline = time.monotonic() + patience.timeout_s
-    tell_of, seen = Teller(), {}
+    tell_of, seen, refusals = Teller(), {}, 0
     while True:
         try:
             done = anchorer.round()
@@ -126,11 +127,13 @@ def _submit(ledger: Ledger, anchorer: Anchorer, patience: Patience) -> list[dict
                 seen[slot.id] = slot_to_json(slot)
             if patience.until == "sent" or goal.is_met_by(anchorer.state_at(_TAGS[patience.until])):
                 say_result(ledger, patience, goal.leaf_count)
+                seen |= {slot.id: slot_to_json(slot) for slot in anchorer.look()}
                 return list(seen.values())
-        except ChainError as error:
-            if error.code not in ("rpc-unreachable", "rpc-error") or not seen:
+        except LedgerError as error:
+            refusals += error.code == "refused"
+            if not _passes(error, seen=bool(seen)) or refusals > _MAX_REFUSALS:
                 raise
-            tell_of(None, (error.message,))  # what was sent goes on without us
+            tell_of(None, (error.message,))
         if time.monotonic() >= deadline:
             raise ChainError(
                 "not-final",
@@ -138,6 +141,14 @@ def _submit(ledger: Ledger, anchorer: Anchorer, patience: Patience) -> list[dict
                 f" {patience.timeout_s:g} s",
             )
         time.sleep(patience.poll_s)
+
+
+def _passes(error: LedgerError, *, seen: bool) -> bool:
+    """Return whether an error may be gone in the next round."""
+    if error.code == "refused":
+        return True  # somebody may have anchored between our look and our call
+    # What was sent goes on without us.
+    return seen and error.code in ("rpc-unreachable", "rpc-error")
 
 
 @click.command(
@@ -204,7 +215,9 @@ def watch(
 def _round(anchorer: Anchorer, *, may_open: bool) -> Round | None:
     try:
         return anchorer.round(may_open=may_open)
-    except UnavailableError as error:
+    except LedgerError as error:
+        if not isinstance(error, UnavailableError) and error.code != "refused":
+            raise
         warn(error.message)
         return None
 

@@ -53,6 +53,7 @@ COMMANDS: Final[dict[str, str]] = {
     "head": "Show the newest signed head.",
     "publish": "Write the log as files for any web server.",
     "audit": "Test streams of receipts for tokens beyond a re-count.",
+    "reconcile": "Hold receipts against usage reports, invoices and prices.",
     "fsck": "Check a whole ledger: compute everything again.",
     "backup": "Copy a ledger while a gateway writes to it.",
     "restore": "Make a ledger from a backup.",
