@@ -146,13 +146,13 @@ interface INousAnchor {
     /// @notice Make a head the newest anchored one of its log.
     /// @dev PROTOCOL.md ANCH-3 to ANCH-6, ANCH-9, HEAD-3. The count and root that `proof` starts from are the stored
     ///      ones.
-    /// @param head The head: of the epoch in force, with more leaves than the anchored one, not older, and at most 300 s
-    ///        ahead of the block.
+    /// @param checkpoint The head: of the epoch in force, with more leaves than the anchored one, not older, and at most
+    ///        300 s ahead of the block.
     /// @param r First half of the signature.
     /// @param s Second half of the signature, at most n/2.
     /// @param v Recovery id, 0 or 1.
-    /// @param proof Consistency path from the anchored head to `head`; empty for the first head.
-    function anchor(NousLedger.Checkpoint calldata head, bytes32 r, bytes32 s, uint8 v, bytes32[] calldata proof)
+    /// @param proof Consistency path from the anchored head to `checkpoint`; empty for the first head.
+    function anchor(NousLedger.Checkpoint calldata checkpoint, bytes32 r, bytes32 s, uint8 v, bytes32[] calldata proof)
         external;
 
     /// @notice Anchor several heads, of one log or of several; one that is refused stops no other.

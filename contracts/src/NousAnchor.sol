@@ -208,7 +208,7 @@ contract NousAnchor is INousAnchor {
     {
         Log storage entry = _registered(log);
         fields = NousLedger.decodeRecord(record);
-        NousLedger.verifyRecord(record, log, _signer(entry, log, fields.epoch));
+        NousLedger.verifyRecordSignature(record, log, _signer(entry, log, fields.epoch));
         leaf = NousLedger.recordLeaf(record);
     }
 

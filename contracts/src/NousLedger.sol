@@ -146,6 +146,15 @@ library NousLedger {
         returns (Record memory fields)
     {
         fields = decodeRecord(record);
+        verifyRecordSignature(record, log, signer);
+    }
+
+    /// @notice Revert unless `signer` signed a record for `log`; its fields are not looked at.
+    /// @dev PROTOCOL.md REC-5. For callers that learn from the fields who the signer is.
+    /// @param record The whole record, 120 bytes.
+    /// @param log Log id.
+    /// @param signer Address of the key of the record's epoch in this log.
+    function verifyRecordSignature(bytes calldata record, bytes32 log, address signer) internal pure {
         Secp256k1.verifySignature(
             recordDigest(log, record), bytes32(record[55:87]), bytes32(record[87:119]), uint8(record[119]), signer
         );
