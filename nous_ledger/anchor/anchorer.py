@@ -145,8 +145,7 @@ class Anchorer:
             LedgerError: the ledger or the outbox could not be used.
         """
         self._troubles = []
-        before = self._outbox.slots(self._sender.account, unfinished=True)
-        slots = [self._tracker.advance(slot) for slot in before]
+        slots = self.look()
         waiting = [slot for slot in slots if slot.state is State.SENT]
         state = contract_state(self._contract, self._ledger)
         step = next_step(self._ledger, state)
@@ -162,6 +161,16 @@ class Anchorer:
         if opened and step is not None:
             slots.append(self._open(step))
         return Round(slots=tuple(slots), troubles=tuple(self._troubles), opened=opened)
+
+    def look(self) -> list[Slot]:
+        """Write down how far everything that was not final has come, and return it.
+
+        Raises:
+            ChainError: rpc-disagree; rpc-unreachable, if no server answers.
+            AnchorUseError: wrong-chain.
+        """
+        before = self._outbox.slots(self._sender.account, unfinished=True)
+        return [self._tracker.advance(slot) for slot in before]
 
     def state_at(self, tag: str) -> ContractState | None:
         """Return what servers agree that the contract holds at a tagged block.

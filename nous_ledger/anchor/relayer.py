@@ -18,6 +18,9 @@ from nous_ledger.ledger.keys import generate_secp256k1
 from nous_ledger.protocol.errors import InputError
 
 MAX_KEYSTORE_BYTES: Final = 65_536
+SCRYPT_N: Final = 1 << 17
+"""Cost of sealing: 128 MiB and about half a second."""
+
 MAX_COST: Final = 1 << 22
 """Largest cost n x r of a keystore that is opened: 512 MiB of memory."""
 
@@ -136,7 +139,7 @@ def write_keystore(path: Path, passphrase: str, secret: bytes | None = None) -> 
         raise InputError("input", "the passphrase is empty")
     account = _library().Account
     key = secret or generate_secp256k1()
-    document = account.encrypt(key, passphrase)
+    document = account.encrypt(key, passphrase, kdf="scrypt", iterations=SCRYPT_N)
     write_new_file(path, json.dumps(document).encode("ascii") + b"\n")
     return KeystoreRelayer(key).address
 
