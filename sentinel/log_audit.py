@@ -101,7 +101,7 @@ class LogAudit:
         from sentinel.peers import KeptHeads, look_at_peers  # noqa: PLC0415 - reads over HTTP
 
         kept = KeptHeads(self._state_file, self._row.number)
-        self.report(look_at_peers(self, self.options.peers, kept))
+        look_at_peers(self, self.options.peers, kept)
 
     def now(self) -> UnixSeconds:
         """Return the second by this machine's clock."""
@@ -134,10 +134,11 @@ class LogAudit:
         """Read a head; of a later epoch, after looking for the key that signed it."""
         until = time.monotonic() + SCAN_S
         ring = self.state.ring
-        reading = read_head(note, ring, self.options.policy, self.now())
+        policy, max_age = self.options.policy, self.options.max_age_s
+        reading = read_head(note, ring, policy, self.now(), max_age)
         while reading.needs is not None:
             ring = self._scan(ring, reading, until)
-            reading = read_head(note, ring, self.options.policy, self.now())
+            reading = read_head(note, ring, policy, self.now(), max_age)
         if reading.head is not None:
             self._ring = ring
             self.state = replace(self.state, ring=ring)

@@ -12,7 +12,7 @@ from typing import Final
 from nous_ledger.protocol.errors import UnavailableError
 from nous_ledger.protocol.hashing import sha256
 from nous_ledger.protocol.mmr import leaf_position
-from nous_ledger.protocol.record import decode_record, leaf_hash
+from nous_ledger.protocol.record import leaf_hash
 from nous_ledger.protocol.tiles import FULL_WIDTH, decode_bodies, decode_entries
 from nous_ledger.protocol.types import LeafCount, LeafIndex
 from sentinel.audit.claims import Cited
@@ -20,6 +20,7 @@ from sentinel.fetching import width_of
 from sentinel.sources import Source
 from sentinel.state_memory import LogMemory
 
+_BODY_HASH: Final = slice(23, 55)
 _BUNDLES: Final = 32
 """Bundles that are kept for the next question."""
 
@@ -53,7 +54,8 @@ class Rereader:
             text = f"{self._source.name} serves another record at leaf {leaf} than before"
             raise UnavailableError("unreachable", text)
         body = self._bodies(bundle)[at]
-        readable = body and sha256(body) == decode_record(record).body_hash
+        # By its place in the bytes: a record that breaks a rule has to be shown too.
+        readable = body and sha256(body) == record[_BODY_HASH]
         return Cited(leaf, record, body if readable else None)
 
     def _read_entries(self, bundle: int) -> tuple[bytes, ...]:
