@@ -29,6 +29,7 @@ from sentinel.audit.legacy_memory import (
     memory_to_json,
 )
 from sentinel.audit.state import Totals
+from sentinel.errors import StateError
 from sentinel.legacy_gateway import LegacyGateway
 from sentinel.legacy_records import RememberedRecords
 from sentinel.report import RoundReport
@@ -63,7 +64,12 @@ class LegacyOptions:
 
 
 class LegacyWatcher:
-    """One gateway, and what is remembered of it."""
+    """One gateway, and what is remembered of it.
+
+    Attributes:
+        state: the file of what is remembered.
+        gateway: where it is read.
+    """
 
     def __init__(self, state: State, gateway: LegacyGateway, options: LegacyOptions) -> None:
         """Go on with what is remembered of a gateway, or begin.
@@ -71,8 +77,8 @@ class LegacyWatcher:
         Raises:
             StateError: what is remembered could not be read.
         """
-        self._state = state
-        self._gateway = gateway
+        self.state = state
+        self.gateway = gateway
         self._options = options
         self._row = state.log(name_of(gateway.name), b"")
         self._memory = memory_from_json(self._row.state)
@@ -89,9 +95,9 @@ class LegacyWatcher:
         kept: list[KnownRecord] = []
         try:
             found, outcome = self._look(now, kept)
+        except StateError:
+            raise
         except UnavailableError as error:
-            if type(error).__module__ == "sentinel.errors":
-                raise
             unread = Finding(place=Place.SOURCE, code="unreachable", message=error.message)
             found, outcome = [unread], None
         if outcome is not None:
@@ -107,9 +113,9 @@ class LegacyWatcher:
         key, found = self._choose_key()
         if key is None:
             return found, None
-        chain = self._gateway.chain()
+        chain = self.gateway.chain()
         audit = LegacyAudit(self._memory, chain, key)
-        for page in self._gateway.pages():
+        for page in self.gateway.pages():
             known = self._records.read(audit.records, len(page), self._memory.leaf_count)
             kept += audit.add(page, known)
             self._options.progress(audit.records, max(chain.leaf_count, audit.records))
@@ -117,18 +123,18 @@ class LegacyWatcher:
 
     def _chain_after(self, records: int) -> LegacyChain:
         """Return the chain after the last record; a record may be a moment ahead of it."""
-        chain = self._gateway.chain()
+        chain = self.gateway.chain()
         for _ in range(ATTEMPTS):
             if chain.leaf_count >= records or self._options.wait(AGAIN_S):
                 break
-            chain = self._gateway.chain()
+            chain = self.gateway.chain()
         return chain
 
     def _choose_key(self) -> tuple[LegacyPublicKey | None, list[Finding]]:
         """Return the key to check with, and what is to be said about it."""
         pinned, found = self._options.key or self._memory.key, []
         try:
-            stated = self._gateway.key()
+            stated = self.gateway.key()
         except (LegacyError, UnavailableError) as error:
             if pinned:
                 return pinned, self._unpinned()
@@ -148,11 +154,11 @@ class LegacyWatcher:
     def _commit(self, found: Iterable[Finding], kept: list[KnownRecord], now: int) -> None:
         memory = self._memory
         self._findings.add(found, now)
-        with self._state.writing() as connection:
+        with self.state.writing() as connection:
             self._records.write(kept[: memory.leaf_count])
             connection.execute(
                 "UPDATE logs SET state = ?, address = ? WHERE id = ?",
-                (memory_to_json(memory), self._gateway.name, self._row.number),
+                (memory_to_json(memory), self.gateway.name, self._row.number),
             )
             self._findings.write()
 
@@ -168,7 +174,7 @@ class LegacyWatcher:
         report = RoundReport(
             origin=self._row.origin,
             log_id=b"",
-            address=self._gateway.name,
+            address=self.gateway.name,
             at=now,
             took_s=took_s,
             leaf_count=LeafCount(memory.leaf_count),
@@ -181,7 +187,7 @@ class LegacyWatcher:
             findings=tuple(found),
             open_findings=self._findings.open_count(),
         )
-        with self._state.writing() as connection:
+        with self.state.writing() as connection:
             connection.execute(
                 "UPDATE logs SET round = ? WHERE id = ?",
                 (json.dumps(report.to_json()), self._row.number),

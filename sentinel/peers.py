@@ -6,14 +6,15 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.note import MAX_NOTE_BYTES
 from sentinel.audit.findings import Finding, Place
-from sentinel.audit.peers import Compared, PeerHead, Standing, compare_peer, read_peer_head
+from sentinel.audit.peers import PeerHead, Standing, compare_peer, read_peer_head
 from sentinel.http_source import HttpSource, Patience
 from sentinel.sources import NotThereError
 from sentinel.state_file import state_errors
@@ -107,15 +108,17 @@ class KeptHeads:
             )
 
 
-def look_at_peers(audit: LogAudit, peers: Sequence[Peer], kept: KeptHeads) -> Iterator[Finding]:
+def look_at_peers(audit: LogAudit, peers: Sequence[Peer], kept: KeptHeads) -> list[Finding]:
     """Compare what all peers serve now, and what they served before, with the log.
+
+    What is found is reported and durable before any head is let go of.
 
     Args:
         audit: the log, after its records were read.
         peers: other witnesses of it.
         kept: what is remembered of them.
 
-    Yields:
+    Returns:
         What was found, about each peer by itself.
 
     Raises:
@@ -123,16 +126,22 @@ def look_at_peers(audit: LogAudit, peers: Sequence[Peer], kept: KeptHeads) -> It
     """
     with ThreadPoolExecutor(max(len(peers), 1), "peer") as pool:
         answers = list(pool.map(lambda peer: _ask(peer, audit.options.origin), peers))
-    notes: dict[tuple[str, str], bytes] = {}
-    for peer, answer in zip(peers, answers, strict=True):
-        if isinstance(answer, Finding):
-            yield answer
-        else:
-            notes[peer.name, _text(answer)] = answer
+    found = [answer for answer in answers if isinstance(answer, Finding)]
+    notes = {
+        (peer.name, _text(answer)): answer
+        for peer, answer in zip(peers, answers, strict=True)
+        if isinstance(answer, bytes)
+    }
     for name, note in kept.all():
         notes.setdefault((name, _text(note)), note)
+    done: list[tuple[str, PeerHead]] = []
     for (name, _), note in notes.items():
-        yield from _compare(audit, name, note, kept)
+        found += _compare(audit, name, note, kept, done)
+    audit.report(found)
+    audit.memory.findings.flush()
+    for name, head in done:
+        kept.forget(name, head)
+    return found
 
 
 def _ask(peer: Peer, origin: str) -> bytes | Finding:
@@ -144,29 +153,20 @@ def _ask(peer: Peer, origin: str) -> bytes | Finding:
         return _unreachable(error.message)
 
 
-def _compare(audit: LogAudit, peer: str, note: bytes, kept: KeptHeads) -> Iterator[Finding]:
+def _compare(
+    audit: LogAudit, peer: str, note: bytes, kept: KeptHeads, done: list[tuple[str, PeerHead]]
+) -> list[Finding]:
     policy = audit.options.policy
     try:
         head = read_peer_head(note, audit.options.origin, policy)
     except LedgerError as error:
-        yield _unreachable(f"{peer} serves no head that can be used: {error.message}")
-        return
-    compared: Compared = compare_peer(
-        head, audit.state, policy, audit.memory.read_nodes, audit.now()
-    )
+        return [_unreachable(f"{peer} serves no head that can be used: {error.message}")]
+    compared = compare_peer(head, audit.state, policy, audit.memory.read_nodes, audit.now())
     if compared.standing in _WAITING:
         kept.keep(peer, head, audit.now())
     else:
-        kept.forget(peer, head)
-    for found in compared.findings:
-        yield Finding(
-            place=found.place,
-            code=found.code,
-            message=f"{peer}: {found.message}",
-            count=found.count,
-            attrs=found.attrs,
-            evidence=found.evidence,
-        )
+        done.append((peer, head))
+    return [replace(found, message=f"{peer}: {found.message}") for found in compared.findings]
 
 
 def _text(note: bytes) -> str:

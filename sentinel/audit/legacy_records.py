@@ -58,6 +58,14 @@ class _Fresh(NamedTuple):
     before: KnownRecord | None
     repeated: frozenset[str]
 
+    @property
+    def is_resigned(self) -> bool:
+        """Whether the same leaf was there before under another signature."""
+        before = self.before
+        if before is None or before.signature == NO_SIGNATURE:
+            return False
+        return before.leaf.hex() == self.record.leaf_hash
+
 
 class RecordAudit:
     """Examines records in their order.
@@ -156,7 +164,7 @@ class RecordAudit:
                 found.setdefault(finding.position, set()).add(finding.code)
         for position, item in enumerate(fresh):
             codes = found.get(position, set()) | item.repeated
-            if not codes and item.before and item.before.signature != NO_SIGNATURE:
+            if not codes and item.is_resigned:
                 codes = {"legacy-resigned"}
             for code in codes:
                 self._note(code, item.at, item.record.id)

@@ -18,7 +18,7 @@ from tests.cli.harness import ROOT, Outcome, minimal_environment
 from tests.integration.sentinel.forged_log import ForgedLog, history
 
 LOG = ForgedLog()
-PROGRAM = (sys.executable, "-c", "from sentinel.cli import main; main()", "witness")
+PROGRAM = (sys.executable, "-m", "sentinel", "witness")
 
 
 Call = Callable[..., Outcome]
