@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import random
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.note import find_signatures, parse_note
 from nous_ledger.protocol.vkey import format_vkey
 from sentinel.witness import Witness
-from sentinel.witness_key import WitnessKey, create_key, load_key, make_key
+from sentinel.witness_key import WitnessKey, make_key
 from sentinel.witness_logs import parse_logs
 from sentinel.witness_store import MAX_FORKS, WitnessStore
 from sentinel.witness_wire import MAX_REQUEST_BYTES, SIZE_TYPE, Answer, origin_hash
@@ -360,54 +359,6 @@ def test_of_many_requests_at_once_each_size_is_cosigned_once(
     sizes = [text.split(b"\n")[1] for text in texts]
     assert len(sizes) > 1
     assert len(set(sizes)) == len(sizes), "two histories were cosigned"
-
-
-class TestKeyFiles:
-    def test_written_for_its_owner_alone_and_read_back(self, tmp_path: Path) -> None:
-        path = tmp_path / "w.key"
-        made = create_key(path, "witness.example/w1", bytes(range(32)))
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert load_key(path).vkey == made.vkey == KEY.vkey
-        assert bytes(range(32)).hex() not in repr(made)
-
-    def test_never_replaced(self, tmp_path: Path) -> None:
-        create_key(tmp_path / "w.key", "w1", bytes(32))
-        with pytest.raises(LedgerError) as caught:
-            create_key(tmp_path / "w.key", "w1", bytes(32))
-        assert caught.value.code == "input"
-
-    @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "\udc00"])
-    def test_a_name_that_cannot_be_one(self, name: str) -> None:
-        with pytest.raises(LedgerError) as caught:
-            make_key(name, bytes(32))
-        assert caught.value.code == "vkey-format"
-
-    def test_readable_by_others_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "w.key"
-        create_key(path, "w1", bytes(32))
-        path.chmod(0o640)
-        with pytest.raises(LedgerError) as caught:
-            load_key(path)
-        assert caught.value.code == "witness-key"
-        assert str(path) in caught.value.hint
-
-    def test_damage_shows(self, tmp_path: Path) -> None:
-        path = tmp_path / "w.key"
-        create_key(path, "w1", bytes(32))
-        whole = path.read_bytes()
-        changed = [whole[:at] + b"Z" + whole[at + 1 :] for at in range(12, len(whole))]
-        for data in (b"", b"\xff" * 40, whole[:-1], whole + whole, bytes(5000), *changed):
-            path.write_bytes(data)
-            with pytest.raises(LedgerError) as caught:
-                load_key(path)
-            assert caught.value.code == "witness-key"
-
-    def test_no_file_and_no_ordinary_file(self, tmp_path: Path) -> None:
-        os.mkfifo(tmp_path / "pipe")
-        for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):
-            with pytest.raises(LedgerError) as caught:
-                load_key(path)
-            assert caught.value.code == "witness-key"
 
 
 def test_a_witness_cannot_be_its_own_log(state: Path, time: Time) -> None:
