@@ -9,6 +9,7 @@ from tests.integration.anchor.harness import Node, Party, anchored_events, grow
 def test_a_head_becomes_final(party: Party, node: Node) -> None:
     first = party.round()
     assert [slot.state for slot in first.slots[-1:]] == [State.SENT]
+    node.mine()  # behind what waits, or after it was mined
     (mined,) = (slot for slot in party.round().slots if slot.purpose == "anchor")
     assert mined.state is State.MINED
     node.finalize()
@@ -23,6 +24,7 @@ def test_growth_is_anchored_with_a_consistency_proof(party: Party, node: Node) -
     seed = random.Random(1)
     for records in (1, 3, 9):
         party.round()
+        node.mine()
         grow(party.ledger, records, seed)
     party.round()
     node.finalize()

@@ -1,6 +1,7 @@
 """Whatever a chain and its servers do, the outbox ends final with one consistent head."""
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def anchors(party: Party) -> list[Slot]:
     return [slot for slot in party.outbox.slots() if slot.purpose == "anchor"]
 
 
+def wait_for_anchor(node: Node) -> None:
+    """Wait until the node has mined what it took, which it does in its own time."""
+    deadline = time.monotonic() + 10
+    while not anchored_events(node) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(anchored_events(node)) == 1
+
+
 def settle(party: Party, node: Node) -> None:
     """Let everything become final, as a watching process would."""
     for _ in range(3):
@@ -53,6 +62,7 @@ def check_settled(party: Party, node: Node, events: int = 1) -> None:
 
 def test_reorganised_away(party: Party, node: Node) -> None:
     party.round()
+    wait_for_anchor(node)
     assert party.round().slots[-1].state is State.MINED
     node.automine(on=False)
     node.rpc("anvil_reorg", 1, [])
@@ -112,7 +122,7 @@ def test_no_answer_to_what_was_sent(log: Ledger, node: Node, tmp_path: Path) -> 
         first = party.round()
         assert first.slots[-1].state is State.SENT
         assert len(first.troubles) == 1
-        assert len(anchored_events(node)) == 1  # the node took it all the same
+        wait_for_anchor(node)  # the node took it all the same
         settle(party, node)
         check_settled(party, node)
 

@@ -148,6 +148,35 @@ def test_killed_between_send_and_receipt(
         assert len(outbox.transactions(slot)) == 1
 
 
+def test_watch_goes_on_until_it_is_told_to_stop(
+    nous: Call, node: Node, log: Ledger, pay: tuple[object, ...], interruptible: None
+) -> None:
+    nous("anchor", "register", *pay, "--wait", "mined").good()
+    command = [sys.executable, "-m", "nous_ledger.cli.main", "anchor", "watch", *map(str, pay)]
+    with subprocess.Popen(
+        [*command, "--every", "0", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        finals = []
+        for size in (5, 8):
+            if size > 5:
+                grow(log, 3, random.Random(size))
+            deadline = time.monotonic() + 30
+            while len(anchored_events(node)) < 1 + (size > 5) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            node.finalize()
+            while (line := json.loads(process.stdout.readline()))["leaf_count"] != size:
+                assert line["purpose"] == "register"
+            finals.append((line["state"], line["outcome"]))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    assert finals == [("final", "done")] * 2
+
+
 def test_deploy_on_a_new_chain(
     nous: Call, anvil_program: str, pay: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
