@@ -5,7 +5,7 @@ receipts if the one after the gap names the hash of an unreadable one that stand
 and if no more are passed over than are unreadable in all.
 
 Spec:
-    PROTOCOL.md RCPT-3, SUBJ-3, and SENT-10, SENT-11.
+    PROTOCOL.md RCPT-3, SUBJ-3, and SENT-7 to SENT-9.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Statements and reconciliations, compared with the records that they speak of.
 
 Spec:
-    PROTOCOL.md sections "Reconciliation" and "Statement", LBL-6, and SENT-14.
+    PROTOCOL.md sections "Reconciliation" and "Statement", LBL-6, and SENT-12, SENT-13.
 """
 
 from __future__ import annotations

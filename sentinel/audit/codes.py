@@ -5,7 +5,7 @@ differently by the place where it was found: a signature that fails under a head
 the work of a cache in between, one in a record that a signed head covers is the log's.
 
 Spec:
-    PROTOCOL.md, section "Findings" (SENT-1 to SENT-4).
+    PROTOCOL.md, sections "Rounds" and "Findings" (SENT-2, SENT-6).
 """
 
 from __future__ import annotations

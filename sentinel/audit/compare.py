@@ -1,7 +1,7 @@
 """What a verified head says beside the newest one that is trusted: only forward.
 
 Spec:
-    PROTOCOL.md HEAD-9 to HEAD-12, HEAD-18, and SENT-6.
+    PROTOCOL.md HEAD-9 to HEAD-12, HEAD-18, and SENT-2.
 """
 
 from __future__ import annotations

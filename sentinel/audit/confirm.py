@@ -4,7 +4,7 @@ Nothing of the file is believed but what the log signed. Whoever pins another lo
 same log with what it really signed, gets a refusal: no file frames an honest log.
 
 Spec:
-    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-36).
+    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-23).
 """
 
 from __future__ import annotations

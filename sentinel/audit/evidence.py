@@ -6,7 +6,7 @@ are kept without the lines of others; every byte of a file is covered by a signa
 a hash that leads to one, or by the rule that there is one spelling.
 
 Spec:
-    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-24).
+    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-23).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the sentinel finds.
 
 Spec:
-    PROTOCOL.md, section "Findings" (SENT-1 to SENT-4).
+    PROTOCOL.md, sections "Rounds" and "Findings" (SENT-2, SENT-6).
 """
 
 from __future__ import annotations

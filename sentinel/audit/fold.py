@@ -4,7 +4,7 @@ Everything here is a question to a memory that only grows. The fold asks it once
 and span, decides, and returns what is to be remembered; it writes nothing itself.
 
 Spec:
-    PROTOCOL.md SUBJ-3, RED-1 to RED-3, BIND-1 to BIND-3, HEAD-7, and SENT-9 to SENT-14.
+    PROTOCOL.md SUBJ-3, RED-1 to RED-3, BIND-1 to BIND-3, and SENT-7 to SENT-14.
 """
 
 from __future__ import annotations

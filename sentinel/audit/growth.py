@@ -9,7 +9,7 @@ wrongly is noticed before it is believed.
     level 0   [ the rest ]                      one hash for each leaf of the last one
 
 Spec:
-    PROTOCOL.md HEAD-12, SERV-1, and SENT-7.
+    PROTOCOL.md HEAD-12, SERV-1, and SENT-3 to SENT-5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Heads: what is served as one, and what it says beside the newest one that is trusted.
 
 Spec:
-    PROTOCOL.md, section "The head" (HEAD-1 to HEAD-18), and SENT-5 to SENT-8.
+    PROTOCOL.md, section "The head" (HEAD-1 to HEAD-18), and SENT-1, SENT-2, SENT-17.
 """
 
 from __future__ import annotations

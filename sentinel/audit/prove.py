@@ -1,7 +1,7 @@
 """Evidence that records make: what a finding cites, put together so that it stands alone.
 
 Spec:
-    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-36).
+    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-23).
 """
 
 from __future__ import annotations

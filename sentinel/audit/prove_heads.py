@@ -1,7 +1,7 @@
 """Evidence that heads alone make: forks, and times that go back.
 
 Spec:
-    PROTOCOL.md, section "Evidence" (SENT-25, SENT-26).
+    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-23).
 """
 
 from __future__ import annotations

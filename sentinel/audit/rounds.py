@@ -5,7 +5,7 @@ its own clock could not be checked at first, becomes a fault only after it looke
 a pause for as long, and is called observed; nothing here is ever an alarm.
 
 Spec:
-    PROTOCOL.md, section "Findings" (SENT-15, SENT-16).
+    PROTOCOL.md, section "Checks" (SENT-15 to SENT-17).
 """
 
 from __future__ import annotations

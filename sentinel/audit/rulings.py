@@ -1,7 +1,7 @@
 """For each kind of evidence, what must hold for it to prove something.
 
 Spec:
-    PROTOCOL.md, section "Evidence" (SENT-25 to SENT-36).
+    PROTOCOL.md, section "Evidence" (SENT-20 to SENT-23).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bindings and redactions in their order.
 
 Spec:
-    PROTOCOL.md BIND-1 to BIND-3, RED-1, RED-2, and SENT-12, SENT-13.
+    PROTOCOL.md BIND-1 to BIND-3, RED-1, RED-2, and SENT-10, SENT-11.
 """
 
 from __future__ import annotations

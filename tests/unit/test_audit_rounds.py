@@ -1,0 +1,386 @@
+"""What records say of each other, what was withheld, and what only time shows."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nous_ledger.protocol.bodies import Redaction
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.types import LeafIndex, UnixSeconds
+from sentinel.audit.claims import Cited, check_statement
+from sentinel.audit.findings import Finding
+from sentinel.audit.keys import settle, start_ring
+from sentinel.audit.prove import Case, prove
+from sentinel.audit.rounds import check_freshness, check_notices
+from sentinel.audit.state_json import state_from_json, state_to_json
+from tests.unit.audit_crimes import CRIMES, EXACT, reconciliation, statement
+from tests.unit.audit_log import BOB, DELAY, HEARTBEAT, SALT, START, AuditLog
+from tests.unit.audit_round import DictMemory, Watcher, watch
+
+DAY = 86_400
+
+
+def watched(log: AuditLog, *, bodies: bool = True, now: int | None = None) -> Watcher:
+    watcher = watch(log, bodies=bodies)
+    watcher.round(log, now=now)
+    return watcher
+
+
+def test_an_honest_log_of_every_type_raises_nothing() -> None:
+    log = AuditLog(receipts=9)
+    log.add(4, statement(log))
+    log.add(2, reconciliation(log, 2))
+    log.add(2, reconciliation(log, log.receipt(), usage=(EXACT,)))
+    log.binding(1)
+    log.binding(2, wallet=1, signer=1)
+    log.binding(3, wallet=None, signer=1)
+    log.rotate()
+    log.add(9, b"opaque")
+    log.bodies[5] = b""
+    log.add(5, Redaction(salt=SALT, indices=(5,), reason=1))
+    log.receipt()
+    log.close()
+    watcher = watched(log)
+    assert watcher.codes() == [("body", "withheld", "unchecked")]
+    assert watcher.memory.claims == []
+    assert watcher.state.totals._asdict() == {
+        "receipts": 11,
+        "unread": 0,
+        "withheld": 1,
+        "garbled": 0,
+        "lost_receipts": 1,
+        "skipped": 1,
+        "suspect": 0,
+        "unknown": 1,
+    }
+
+
+@pytest.mark.parametrize("gone", [(2,), (2, 3), (1, 2, 3), (4,), (1, 4)])
+def test_chains_pass_over_withheld_receipts(gone: tuple[int, ...]) -> None:
+    """A gap that names a withheld receipt between is none (SENT-9)."""
+    log = AuditLog()
+    for _ in range(6):
+        log.receipt()
+    for index in gone:
+        log.bodies[index] = b""
+    assert watched(log).codes() == [("body", "withheld", "unchecked")]
+
+
+@pytest.mark.parametrize(
+    ("gone", "seq", "prev"),
+    [((), 9, b"\x01" * 32), ((2,), 9, "last"), ((2, 3), 7, b"\x01" * 32), ((4,), 9, "withheld")],
+)
+def test_chains_pass_over_nothing_else(gone: tuple[int, ...], seq: int, prev: Any) -> None:
+    """More places than lost receipts, or a hash that no lost receipt has (SENT-9)."""
+    log = AuditLog()
+    for _ in range(4):
+        log.receipt()
+    log.bodies = [b"" if index in gone else body for index, body in enumerate(log.bodies)]
+    hashes = {"last": log.records[4][23:55], "withheld": log.records[4][23:55]}
+    previous = hashes.get(prev, prev)
+    log.add(1, log.make_receipt(subject_seq=seq, subject_prev=previous))
+    assert ("subject", "subject-gap", "fault") in watched(log).codes()
+
+
+def test_a_first_receipt_that_is_not_the_first_is_a_gap() -> None:
+    log = AuditLog()
+    log.add(1, log.make_receipt(BOB, subject_seq=4, subject_prev=bytes(32)))
+    assert watched(log).codes() == [("subject", "subject-gap", "fault")]
+
+
+def test_without_bodies_nothing_is_said_of_chains() -> None:
+    log = AuditLog(receipts=5)
+    watcher = watched(log, bodies=False)
+    assert watcher.codes() == [("body", "withheld", "unchecked")]
+    assert watcher.findings[-1].attrs == {"bodies": 6}
+    watcher.bodies = True
+    log.receipt()
+    log.binding(1, wallet=None)
+    watcher.round(log)
+    assert watcher.codes()[1:] == [("body", "withheld", "unchecked")]
+
+
+def test_a_body_that_is_not_the_signed_one_is_a_fault() -> None:
+    log = AuditLog(receipts=5)
+    log.bodies[2] = log.bodies[1]
+    log.receipt()
+    watcher = watched(log)
+    assert watcher.codes() == [("body", "body-hash", "fault")]
+    assert watcher.state.totals.garbled == 1
+
+
+@pytest.mark.parametrize(("signer", "found"), [(0, True), (1, False)])
+def test_an_unbind_is_by_the_wallet_bound_last(signer: int, found: bool) -> None:
+    """SENT-10, SENT-11."""
+    log = AuditLog()
+    log.binding(7)
+    watcher = watched(log)
+    log.binding(8, wallet=1, signer=1)
+    watcher.round(log)
+    log.binding(9, wallet=None, signer=signer)
+    watcher.round(log)
+    assert watcher.codes() == ([("binding", "not-bound", "fault")] if found else [])
+
+
+def test_crimes_of_different_spans_are_found_too() -> None:
+    """Memory and fold see what no span sees by itself (SENT-7, SENT-8, SENT-10)."""
+    log = AuditLog(receipts=300)
+    log.binding(5)
+    watcher = watched(log)
+    for name in ("duplicate-id", "wrong-prev", "backdated"):
+        CRIMES[name].commit(log)
+    log.binding(5, wallet=None)
+    watcher.round(log)
+    codes = {code for _, code, severity in watcher.codes() if severity == "alarm"}
+    assert codes == {"duplicate-id", "subject-branch", "backdated", "late", "nonce-order"}
+    assert all(f.evidence for f in watcher.findings if f.severity == "alarm")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"last_seq": 5, "rows": 6}, "statement-range"),
+        ({"count": 1}, "statement-sums"),
+        ({"rows": 3}, "total-mismatch"),
+    ],
+)
+def test_statements_are_compared_with_receipts(changes: dict[str, Any], code: str) -> None:
+    """SENT-12."""
+    log = AuditLog(receipts=6)
+    body = statement(log)
+    if "rows" in changes:
+        changes = changes | {"rows": (row_of(body, changes["rows"]),)}
+    if code == "total-mismatch":
+        with pytest.raises(LedgerError):
+            statement(log, **changes)
+        return
+    log.add(4, statement(log, **changes))
+    assert [found for _, found, _ in watched(log).codes()] == [code]
+
+
+def row_of(body: Any, calls: int) -> Any:
+    row = body.rows[0]
+    return type(row)(
+        provider=row.provider,
+        model=row.model,
+        source=row.source,
+        calls=calls,
+        unmetered=0,
+        kinds=row.kinds,
+    )
+
+
+def test_what_lost_receipts_say_could_not_be_checked() -> None:
+    """SENT-12, SENT-13."""
+    log = AuditLog(receipts=6)
+    log.add(4, statement(log))
+    log.add(2, reconciliation(log, 1, usage=(EXACT,)))
+    log.bodies[1] = b""
+    codes = [found for found in watched(log).codes() if found[0] != "body"]
+    assert codes == [
+        ("statement", "unproved", "unchecked"),
+        ("reconciliation", "unproved", "unchecked"),
+    ]
+
+
+def test_a_statement_over_a_garbled_receipt_could_not_be_checked() -> None:
+    log = AuditLog(receipts=6)
+    index = log.add(4, statement(log))
+    cited = [Cited(LeafIndex(1), log.records[1], b"\xc0")]
+    found = check_statement(LeafIndex(index), log.bodies[index], cited, complete=True)
+    assert found is not None
+    assert found.code == "unproved"
+
+
+def test_a_redaction_of_a_key_event_is_worth_knowing() -> None:
+    log = AuditLog(receipts=3)
+    log.add(5, Redaction(salt=SALT, indices=(0, 2), reason=1))
+    watcher = watched(log)
+    assert watcher.codes() == []
+    assert "redaction-target" in [f.code for f in watcher.findings]
+
+
+def test_bodies_that_go_without_notice_are_told_after_the_merge_delay() -> None:
+    """Only heads signed later than the delay show that no notice came (SENT-16, SENT-17)."""
+    log = AuditLog(receipts=8)
+    log.bodies[3] = log.bodies[4] = b""
+    watcher = watched(log, now=START + 9)
+    missed = ("body", "withheld-unannounced", "fault")
+    for later in (DELAY, DELAY + 300):
+        at = START + 9 + later
+        watcher.round(log, log.head(None, at), now=at)
+        assert missed not in watcher.codes()
+    at = START + 10 + DELAY + 300
+    watcher.round(log, log.head(None, at), now=at - 301)
+    assert missed not in watcher.codes()
+    watcher.round(log, log.head(None, at), now=at)
+    assert watcher.codes()[-1] == missed
+    assert watcher.findings[-1].index == 3
+    log.add(5, Redaction(salt=SALT, indices=(3, 4), reason=2), logged_at=at * 1000)
+    before = len(watcher.findings)
+    watcher.round(log, log.head(None, at + 1), now=at + 1)
+    assert [f.code for f in watcher.findings[before:]] == ["not-witnessed", "withheld"]
+
+
+def test_many_bodies_without_notice_are_counted_and_some_are_named() -> None:
+    log = AuditLog(receipts=40)
+    log.bodies = [b"" if index > 5 else body for index, body in enumerate(log.bodies)]
+    watcher = watched(log, now=START)
+    watcher.round(log, log.head(None, START + DAY), now=START + DAY)
+    assert watcher.findings[-1].message.endswith(" 24, 25, …")
+    log_without = watched(AuditLog(receipts=2))
+    assert check_notices(log_without.state, DictMemory(), UnixSeconds(START), expected=True) == ()
+
+
+def test_nothing_is_said_before_a_head() -> None:
+    log = AuditLog()
+    watcher = watch(log)
+    state, now = watcher.state, UnixSeconds(START)
+    assert check_freshness(state, now) == (state, ())
+    assert check_notices(state, watcher.memory, now, expected=True) == ()
+
+
+def looks(watcher: Watcher, log: AuditLog, *times: int) -> list[str]:
+    """Return what rounds at some seconds after the head's say of its freshness."""
+    head = log.head(None, START)
+    found: list[Finding] = []
+    for time in times:
+        found = watcher.round(log, head, now=START + time)
+    return [f.code for f in found if f.code != "not-witnessed"]
+
+
+def test_a_head_that_never_changes_could_not_be_checked_before_it_is_a_fault() -> None:
+    """SENT-15."""
+    log = AuditLog()
+    watcher = watch(log)
+    assert looks(watcher, log, 0, 1_000, HEARTBEAT + 300) == []
+    assert looks(watcher, log, HEARTBEAT + 301) == ["silent"]
+    assert looks(watcher, log, 2 * HEARTBEAT, 2 * HEARTBEAT + 300) == ["silent"]
+    assert looks(watcher, log, 2 * HEARTBEAT + 301) == ["heartbeat"]
+    assert "observed" in watcher.findings[-1].message
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        (DAY,),
+        (0, DAY),
+        (0, DAY, DAY + HEARTBEAT, DAY + 2 * HEARTBEAT),
+        (DAY, DAY - 1_000, DAY + HEARTBEAT),
+        (0, HEARTBEAT, HEARTBEAT - 1, 2 * HEARTBEAT, 3 * HEARTBEAT),
+    ],
+)
+def test_a_sentinel_that_slept_accuses_nobody(times: tuple[int, ...]) -> None:
+    """After a pause, or with a clock set back, it begins to look anew (SENT-15)."""
+    log = AuditLog()
+    assert looks(watch(log), log, *times) == ["silent"]
+
+
+def test_two_looks_are_not_enough() -> None:
+    log = AuditLog()
+    watcher = watch(log)
+    watcher.round(log, log.head(None, START), now=START)
+    fresh = watcher.state.freshness._replace(last_look=UnixSeconds(START + 2 * HEARTBEAT))
+    watcher.state = replace(watcher.state, freshness=fresh)
+    assert looks(watcher, log, 3 * HEARTBEAT) == ["silent"]
+    assert looks(watcher, log, 3 * HEARTBEAT + 1) == ["heartbeat"]
+
+
+def test_suspect_records_are_not_checked() -> None:
+    log = AuditLog(receipts=4)
+    log.rotate(reason=1, suspect_from=3)
+    log.receipt()
+    watcher = watched(log)
+    assert watcher.codes() == [("record", "suspect", "unchecked")]
+    found = next(f for f in watcher.findings if f.code == "suspect")
+    assert (found.index, found.attrs) == (3, {"records": 2, "last": 4})
+
+
+def test_a_newer_record_could_not_be_checked() -> None:
+    log = AuditLog(receipts=2)
+    log.append(b"\x02" + log.records[1][1:], b"")
+    assert watched(log).codes() == [("record", "newer-version", "unchecked")]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "severity"),
+    [(b"", "withheld", "fault"), (b"\x80", "body-hash", "fault")],
+)
+def test_a_key_event_whose_body_is_not_served_is_a_fault(
+    body: bytes, code: str, severity: str
+) -> None:
+    log = AuditLog(receipts=2)
+    watcher = watched(log)
+    log.rotate()
+    log.bodies[-1] = body
+    log.epoch = 0
+    watcher.round(log)
+    assert ("key", code, severity) in watcher.codes()
+    log.receipt()
+    log.rotate()
+    log.epoch = 0
+    watcher.round(log)
+    assert watcher.state.ring.epoch == 0
+
+
+def test_a_key_event_of_an_unknown_kind_stops_nothing_else() -> None:
+    log = AuditLog(receipts=2)
+    log.add(0, log.genesis(bytes(32), kind=7))
+    log.receipt()
+    watcher = watched(log)
+    assert watcher.codes() == [("key", "unknown-kind", "unchecked")]
+
+
+def test_what_cannot_be_proved_yet_comes_back_without_evidence() -> None:
+    log = AuditLog(receipts=9)
+    watcher = watched(log)
+    CRIMES["wrong-epoch"].commit(log)
+    watcher.round(log)
+    finding = replace(watcher.findings[-1], evidence=None)
+    case = watcher.case(watcher.state.heads)
+    assert prove(finding, case).evidence
+    for poorer in (
+        replace(case, leaves={}),
+        replace(case, heads=()),
+        replace(case, nodes=watch(log).nodes),
+    ):
+        assert prove(finding, poorer) == finding
+    plain = replace(finding, cites=())
+    assert prove(plain, case) == plain
+
+
+def test_evidence_that_is_too_long_is_left_out() -> None:
+    log = AuditLog(receipts=2)
+    watcher = watched(log)
+    CRIMES["duplicate-id"].commit(log)
+    watcher.round(log)
+    finding = next(f for f in watcher.findings if f.code == "duplicate-id")
+    case = watcher.case(watcher.state.heads)
+    huge = {leaf: cited._replace(body=bytes(9_000_000)) for leaf, cited in case.leaves.items()}
+    unproved = replace(finding, evidence=None)
+    long = Case(ring=case.ring, heads=case.heads, leaves=huge, nodes=case.nodes)
+    assert prove(unproved, long) == unproved
+
+
+def test_a_state_comes_back_from_its_text() -> None:
+    log = AuditLog(receipts=4)
+    log.rotate()
+    watcher = watched(log)
+    for _ in range(2):
+        ring = start_ring(log.origin, log.policy())
+        assert state_from_json(state_to_json(watcher.state), ring) == watcher.state
+        log.add(0, log.genesis(bytes(32)))
+        watcher.round(log)
+    empty = watch(log).state
+    assert state_from_json(state_to_json(empty), empty.ring) == empty
+
+
+def test_a_ring_keeps_what_was_proved() -> None:
+    log = AuditLog(receipts=2)
+    log.add(0, log.genesis(bytes(32)))
+    watcher = watched(log)
+    ring = watcher.state.ring
+    assert ring.broken is not None
+    assert settle(ring, watcher.state.audited).broken == ring.broken
+    assert settle(ring, LeafIndex(2)).broken is None  # type: ignore[arg-type]
