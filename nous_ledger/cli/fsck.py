@@ -64,7 +64,8 @@ def processors() -> int:
 
 
 def _render(report: FsckReport) -> str:
-    erased = f", {report.erased} bodies erased" if report.erased else ""
+    bodies = "1 body" if report.erased == 1 else f"{report.erased} bodies"
+    erased = f", {bodies} erased" if report.erased else ""
     heads = f"{report.heads} head{plural(report.heads)}{erased}"
     lines = [
         f"log         {printable(report.origin) or '-'}",

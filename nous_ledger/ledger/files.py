@@ -169,7 +169,15 @@ def os_errors(path: Path, *expected: type[OSError]) -> Iterator[None]:
         raise
     except OSError as error:
         code = "store-full" if error.errno in _NO_ROOM else "store-unwritable"
-        raise StoreError(code, f"{path}: {error.strerror or error}") from error
+        message = f"{path}: {error.strerror or error}"
+        raise StoreError(code, message, hint=_missing_folder(path, error)) from error
+
+
+def _missing_folder(path: Path, error: OSError) -> str:
+    """Return what to do if there is no folder to write into; empty if that is not it."""
+    if not isinstance(error, FileNotFoundError) or path.parent.exists():
+        return ""
+    return f"make the folder first: mkdir -p {shlex.quote(str(path.parent))}"
 
 
 def _move_to_free_place(beside: Path, path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import multiprocessing
+import os
 import signal
 import sqlite3
 from collections import deque
@@ -180,6 +181,11 @@ class _Check:
         )
 
     def run(self, connection: sqlite3.Connection) -> None:
+        with _workers(self._processes if _is_long(connection) else 0) as workers:
+            self._check_database(connection)
+            self._check_log(connection, workers)
+
+    def _check_database(self, connection: sqlite3.Connection) -> None:
         for (message,) in connection.execute("PRAGMA integrity_check(100)"):
             if message != "ok":
                 self._fault("store-corrupt", "database", None, message)
@@ -187,6 +193,8 @@ class _Check:
             "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"
         ):  # it would change what is written, or hide what is there
             self._fault("row-leftover", "sqlite_schema", name, f"no {kind} belongs to a ledger")
+
+    def _check_log(self, connection: sqlite3.Connection, workers: _Workers) -> None:
         row = connection.execute("SELECT log_id, origin FROM log").fetchone()
         if row is None:
             raise StoreContentError("store-corrupt", "the database names no log")
@@ -194,7 +202,8 @@ class _Check:
         total = _plausible_leaf_count(connection)
         keys = read_keys(connection, LeafCount(total), self.report)
         with ChainEnds() as ends:
-            self._check_leaves(connection, keys, total, ends)
+            findings = self._findings(connection, keys, workers)
+            self._check_leaves(connection, keys, total, ends, findings)
         check_erasures(connection, self.report)
         self._check_leftovers(connection)
         self._check_intents(connection)
@@ -204,12 +213,17 @@ class _Check:
         check_high_water(folder, connection, self._log_id, self.report, whole=whole)
 
     def _check_leaves(
-        self, connection: sqlite3.Connection, keys: Keys, total: int, ends: ChainEnds
+        self,
+        connection: sqlite3.Connection,
+        keys: Keys,
+        total: int,
+        ends: ChainEnds,
+        all_findings: Iterator[LeafFindings],
     ) -> None:
         tree = TreeChecks(connection, self.report)
         heads = HeadChecks(connection, keys, self.report)
         receipts = ReceiptChecks(connection, ends, self.report)
-        for findings in self._findings(connection, keys, total):
+        for findings in all_findings:
             for fault in findings.faults:
                 self.report(fault)
             receipts.expect(findings.leaves)
@@ -243,7 +257,7 @@ class _Check:
         return True
 
     def _findings(
-        self, connection: sqlite3.Connection, keys: Keys, total: int
+        self, connection: sqlite3.Connection, keys: Keys, workers: _Workers
     ) -> Iterator[LeafFindings]:
         """Yield what was found, in the order of the leaves; a few jobs are read ahead."""
         rows = connection.execute(
@@ -253,14 +267,13 @@ class _Check:
         )
         eras = keys.eras()
         waiting: deque[Future[Any]] = deque()
-        with _workers(self._processes if total >= WORTH_PROCESSES else 0) as workers:
-            while batch := rows.fetchmany(_AT_A_TIME):
-                job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
-                waiting.append(workers.submit(job))
-                if len(waiting) >= workers.number * _WAITING:
-                    yield workers.findings(waiting.popleft())
-            while waiting:
+        while batch := rows.fetchmany(_AT_A_TIME):
+            job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
+            waiting.append(workers.submit(job))
+            if len(waiting) >= workers.number * _WAITING:
                 yield workers.findings(waiting.popleft())
+        while waiting:
+            yield workers.findings(waiting.popleft())
 
     def _check_leftovers(self, connection: sqlite3.Connection) -> None:
         for table in ("bodies", "raw_usage"):
@@ -306,6 +319,15 @@ def _plausible_leaf_count(connection: sqlite3.Connection) -> int:
     return 0 if last is None else min(within, last + 1)
 
 
+def _is_long(connection: sqlite3.Connection) -> bool:
+    """Return whether the log is worth further processes, as far as that can be read."""
+    try:
+        last = connection.execute("SELECT max(leaf) FROM records").fetchone()[0]
+    except sqlite3.Error:
+        return False  # whatever is wrong is found, and told, by those who check it
+    return last is not None and last + 1 >= WORTH_PROCESSES
+
+
 class _Workers:
     """Threads or processes that check leaves."""
 
@@ -338,6 +360,8 @@ def _workers(processes: int) -> Iterator[_Workers]:
     """Give what checks leaves; with 0 processes, threads of this one."""
     workers = _Workers(processes)
     try:
+        for _ in range(processes):  # they start with their first work, and take a moment
+            workers.executor.submit(os.getpid)
         yield workers
     except BrokenProcessPool as error:
         raise StoreError("check-cut-short", f"a process of the check ended: {error}") from error

@@ -72,10 +72,12 @@ def bring_up_to_date(path: Path, connection: sqlite3.Connection, *, read_only: b
         connection.execute(f"PRAGMA user_version = {schema_version()}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
 def _run(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
     for step in steps:
         step(connection)
+        assert connection.in_transaction, "a step of a migration commits nothing"  # noqa: S101

@@ -8,6 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from nous_ledger.ledger.creation import KEYS_NAME
+from nous_ledger.ledger.keys import read_log_keys
+from nous_ledger.protocol.bodies import decode_body, encode_body
+from nous_ledger.protocol.hashing import sha256
+from nous_ledger.protocol.record import decode_record, sign_record
+from nous_ledger.protocol.types import LogId
+
 Edit = Callable[[sqlite3.Connection], object]
 
 
@@ -22,6 +29,32 @@ def alter(folder: Path, edit: Edit | str) -> None:
 def read(folder: Path, sql: str) -> list[Any]:
     with closing(sqlite3.connect(folder / "ledger.db")) as connection:
         return connection.execute(sql).fetchall()
+
+
+def sign_again(folder: Path, leaf: int, change: Callable[[Any], Any]) -> None:
+    """Change a body, and sign its record with the log's key, as a dishonest log could."""
+    ((record, body, log_id),) = read(
+        folder,
+        "SELECT record, body, log_id FROM records JOIN bodies USING (leaf), log"
+        f" WHERE leaf = {leaf}",
+    )
+    old = decode_record(record)
+    altered = encode_body(change(decode_body(old.type, body)))
+    signed = sign_record(
+        read_log_keys(folder / KEYS_NAME, None).signing_key(),
+        LogId(log_id),
+        type=old.type,
+        epoch=old.epoch,
+        index=old.index,
+        logged_at=old.logged_at,
+        body_hash=sha256(altered),
+    )
+
+    def edit(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE bodies SET body = ? WHERE leaf = ?", (altered, leaf))
+        connection.execute("UPDATE records SET record = ? WHERE leaf = ?", (signed, leaf))
+
+    alter(folder, edit)
 
 
 def flip(table: str, key: str, column: str, at: int, row: object = None) -> Edit:

@@ -122,7 +122,10 @@ class TestBackup:
         out.mkdir()
         (out / "something").touch()
         assert code_of(lambda: ledger.backup(out)) == "already-exists"
-        assert code_of(lambda: ledger.backup(out / "no" / "such")) == "store-unwritable"
+        with pytest.raises(StoreError) as caught:
+            ledger.backup(out / "no" / "such")
+        assert caught.value.code == "store-unwritable"
+        assert "make the folder first" in caught.value.hint
         assert sorted(path.name for path in out.iterdir()) == ["something"]
 
     def test_a_kill_leaves_no_backup(self, ledger: Ledger, out: Path, seed: random.Random) -> None:

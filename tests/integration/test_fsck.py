@@ -17,7 +17,7 @@ from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.fsck import FsckReport, fsck
 from nous_ledger.ledger.fsck_chains import ChainEnds
 from nous_ledger.ledger.keys import read_log_keys
-from nous_ledger.protocol.bodies import decode_body, encode_body
+from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import ERROR_CODES
 from nous_ledger.protocol.hashing import raw_usage_hash, sha256
@@ -25,7 +25,7 @@ from nous_ledger.protocol.head import sign_head
 from nous_ledger.protocol.mmr import append_nodes, node_count, peak_positions
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.record import decode_record, leaf_hash, sign_record
+from nous_ledger.protocol.record import leaf_hash, sign_record
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,
@@ -36,7 +36,7 @@ from nous_ledger.protocol.types import (
     UnixSeconds,
 )
 from tests.integration.ledger_audit import error_code
-from tests.integration.ledger_damage import CASES, NOT_SHOWN, alter, flip, read
+from tests.integration.ledger_damage import CASES, NOT_SHOWN, alter, flip, read, sign_again
 from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft, make_intent
 
 LEAVES = 14
@@ -211,35 +211,6 @@ def _root_of(note: bytes) -> bytes:
     return parse_checkpoint(parse_note(note).text).root
 
 
-def _logged_again(folder: Path, leaf: int, **changes: Any) -> None:
-    """Replace a receipt by another that the log signs, as a dishonest log could."""
-    keys = read_log_keys(folder / KEYS_NAME, None)
-    ((record, body, log_id),) = read(
-        folder,
-        "SELECT record, body, log_id FROM records JOIN bodies USING (leaf), log"
-        f" WHERE leaf = {leaf}",
-    )
-    receipt = decode_body(1, body)
-    assert isinstance(receipt, Receipt)
-    old = decode_record(record)
-    altered = encode_body(replace(receipt, **changes))
-    signed = sign_record(
-        keys.signing_key(),
-        LogId(log_id),
-        type=1,
-        epoch=old.epoch,
-        index=old.index,
-        logged_at=old.logged_at,
-        body_hash=sha256(altered),
-    )
-
-    def edit(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE bodies SET body = ? WHERE leaf = ?", (altered, leaf))
-        connection.execute("UPDATE records SET record = ? WHERE leaf = ?", (signed, leaf))
-
-    alter(folder, edit)
-
-
 @pytest.mark.parametrize("changes", [{"subject_seq": 90}, {"subject_prev": bytes(32)}])
 def test_a_wrong_subject_chain(closed: Path, changes: dict[str, Any]) -> None:
     """SUBJ-3."""
@@ -248,7 +219,7 @@ def test_a_wrong_subject_chain(closed: Path, changes: dict[str, Any]) -> None:
     body = decode_body(1, read(closed, f"SELECT body FROM bodies WHERE leaf = {last}")[0][0])
     assert isinstance(body, Receipt)
     assert body.subject_seq
-    _logged_again(closed, last, **changes)
+    sign_again(closed, last, lambda body: replace(body, **changes))
     assert ("subject-chain", "bodies") in codes(fsck(closed))
 
 
@@ -287,7 +258,7 @@ def _peaks(folder: Path) -> list[Hash32]:
 
 def test_a_body_that_breaks_a_rule(closed: Path) -> None:
     """BODY-10."""
-    _logged_again(closed, 5, time=START_MS + 10**9)
+    sign_again(closed, 5, lambda body: replace(body, time=START_MS + 10**9))
     assert ("time-order", "bodies") in codes(fsck(closed))
 
 

@@ -4,7 +4,6 @@
 
 import random
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,7 @@ from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.keys import read_log_keys
 from nous_ledger.ledger.publish import publish
-from nous_ledger.protocol.bodies import decode_body, encode_body
-from nous_ledger.protocol.hashing import sha256
-from nous_ledger.protocol.keyevent import KeyEvent
-from nous_ledger.protocol.record import decode_record, sign_record
-from nous_ledger.protocol.types import Epoch, LogId
-from tests.integration.ledger_damage import alter, flip, read
+from tests.integration.ledger_damage import alter, flip, read, sign_again
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 
 ROTATIONS = (4, 8)
@@ -71,34 +65,6 @@ def _places(folder: Path) -> set[tuple[str, str, object]]:
     return {(fault.code, fault.table, fault.index) for fault in fsck(folder).faults}
 
 
-def _signed_again(folder: Path, leaf: int, change: Callable[[KeyEvent], KeyEvent]) -> None:
-    """Change a key event, and sign its record with the key that the log now has."""
-    ((record, body, log_id),) = read(
-        folder,
-        "SELECT record, body, log_id FROM records JOIN bodies USING (leaf), log"
-        f" WHERE leaf = {leaf}",
-    )
-    event = decode_body(0, body)
-    assert isinstance(event, KeyEvent)
-    altered = encode_body(change(event))
-    old = decode_record(record)
-    signed = sign_record(
-        read_log_keys(folder / KEYS_NAME, None).signing_key(),
-        LogId(log_id),
-        type=0,
-        epoch=Epoch(old.epoch),
-        index=old.index,
-        logged_at=old.logged_at,
-        body_hash=sha256(altered),
-    )
-
-    def edit(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE bodies SET body = ? WHERE leaf = ?", (altered, leaf))
-        connection.execute("UPDATE records SET record = ? WHERE leaf = ?", (signed, leaf))
-
-    alter(folder, edit)
-
-
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -112,7 +78,7 @@ def test_a_wrong_key_history(rotated: Path, changes: dict[str, Any], code: str) 
     if "secp256k1" in changes:
         key = read_log_keys(rotated / KEYS_NAME, None).signing_key().public_key
         changes = {"secp256k1": key}
-    _signed_again(rotated, ROTATIONS[0], lambda event: replace(event, **changes))
+    sign_again(rotated, ROTATIONS[0], lambda event: replace(event, **changes))
     found = _places(rotated)
     assert (code, "records", ROTATIONS[0]) in found
     assert not [place for place in found if isinstance(place[2], int) and place[2] < 4]

@@ -125,6 +125,15 @@ def test_a_step_that_fails_leaves_everything_as_it_was(
     assert _version(old) == 3
 
 
+def test_a_step_that_commits_is_not_taken_for_one_that_was_taken(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "MIGRATIONS", (lambda made: made.execute("COMMIT"),))
+    with pytest.raises(AssertionError, match="commits nothing"):
+        SqliteStore(old, read_only=False)
+    assert _version(old) == 1
+
+
 @pytest.mark.usefixtures("two_steps")
 def test_a_reader_does_not_migrate(old: Path) -> None:
     assert error_code(lambda: SqliteStore(old, read_only=True)) == "store-older"
