@@ -10,7 +10,6 @@ from pathlib import Path
 
 import aics_tlog as tlog  # type: ignore[import-not-found,unused-ignore]
 from aics_witness.feeder import (  # type: ignore[import-not-found,unused-ignore]
-    WitnessAhead,
     WitnessClient,
     WitnessRejected,
     merge_cosignatures,
@@ -65,8 +64,6 @@ def feed(address: str, url: str, vkey: str, state: str) -> dict[str, object]:
             line = client.submit(note, proof)
         except WitnessRejected as error:
             return {"rejected": error.status}
-        except WitnessAhead as error:
-            return {"ahead": error.known_size}
     cosigned = merge_cosignatures(note, line)
     return {"size": head.size, "note": cosigned.decode()}
 

@@ -42,9 +42,9 @@ def audit(gateway: Gateway, tmp_path: Path) -> Iterator[Audits]:
 
 
 class TestAnHonestGateway:
-    def test_every_state_of_its_history(self, audit: Audits) -> None:
+    def test_every_state_of_its_history(self, audit: Audits, *, full: bool) -> None:
         """WIT-19: 0, 1, ... 21 records, a round after each."""
-        for count in range(22):
+        for count in range(22) if full else (0, 1, 2, 7, 8, 15, 21):
             audit.gateway.rows = rows(count)
             good(audit(), count)
         good(audit(), 21)
@@ -59,7 +59,7 @@ class TestAnHonestGateway:
                 audit.gateway.rows.append(waiting.pop(0))
 
         audit.gateway.between = append
-        reports = [audit() for _ in range(20)]
+        reports = [audit() for _ in range(14)]
         for report in reports:
             assert report.outcome is Outcome.GOOD, report
             assert not report.findings
@@ -78,7 +78,7 @@ class TestAnHonestGateway:
         while waiting:
             assert audit().outcome is Outcome.GOOD
 
-    @pytest.mark.parametrize("rows_a_page", [1, 3, 7, 20, 21, 22])
+    @pytest.mark.parametrize("rows_a_page", [1, 7, 20, 21, 22])
     def test_an_exactly_full_last_page(
         self, audit: Audits, rows_a_page: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -167,10 +167,10 @@ class TestWhatItsOwnSentinelPassed:
 
     def test_a_cache_that_lags_is_forgotten(self, audit: Audits) -> None:
         good(audit(), 21)
-        for _ in range(4):
+        for _ in range(2):
             audit.gateway.rows = rows(19)
-            unchecked(audit(), "stale")
-            unchecked(audit(), "stale")
+            for _ in range(GRACE_S // 60 - 1):
+                unchecked(audit(), "stale")
             audit.gateway.rows = rows()
             good(audit(), 21)
 
@@ -247,10 +247,9 @@ class TestWhatItsOwnSentinelPassed:
         wrong(audit(), "legacy-root")
 
 
-def test_seen_from_the_first_record_on_at_any_page_size(audit: Audits) -> None:
-    """What is remembered is compared at every position, whatever was changed."""
+def test_what_is_remembered_is_compared_at_every_position(audit: Audits, *, full: bool) -> None:
     good(audit(), 21)
-    for position in range(21):
+    for position in range(21) if full else (0, 7, 20):
         audit.gateway.rows = rows()
         audit.gateway.rows[position] = remade(audit.gateway.rows[position], output_tokens=999)
         report = audit()

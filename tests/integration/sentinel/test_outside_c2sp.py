@@ -75,7 +75,7 @@ def test_it_accepts_our_heads_tiles_records_and_proofs(
     vkey = log.vkeys()[0]
     for size in SIZES[1:]:
         heads[size] = grow(log, size, seed)
-        if full or size in (3, 600):
+        if full or size == 600:
             checked = done(outside("check", publish_log(tmp_path), vkey, ORIGIN))
             assert checked["size"] == size
             assert checked["bundles"] == -(-size // 256)
@@ -116,22 +116,18 @@ def test_its_client_feeds_our_witness(log: Ledger, tmp_path: Path, seed: random.
             public = publish_log(tmp_path, name)
             return done(outside("feed", public, server.url, server.vkey, tmp_path / state))
 
-        assert feed()["size"] == 1
         grow(log, 5, seed)
         assert feed()["size"] == 5
         copy_folder(tmp_path / "log", tmp_path / "copy")
         grow(log, 300, seed)
-        assert feed(state="fresh.json")["size"] == 300, "told the size by a 409"
-        again = feed()
-        assert again["size"] == 300
-        (tmp_path / "note").write_text(again["note"])
+        told = feed(state="fresh.json")
+        assert told["size"] == 300, "its size was named by a 409"
+        (tmp_path / "note").write_text(told["note"])
         assert done(outside("quorum", tmp_path / "note", log.vkeys()[0], server.vkey)) == {
             "ok": True,
             "error": None,
         }
         with Ledger.open(tmp_path / "copy") as copy:
-            grow(copy, 9, seed)
-            assert feed("copy") == {"ahead": 300}
             grow(copy, 301, seed)
             assert feed("copy", "copy.json") == {"rejected": 422}
 

@@ -15,10 +15,11 @@ from nous_ledger.protocol.cosignature import verify_cosignature
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.note import find_signatures, parse_note
 from nous_ledger.protocol.vkey import format_vkey
+from sentinel import witness_store
 from sentinel.witness import Witness
 from sentinel.witness_key import WitnessKey, make_key
 from sentinel.witness_logs import parse_logs
-from sentinel.witness_store import MAX_FORKS, WitnessStore
+from sentinel.witness_store import WitnessStore
 from sentinel.witness_wire import MAX_REQUEST_BYTES, SIZE_TYPE, Answer, origin_hash
 from tests.integration.sentinel.forged_log import NOW, ForgedLog, history, leaf, proof, request
 
@@ -225,13 +226,16 @@ class TestForks:
         assert fork.cosigned == seen(witness)
         assert fork.seen_at == NOW
 
-    def test_only_so_many_of_one_log(self, witness: Witness, state: Path) -> None:
+    def test_only_so_many_of_one_log(
+        self, witness: Witness, state: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(witness_store, "MAX_FORKS", 3)
         witness.add_checkpoint(LOG.request(history(2)))
-        for number in range(MAX_FORKS + 3):
+        for number in range(6):
             forked = [leaf(number, "other"), leaf(1)]
             assert witness.add_checkpoint(LOG.request(forked, 2)).status == 422
         with WitnessStore.open(state, format_vkey(KEY.vkey)) as store:
-            assert len(store.forks(LOG.origin)) == MAX_FORKS
+            assert len(store.forks(LOG.origin)) == 3
 
 
 class TestMonitoring:
