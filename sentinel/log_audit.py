@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from nous_ledger.protocol.errors import LedgerError, UnavailableError
-from nous_ledger.protocol.tiles import ENTRY_BYTES, Tile, decode_bodies
+from nous_ledger.protocol.tiles import ENTRY_BYTES, FULL_WIDTH, Tile, decode_bodies
 from nous_ledger.protocol.types import LeafCount, UnixSeconds
 from sentinel.audit.compare import HeadChange, observe
 from sentinel.audit.findings import Finding, Place
@@ -145,14 +145,16 @@ class LogAudit:
         return reading
 
     def _scan(self, ring: KeyRing, reading: HeadReading, until: float) -> KeyRing:
+        """Look for the next key event; the first one is at leaf 0 or nowhere."""
         count, epoch = reading.leaf_count, ring.epoch
-        for bundle in fetch_bundles(self.source, ring.scanned, count, bodies=False):
+        end = min(count, FULL_WIDTH) if ring.history is None else count
+        for bundle in fetch_bundles(self.source, ring.scanned, end, bodies=False):
             ring = self._advance(ring, bundle, count)
             if ring.epoch > epoch or ring.broken is not None:
-                break
+                return ring
             if self.options.stopping() or time.monotonic() > until:
                 raise UnavailableError("unreachable", "looking for key events took too long")
-        return ring
+        return replace(ring, scanned=count)
 
     def _advance(self, ring: KeyRing, bundle: Bundle, count: int) -> KeyRing:
         """Return the ring after the key events of a bundle."""
