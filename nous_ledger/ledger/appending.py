@@ -22,7 +22,6 @@ from nous_ledger.ledger.sequencer import (
     AppendWork,
     HeadWork,
     IntentWork,
-    ReceiptWork,
     RecordWork,
     Work,
     check_draft,
@@ -240,14 +239,13 @@ class LedgerAppender(LedgerLife):
         *,
         opening_hash: bytes | None = None,
         raw_usage: Sequence[bytes] = (),
-    ) -> ReceiptWork:
+    ) -> Draft:
         """Return the work of `append`, for `send`.
 
         Raises:
             InputError, EncodingError: as `append`.
         """
-        made = Draft.of(draft, _kept(opening_hash), tuple(raw_usage))
-        return ReceiptWork(draft=check_draft(made))
+        return check_draft(Draft.of(draft, _kept(opening_hash), tuple(raw_usage)))
 
     def call_work(self, draft: Receipt, *, opening_hash: bytes | None = None) -> IntentWork:
         """Return the work of `begin_call`, for `send`.

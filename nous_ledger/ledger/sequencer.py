@@ -32,14 +32,6 @@ from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.mmr import node_count
 from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis
-from nous_ledger.protocol.values import value
-
-
-@value
-class ReceiptWork:
-    """Log one receipt."""
-
-    draft: Draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +66,8 @@ class HeadWork:
     """Give a head over all leaves."""
 
 
-Work: TypeAlias = ReceiptWork | AppendWork | IntentWork | RecordWork | HeadWork
+Work: TypeAlias = Draft | AppendWork | IntentWork | RecordWork | HeadWork
+"""A draft is to be logged by itself."""
 Outcome: TypeAlias = Any
 """In the order of the kinds of work: Appended, a tuple of Appended, None, an Entry, a head's bytes.
 Or a LedgerError, for work that could not be done."""
@@ -134,7 +127,7 @@ class Sequencer:
                 outcomes[number] = head = head or self._head(transaction, tip, now)
             elif isinstance(outcomes[number], range):
                 logged = tuple([appended[at] for at in outcomes[number]])
-                outcomes[number] = logged[0] if isinstance(work, ReceiptWork) else logged
+                outcomes[number] = logged[0] if isinstance(work, Draft) else logged
         return outcomes
 
     def _head(self, transaction: WriteTransaction, tip: Tip, now: int) -> bytes | SignerError:
@@ -241,8 +234,8 @@ def check_draft(draft: Draft) -> Draft:
 
 
 def _drafts_of(work: Work) -> tuple[Draft, ...]:
-    if isinstance(work, ReceiptWork):
-        return (work.draft,)
+    if isinstance(work, Draft):
+        return (work,)
     return work.drafts if isinstance(work, AppendWork) else ()
 
 
@@ -253,7 +246,7 @@ def _take(batch: Batch, work: Work, *, closed: bool) -> range | LedgerError | No
     try:
         if isinstance(work, IntentWork):
             batch.begin(work.intent)
-        elif isinstance(work, ReceiptWork | AppendWork):
+        elif isinstance(work, Draft | AppendWork):
             return batch.add(_drafts_of(work))
     except LedgerError as error:
         return error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.model import Draft
-from nous_ledger.ledger.sequencer import AppendWork, ReceiptWork, Work
+from nous_ledger.ledger.sequencer import AppendWork, Work
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.hashing import opening_hash, raw_usage_hash, sha256, subject_id
 from nous_ledger.protocol.record import decode_record
@@ -79,12 +79,12 @@ class TestAppending:
         good = [make_draft(seed, subject=subject) for _ in range(4)]
         bad = make_draft(seed, subject=subject)
         works: list[Work] = [
-            ReceiptWork(draft=Draft.of(good[0])),
-            ReceiptWork(draft=Draft.of(known)),
+            Draft.of(good[0]),
+            Draft.of(known),
             AppendWork(drafts=(Draft.of(bad), Draft.of(known))),
             AppendWork(drafts=(Draft.of(good[1]), Draft.of(good[2]))),
-            ReceiptWork(draft=Draft.of(good[0])),
-            ReceiptWork(draft=Draft.of(good[3])),
+            Draft.of(good[0]),
+            Draft.of(good[3]),
         ]
         outcomes = ledger._run(works)
         assert isinstance(outcomes[0], Appended)
