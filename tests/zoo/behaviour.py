@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tests.zoo.site import Site
 
@@ -19,6 +19,8 @@ class Round:
         exit: exit code of the round.
         reader: which reader looks; each has a memory of its own.
         policy: what the reader trusts; None is the policy of the zoo's usual log.
+        options: further options of the command.
+        later_s: how far the reader's clock has moved on since the first round, seconds.
     """
 
     site: Site
@@ -26,6 +28,8 @@ class Round:
     exit: int = 0
     reader: str = READER
     policy: bytes | None = None
+    options: tuple[str, ...] = ()
+    later_s: int = 0
 
 
 Play = Callable[[int], Iterator[Round]]
@@ -53,21 +57,21 @@ def behaviour(play: Play) -> Play:
     return play
 
 
-def honest(site: Site, *, reader: str = READER, policy: bytes | None = None) -> Round:
+def honest(site: Site, **more: Any) -> Round:
     """Return a round in which nothing may be found."""
-    return Round(site, reader=reader, policy=policy)
+    return Round(site, **more)
 
 
-def caught(site: Site, *codes: str, reader: str = READER, policy: bytes | None = None) -> Round:
+def caught(site: Site, *codes: str, **more: Any) -> Round:
     """Return a round in which exactly these must be found, and the exit code says wrong."""
-    return Round(site, frozenset(codes), 1, reader, policy)
+    return Round(site, frozenset(codes), 1, **more)
 
 
-def unchecked(site: Site, *codes: str, reader: str = READER, policy: bytes | None = None) -> Round:
+def unchecked(site: Site, *codes: str, **more: Any) -> Round:
     """Return a round that ends in could not check, for these reasons and no others."""
-    return Round(site, frozenset(codes), 3, reader, policy)
+    return Round(site, frozenset(codes), 3, **more)
 
 
-def passed(site: Site, *codes: str) -> Round:
+def passed(site: Site, *codes: str, **more: Any) -> Round:
     """Return a round that is good, and in which these could not be checked and need not be."""
-    return Round(site, frozenset(codes))
+    return Round(site, frozenset(codes), **more)

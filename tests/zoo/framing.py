@@ -31,12 +31,17 @@ def flips(data: bytes, seed: random.Random, count: int) -> Iterator[bytes]:
         yield data[:at] + data[at + 1 :]
 
 
-def edits(data: bytes) -> Iterator[bytes]:
-    """Yield a file whose parts were moved, dropped, doubled or renamed, spelled as it must be."""
+def edits(data: bytes, *, every: int = 1) -> Iterator[bytes]:
+    """Yield a file whose parts were moved, dropped, doubled or renamed, spelled as it must be.
+
+    Args:
+        data: the file.
+        every: of how many edits only one is made.
+    """
     document: Document = json.loads(data)
-    for changed in (*_moved(document), *_renamed(document), *_bent(document)):
-        if changed != document:
-            yield spelled(changed)
+    made = (*_moved(document), *_renamed(document), *_bent(document))
+    changes = [changed for changed in made if changed != document]
+    yield from map(spelled, changes[len(data) % every :: every])
 
 
 def _moved(document: Document) -> Iterator[Document]:
@@ -71,22 +76,21 @@ def transplants(data: bytes, log: Forger) -> Iterator[bytes]:
     """
     document: Document = json.loads(data)
     sizes = [min(count_of(head), log.count) for head in document["heads"]]
-    heads = [head_of(log, size) for size in sizes]
+    # An honest log signs a smaller head before a larger one.
+    signed = {size: head_of(log, size).decode() for size in sorted({*sizes})}
+    heads = [signed[size] for size in sizes]
+    parts = document | _parts(document, log, sizes) | {"heads": heads}
     for order in ({*sizes}, {log.count, *sizes}):
-        proofs = _proofs(log, sorted(order))
-        for hashes in (document["hashes"], *proofs):
-            yield spelled(document | _parts(document, log, sizes) | {"hashes": hashes})
-            turned = {"heads": [head.decode() for head in heads[::-1]], "hashes": hashes}
-            yield spelled(document | _parts(document, log, sizes) | turned)
+        for hashes in (document["hashes"], *_proofs(log, sorted(order))):
+            yield spelled(parts | {"hashes": hashes})
+            yield spelled(parts | {"hashes": hashes, "heads": heads[::-1]})
 
 
 def _parts(document: Document, log: Forger, sizes: list[int]) -> Document:
     used: dict[int, int] = {}
-    leaves = [_leaf(leaf, log, sizes, used) for leaf in document["leaves"]]
     events = [entry for entry in log.entries if entry.decoded.type == 0]
     return {
-        "heads": [head_of(log, size).decode() for size in sizes],
-        "leaves": leaves,
+        "leaves": [_leaf(leaf, log, sizes, used) for leaf in document["leaves"]],
         "key_events": [[entry.record.hex(), entry.body.hex()] for entry in events],
     }
 

@@ -6,10 +6,14 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from sentinel import log_options
 from sentinel.cli import run
+from sentinel.log_options import Options
 from tests.zoo.forger import Forger
 
 USUAL_POLICY = Forger(0).policy()
@@ -50,7 +54,11 @@ class Look:
 
 
 class Reader:
-    """Somebody who looks at a log again and again, and remembers."""
+    """Somebody who looks at a log again and again, and remembers.
+
+    Attributes:
+        ahead_s: how far its clock is ahead of this machine's, seconds.
+    """
 
     def __init__(self, folder: Path, policy: bytes = USUAL_POLICY, name: str = "reader") -> None:
         """Remember in a folder.
@@ -62,6 +70,7 @@ class Reader:
         """
         self.policy = folder / f"{name}.policy"
         self.state = folder / f"{name}.sqlite"
+        self.ahead_s = 0
         self.policy.write_bytes(policy)
 
     def arguments(self, address: str, *options: str) -> list[str]:
@@ -72,7 +81,9 @@ class Reader:
     def look(self, address: str, *options: str) -> Look:
         """Look at a log once, in this process."""
         started = time.monotonic()
-        code, out, err = call(self.arguments(address, *options))
+        later = partial(Options, clock=lambda: time.time() + self.ahead_s)
+        with patch.object(log_options, "Options", later):
+            code, out, err = call(self.arguments(address, *options))
         lines = [json.loads(line) for line in out.splitlines()]
         findings = [line for line in lines if line["type"] == "finding"]
         return Look(code, findings, lines[-1] if lines else {}, err, time.monotonic() - started)

@@ -12,6 +12,7 @@ from tests.zoo import (
     zoo_policies,
     zoo_records,
     zoo_tiles,
+    zoo_time,
 )
 from tests.zoo.behaviour import ZOO
 
@@ -22,6 +23,7 @@ HOUSES: Final = (
     zoo_records,
     zoo_bodies,
     zoo_tiles,
+    zoo_time,
     zoo_network,
     zoo_policies,
 )

@@ -57,7 +57,7 @@ def bundle_of(log: Forger, index: int) -> bytes:
             path=path(index),
             checkpoint=head_of(log),
             record=log.entries[index].record,
-            body=log.entries[index].body,
+            body=log.entries[index].served,
             key_events=events,
         )
     )
@@ -94,7 +94,7 @@ def test_the_tiles_of_an_honest_forger_are_those_of_a_published_log(
 
     records, bodies = StaticLog(fetch, log.policy(), log.key.public_key).check(random.Random(3))
     assert records == [entry.record for entry in log.entries]
-    assert bodies == [entry.body for entry in log.entries]
+    assert bodies == [entry.served for entry in log.entries]
     with pytest.raises(AssertionError, match="404"):
         fetch("tile/entries/002.p/250")
     assert server.paths()[0] == "checkpoint"

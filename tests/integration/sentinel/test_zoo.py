@@ -1,0 +1,126 @@
+"""The zoo: every behaviour of a hostile log or network is named for what it is.
+
+Each is played by a real server to the real command with a real state file. Nothing may
+crash, hang or be taken for something else; what is called misbehaviour can be proved to
+anybody, and nobody can be framed with that proof.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.policy import Policy, parse_policy
+from sentinel import http_source
+from sentinel.audit.codes import FINDING_CODES, Place
+from sentinel.audit.confirm import verify_evidence
+from sentinel.http_source import Patience
+from tests.zoo.behaviour import Behaviour, Round
+from tests.zoo.forger import Forger
+from tests.zoo.framing import edits, flips, transplants
+from tests.zoo.reader import USUAL_POLICY, Look, Reader, confirm
+from tests.zoo.server import ZooServer
+from tests.zoo.table import ALL
+
+LIMIT_S = 10.0
+"""Longest that a round may take, whatever the other side does."""
+SAME = {("head", "head-time"): "rollback"}
+"""One fact told from its two ends: a larger head before, or a smaller one after the other."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up on a slow server sooner than a real reader would."""
+    monkeypatch.setattr(http_source, "Patience", partial(Patience, idle_s=0.3, total_s=0.6))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ZooServer]:
+    with ZooServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def honest_log() -> Forger:
+    """An honest log with records of every type, and the same keys as the liars."""
+    log = Forger(int(time.time()) - 100).grow(6)
+    for subject in (0, 1, 0):
+        log.bind(subject, 1)
+        log.state(subject)
+        log.reconcile(2)
+    log.redact(3)
+    log.rotate()
+    log.grow(3)
+    log.close()
+    return log
+
+
+def play(which: Behaviour, server: ZooServer, folder: Path) -> Iterator[tuple[Round, Reader, Look]]:
+    """Yield every round of a behaviour with what its reader made of it."""
+    for expected in which.play(int(time.time())):
+        reader = Reader(folder, expected.policy or USUAL_POLICY, expected.reader)
+        reader.ahead_s, server.site = expected.later_s, expected.site
+        yield expected, reader, reader.look(server.url, *expected.options)
+
+
+@pytest.mark.parametrize("which", ALL.values(), ids=ALL.keys())
+def test_every_behaviour_is_named(
+    which: Behaviour, server: ZooServer, honest_log: Forger, tmp_path: Path, full: bool
+) -> None:
+    readers: dict[Path, Reader] = {}
+    for number, (expected, reader, look) in enumerate(play(which, server, tmp_path)):
+        assert (number, look.codes, look.exit) == (number, expected.codes, expected.exit), look
+        assert look.seconds < LIMIT_S
+        assert not look.err
+        readers[reader.state] = reader
+    for reader in readers.values():
+        for found in reader.remembered():
+            assert found["evidence"] == (found["severity"] == "alarm"), found
+            if found["evidence"]:
+                check_evidence(reader, found, tmp_path, honest_log, full)
+
+
+def check_evidence(
+    reader: Reader, found: dict[str, Any], folder: Path, honest_log: Forger, full: bool
+) -> None:
+    """Evidence convinces whoever pins the log, of this fault, of this log, and of no other."""
+    data = reader.evidence(found["id"], folder)
+    code = SAME.get((found["place"], found["code"]), found["code"])
+    exit_code, confirmed = confirm(next(folder.glob(f"*-{found['id']}.json")), reader.policy)
+    assert (exit_code, confirmed["code"]) == (0, code)
+    policy = parse_policy(reader.policy.read_bytes())
+    for altered in flips(data, random.Random(7), 200 if full else 2):
+        with pytest.raises(LedgerError):
+            verify_evidence(altered, policy)
+    for altered in edits(data, every=1 if full else 7):
+        assert says(altered, policy) in (None, code)
+    for framed in transplants(data, honest_log):
+        assert says(framed, policy) is None, "an honest log was framed"
+    other = parse_policy(Forger(0, name="other", origin="zoo.example/other").policy())
+    assert says(data, other) is None
+
+
+def says(data: bytes, policy: Policy) -> str | None:
+    """Return what an evidence file proves, None if it proves nothing."""
+    try:
+        return verify_evidence(data, policy).code
+    except LedgerError:
+        return None
+
+
+def test_there_are_more_than_sixty() -> None:
+    assert len(ALL) > 60
+    assert all(which.about.endswith(".") for which in ALL.values())
+
+
+def test_every_code_is_one_that_the_sentinel_has() -> None:
+    for which in ALL.values():
+        for expected in which.play(1_800_000_000):
+            for code in expected.codes:
+                place, _, name = code.partition(":")[0].partition("/")
+                assert (Place(place), name) in FINDING_CODES, (which.name, code)
