@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nous_ledger.cli.anchor_calldata import calldata
 from nous_ledger.cli.anchor_evidence import capture, verify
 from nous_ledger.cli.anchor_once import deploy, new_relayer, register, report_fork, rotate
 from nous_ledger.cli.anchor_status import status
@@ -29,6 +30,6 @@ def command() -> None:
 
 for member in (
     *(deploy, register, submit, watch, status),
-    *(verify, capture, rotate, report_fork, new_relayer),
+    *(verify, capture, rotate, report_fork, calldata, new_relayer),
 ):
     command.add_command(member)

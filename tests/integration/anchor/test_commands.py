@@ -71,7 +71,7 @@ def test_from_registration_to_evidence(
     reckoned = nous("anchor", "register", *pay, "--dry-run", "--eth-price", "3000", "--json").good()
     assert reckoned.json["total_wei"] < 10**17
     assert float(reckoned.json["total_usd"]) > 0
-    assert nous("anchor", "status").failed(2, "[not-registered]")
+    nous("anchor", "status").failed(2, "[not-registered]")
     nous("anchor", "register", *pay, "--wait", "mined").good()
     assert "knows the log" in nous("anchor", "register", *pay).good().out
     proof, policy = tmp_path / "receipt.tlog-proof", tmp_path / "trust.policy"
@@ -175,6 +175,26 @@ def test_watch_goes_on_until_it_is_told_to_stop(
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     assert finals == [("final", "done")] * 2
+
+
+def test_a_record_as_calldata(
+    nous: Call, node: Node, pay: tuple[object, ...], tmp_path: Path
+) -> None:
+    put = ("anchor", "calldata", "put", "2")
+    assert "store a record without its body" in nous(*put, *pay, "--dry-run").good().out
+    bare = nous(*put, *pay, "--wait", "mined", "--json").good().json
+    told = nous(*put, "--with-body", *pay, "--wait", "mined", "--json").good()
+    assert "cannot be erased" in told.err
+    verify = ("anchor", "calldata", "verify")
+    nous(*verify, bare["transaction"]).failed(3, "[not-final]")
+    node.finalize()
+    assert "record 2 stands in block" in nous(*verify, bare["transaction"]).good().out
+    proof, other = tmp_path / "two.tlog-proof", tmp_path / "three.tlog-proof"
+    nous("prove", "2", "-o", proof).good()
+    nous("prove", "3", "-o", other).good()
+    found = nous(*verify, told.json["transaction"], "--proof", proof, "--json").good().json
+    assert (found["index"], found["body"]) == (2, True)
+    nous(*verify, told.json["transaction"], "--proof", other).failed(1, "another record")
 
 
 def test_deploy_on_a_new_chain(
