@@ -1,5 +1,7 @@
 """Records as calldata: stored, read back from the transaction, compared."""
 
+from typing import Any
+
 import pytest
 
 from nous_ledger.anchor.calldata import calldata_step, read_stored
