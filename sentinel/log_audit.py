@@ -216,6 +216,7 @@ class LogAudit:
         waiting = count - self.state.audited
         processes = self.options.processes if waiting >= WORTH_PROCESSES else 1
         since = self.state.audited
+        self.options.progress(since, count)
         try:
             for facts in Workers(check_span, processes).run(self._jobs(frontier)):
                 if not self._take(facts):
