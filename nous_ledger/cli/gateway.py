@@ -118,6 +118,12 @@ if TYPE_CHECKING:
     help="Forward calls even if the ledger cannot be written; the gap is counted and logged.",
 )
 @click.option(
+    "--recount",
+    type=click.Choice(["on", "off"]),
+    default=None,
+    help="Count answers again where a tokenizer is known and installed.  [default: on]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default=None,
@@ -164,6 +170,7 @@ def command(
     egress_proxy: str | None,
     ca_file: Path | None,
     fail_open: bool,
+    recount: str | None,
     log_format: str | None,
     publish_usage: bool,
     witnesses_file: Path | None,
@@ -204,6 +211,7 @@ def command(
         "egress.ca_file": ca_file,
         "witnesses.policy_file": witnesses_file,
         "witnesses.insecure": insecure_witnesses,
+        "calls.recount": recount,
         "log.format": log_format,
     }
     given = {"openai": openai_upstream, "anthropic": anthropic_upstream}

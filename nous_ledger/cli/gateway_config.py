@@ -117,6 +117,7 @@ def make_config(settings: Settings) -> GatewayConfig:
         witness_policy=policy,
         fail_open=settings["ledger.fail_open"],
         unmetered=settings["calls.unmetered"] == "pass",
+        recount=settings["calls.recount"] == "on",
         publish_usage=settings["ledger.publish_usage"],
         named=NamedUpstreams(
             map(parse_allowed, settings["named_upstreams.allow"]),

@@ -26,6 +26,7 @@ from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Ans
 from nous_ledger.gateway.call import Call, Service
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
 from nous_ledger.gateway.drains import Drains
+from nous_ledger.gateway.exact import Recounter
 from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.identity import CLIENT_TOKEN_HEADER, Pseudonyms
 from nous_ledger.gateway.journal import Journal
@@ -81,6 +82,7 @@ class AppConfig:
         publish_usage: whether everyone may see what each pseudonym used.
         fail_open: calls are forwarded even if the ledger cannot be written.
         unmetered: calls that are not metered (batches, uploads, tunings) are forwarded.
+        recount: answers are counted again where a tokenizer is known and installed.
         egress: how upstreams are reached.
         named: upstreams that callers may name; they are not reached by a proxy, which
             would resolve their names once more.
@@ -100,6 +102,7 @@ class AppConfig:
     publish_usage: bool = False
     fail_open: bool = False
     unmetered: bool = True
+    recount: bool = True
     egress: Egress = field(default_factory=Egress)
     named: NamedUpstreams = field(default_factory=NamedUpstreams)
     resolver: AbstractResolver | None = None
@@ -279,6 +282,7 @@ class Gateway:
                 egress=self._config.egress,
                 unmetered=self._config.unmetered,
                 recorder=self._config.recorder,
+                recounter=Recounter() if self._config.recount else None,
             )
             writer = asyncio.create_task(self._journal.keep_writing())
             self._keeper.start()

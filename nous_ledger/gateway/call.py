@@ -42,6 +42,7 @@ from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneErro
 from nous_ledger.gateway.codings import decode_body
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
 from nous_ledger.gateway.drains import Drain, Drains
+from nous_ledger.gateway.exact import Recounter
 from nous_ledger.gateway.headers import (
     RawHeaders,
     can_pass,
@@ -103,6 +104,7 @@ class Service:
         shapes: what was found of paths, by route, base URL, method and path.
         unmetered: calls that are not metered are forwarded, whatever their method.
         log: where calls that are over are logged.
+        recounter: counts answers again; None for bounds by their bytes alone.
     """
 
     journal: Journal
@@ -116,6 +118,7 @@ class Service:
     shapes: dict[tuple[str, str, str, str], CallShape | None] = field(default_factory=dict)
     unmetered: bool = True
     log: CallLog = field(default_factory=CallLog)
+    recounter: Recounter | None = None
 
     def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
         """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
@@ -270,7 +273,7 @@ class Call:
             body=body,
         )
         try:
-            broken = await self._exchange(request, draft, altered=altered)
+            broken = await self._exchange(request, draft, facts)
         except NoResponseError as error:
             await self._answer(error.answer, draft)
             return
@@ -280,8 +283,11 @@ class Call:
             return
         await relay.close()
         metered = relay.metered(hidden_ruled_out=facts.hidden_ruled_out, cut=broken is not None)
+        status = self._status(relay, metered, broken)
+        if self._service.recounter is not None:
+            metered = await self._service.recounter.label(metered, draft, status)
         ending = Ending(
-            status=self._status(relay, metered, broken),
+            status=status,
             http_status=relay.http_status,
             duration=self._milliseconds(),
             streamed=relay.streamed,
@@ -294,7 +300,7 @@ class Call:
         await (relay.finish() if broken is None else relay.break_off())
 
     async def _exchange(
-        self, request: UpstreamRequest, draft: Receipt, *, altered: bool
+        self, request: UpstreamRequest, draft: Receipt, facts: RequestFacts
     ) -> int | None:
         """Return None when the response is whole, else the status for what broke it.
 
@@ -312,10 +318,14 @@ class Call:
                     response,
                     client,
                     shape=self._shape or UNMETERED,
-                    altered=altered,
+                    altered=facts.altered is not None,
                     opening=self._opening,
                     recording=self._recording,
                     cost=self._upstream.route.cost,
+                    keep_text=service.recounter is not None
+                    and service.recounter.wants(
+                        draft.api, draft.provider, plain_request=facts.plain
+                    ),
                 )
                 await self._relay.run(self._own_headers(draft))
             finally:

@@ -61,6 +61,7 @@ class Metered:
         ended: the body came to the end that its format prescribes.
         failed: the upstream reported an error in the body.
         incomplete: the answer was cut short by a length limit or a filter.
+        output: what the caller got, if that is known in full.
     """
 
     metering: int = METERING_NONE
@@ -74,6 +75,7 @@ class Metered:
     ended: bool = True
     failed: bool = False
     incomplete: bool = False
+    output: VisibleOutput | None = None
 
 
 NOTHING_METERED: Final = Metered()
@@ -93,6 +95,7 @@ class Meter:
         parser: StreamParser | None = None,
         strip: bool = False,
         cost: tuple[str, ...] = (),
+        keep_text: bool = False,
     ) -> None:
         """Start a body.
 
@@ -103,9 +106,13 @@ class Meter:
             strip: hold back events until they are whole, and leave out the usage
                 chunk that the client did not ask for.
             cost: where in the usage the price in US dollars stands.
+            keep_text: keep the answer, for its tokens to be counted.
         """
         self._strip = strip
         self._watch: Watch | None = make_watch(api)
+        self._keeps = keep_text
+        if keep_text and self._watch is not None:
+            self._watch.visible.keep_text()
         self._parser = (parser or SseParser()) if streamed and self._watch else None
         self._sse = self._parser if isinstance(self._parser, SseParser) else None
         self._repeats = Repeats()
@@ -149,9 +156,10 @@ class Meter:
         at, length = 0, len(piece)
         while at < length:
             if parser.between_events:
-                done, text = self._repeats.skip(piece, at)
+                texts: list[bytes] | None = [] if self._keeps else None
+                done, text = self._repeats.skip(piece, at, texts)
                 if done > at and self._watch is not None:
-                    self._watch.visible.add_text(text)
+                    self._watch.visible.add_text(text, b"".join(texts).decode() if texts else "")
                     kept.append(piece[at:done])
                     at = done
                     continue
@@ -203,6 +211,7 @@ class Meter:
             ended=ended,
             failed=watch.failed,
             incomplete=watch.incomplete,
+            output=visible,
         )
 
     def visible_output(self) -> VisibleOutput | None:

@@ -1,7 +1,7 @@
-"""Counting again: the bounds of a receipt from its response, for `verify --recount`.
+"""Counting again: a receipt's bounds and exact counts, for `verify --recount`.
 
 Spec:
-    PROTOCOL.md LBL-8 to LBL-10, VER-19, VER-20.
+    PROTOCOL.md LBL-4, LBL-8 to LBL-10, VER-19, VER-20.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.request import MAX_SEPARATORS, rules_out_hidden
 from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.errors import FormatError
-from nous_ledger.protocol.label import BOUNDED, METHOD_BYTES
+from nous_ledger.protocol.label import BOUNDED, EXACT, METHOD_BYTES, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import STATUS
+from nous_ledger.reconcile.counting import TokenCounter, engine_for
+from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
+from nous_ledger.reconcile.tokenizers import builtin_table
 
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
 
@@ -33,7 +36,7 @@ def _rules_out_hidden(api: int, request: bytes | None) -> bool:
 def recount_bounds(
     receipt: Receipt, request: bytes | None, response: bytes
 ) -> Mapping[int, Recount]:
-    """Return the range of each bucket that method bytes/1 bounds, found again.
+    """Return the range of each bucket that can be counted here, found again.
 
     Args:
         receipt: the receipt whose labels are claimed.
@@ -41,11 +44,13 @@ def recount_bounds(
         response: response body that its commitment covers.
 
     Returns:
-        Ranges by bucket kind; a kind is left out if it cannot be bounded here.
+        Ranges by bucket kind; a kind is left out if it cannot be counted here, an EXACT
+        one where its tokenizer is not installed or not known.
     """
     if receipt.status not in _WHOLE:
         return {}  # LBL-10: not all of the response reached the caller
-    meter = Meter(receipt.api, streamed=receipt.streamed == 1)
+    exact = [bucket for bucket in receipt.usage or () if bucket.label == EXACT]
+    meter = Meter(receipt.api, streamed=receipt.streamed == 1, keep_text=bool(exact))
     meter.feed(response)
     meter.close()
     claimed = [
@@ -53,13 +58,39 @@ def recount_bounds(
         for bucket in receipt.usage or ()
         if bucket.label == BOUNDED and bucket.method == METHOD_BYTES
     ]
+    visible = meter.visible_output()
     found = label_counts(
         claimed,
-        meter.visible_output(),
+        visible,
         hidden_ruled_out=_rules_out_hidden(receipt.api, request),
     )
-    return {
+    ranges = {
         bucket.kind: Recount(lower=bucket.lower, upper=bucket.upper)
         for bucket in found
         if bucket.lower is not None and bucket.upper is not None
+    }
+    for bucket in exact:
+        if visible is not None and visible.text is not None:
+            ranges |= _counted(bucket, visible.text)
+    return ranges
+
+
+def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
+    """Return the count of a text by a bucket's own method, under the offsets that it claims."""
+    name = (bucket.method or "").partition("/")[0]
+    encoding = builtin_table().encodings.get(name)
+    if encoding is None or encoding.vocabulary != bucket.vocab or bucket.count is None:
+        return {}
+    try:
+        counter = TokenCounter(engine_for(encoding))
+    except RecountError:
+        return {}
+    counter.feed(text)
+    if (count := counter.result()) is None:
+        return {}
+    shift = count - bucket.count
+    return {
+        bucket.kind: Recount(
+            lower=(bucket.lower or 0) + shift, upper=(bucket.upper or 0) + shift, count=count
+        )
     }

@@ -51,6 +51,7 @@ class Relay:
         altered: bool,
         opening: bytes,
         cost: tuple[str, ...] = (),
+        keep_text: bool = False,
         recording: Recording | None = None,
     ) -> None:
         """Prepare for a response whose head has come.
@@ -62,6 +63,7 @@ class Relay:
             altered: the request was altered, so a usage chunk must be taken out.
             opening: the call's secret for commitments, 32 bytes.
             cost: where in the usage the price in US dollars stands.
+            keep_text: keep the answer, for its tokens to be counted.
             recording: where a copy of what the client receives goes, if anywhere.
         """
         self.http_status = response.status
@@ -80,6 +82,7 @@ class Relay:
             parser=parser,
             strip=self._strip,
             cost=cost,
+            keep_text=keep_text,
         )
         self._commitment = RunningCommitment("response", opening)
         self._recording = recording

@@ -59,12 +59,13 @@ class Repeats:
             end = raw.index(b'"', padding.end())
         self._parts = (*parts, raw[end:])
 
-    def skip(self, piece: bytes, start: int) -> tuple[int, int]:
+    def skip(self, piece: bytes, start: int, texts: list[bytes] | None = None) -> tuple[int, int]:
         """Return where such events end, and how many bytes of text they bring.
 
         Args:
             piece: bytes of the stream.
             start: where in it the first event begins.
+            texts: gets the texts themselves, if they are wanted.
         """
         if not self._parts:
             return start, 0
@@ -72,7 +73,7 @@ class Repeats:
         done, text = start, 0
         while piece.startswith(first, done):
             at = done + len(first)
-            length = -1
+            length, begin = -1, at
             for other in others:
                 plain = _PLAIN.match(piece, at)
                 end = at if plain is None else plain.end()
@@ -82,6 +83,8 @@ class Repeats:
                 at = end + len(other)
             if at - done > MAX_BYTES:
                 break
+            if texts is not None:
+                texts.append(piece[begin : begin + length])
             done, text = at, text + length
         return done, text
 

@@ -27,6 +27,7 @@ from nous_ledger.gateway.providers import (
 )
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.values import value
+from nous_ledger.reconcile.exact import is_plain_request
 from nous_ledger.reconcile.jsontext import Located, parse_json
 
 MAX_SEPARATORS: Final = 1_000_000
@@ -55,11 +56,13 @@ class RequestFacts:
         model: the model asked for, if path or body name one.
         hidden_ruled_out: the request leaves no room for hidden thinking.
         altered: the body to forward instead, if the include_usage rule applies.
+        plain: it asks for one choice of plain text and nothing beside it.
     """
 
     model: str | None = None
     hidden_ruled_out: bool = False
     altered: bytes | None = None
+    plain: bool = False
 
 
 def read_request(
@@ -90,6 +93,7 @@ def read_request(
         model=shape.model or (model if isinstance(model, str) else None),
         hidden_ruled_out=rules_out_hidden(shape.api, fields),
         altered=_ask_for_usage(request, fields) if asks else None,
+        plain=isinstance(request.value, dict) and is_plain_request(fields),
     )
 
 

@@ -96,6 +96,7 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
                 "calls that are not metered",
                 choices=("pass", "refuse"),
             ),
+            _setting("calls.recount", TEXT, "on", "count answers again", choices=("on", "off")),
             _setting("listen.host", TEXT, "127.0.0.1", "address; others than loopback with tokens"),
             _setting("listen.port", WHOLE, 8787, "port; 0 for any free one", bounds=(0, 65_535)),
             _setting("listen.tls_cert", PATH, None, "certificate chain, PEM"),

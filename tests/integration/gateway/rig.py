@@ -238,12 +238,15 @@ def status(receipt: Receipt) -> str:
 
 
 @contextlib.contextmanager
-def running_gateway(ledger: Ledger, upstream: str, **limits: Any) -> Iterator[Rig]:
+def running_gateway(
+    ledger: Ledger, upstream: str, *, recount: bool = True, **limits: Any
+) -> Iterator[Rig]:
     """Run a gateway whose routes all go to one upstream."""
     config = AppConfig(
         upstreams=dict.fromkeys((*ROUTES, "custom-lab"), upstream),
         limits=Limits(**limits),
         auditor_tokens=frozenset({AUDITOR_HASH}),
+        recount=recount,
     )
     with contextlib.ExitStack() as exits:
         thread = exits.enter_context(GatewayThread(ledger, config))
