@@ -6,7 +6,7 @@ byte has gone out, beside the event loop, and then forgotten: the receipt keeps 
 count, the vocabulary's hash and the range, never the text.
 
 Spec:
-    PROTOCOL.md LBL-3 to LBL-5; section "Tokenizers".
+    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5.
 """
 
 from __future__ import annotations

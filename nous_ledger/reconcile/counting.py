@@ -7,7 +7,7 @@ they have grown long; what is held meanwhile is bounded, and how the text arrive
 pieces changes nothing.
 
 Spec:
-    PROTOCOL.md LBL-4; section "Tokenizers".
+    PROTOCOL.md LBL-4, TOK-1 to TOK-3.
 """
 
 from __future__ import annotations

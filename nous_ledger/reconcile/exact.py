@@ -5,7 +5,7 @@ no vocabulary shows (a tool call, a part that is no text, hidden thinking, a sec
 choice, a refusal told apart) keeps its bounds and is not EXACT.
 
 Spec:
-    PROTOCOL.md LBL-3 to LBL-5; section "Tokenizers".
+    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ claims nothing that a receipt does not carry (method, vocabulary's hash, range),
 receipt reads the same where another table, or none, is installed.
 
 Spec:
-    PROTOCOL.md LBL-4, LBL-5; section "Tokenizers".
+    PROTOCOL.md LBL-4, LBL-5, TOK-1, TOK-4.
 """
 
 from __future__ import annotations

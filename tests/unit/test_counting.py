@@ -68,6 +68,7 @@ def counted(name: str, text: str, cuts: list[int] | None = None) -> int | None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hard_texts(official: Callable[[str, str], int], name: str) -> None:
+    """TOK-2."""
     for text in HARD:
         assert counted(name, text) == official(name, text), text
 
@@ -154,6 +155,7 @@ def refused(encoding: Encoding) -> str:
 
 
 def test_another_vocabulary_makes_nothing_exact() -> None:
+    """TOK-1, TOK-3."""
     wrong = Encoding(name="o200k_base", vocabulary=bytes(32), engine="toktok")
     assert refused(wrong) == "wrong-vocabulary"
 

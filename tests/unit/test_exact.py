@@ -147,6 +147,7 @@ def test_a_range_below_nothing_is_no_range() -> None:
     ],
 )
 def test_requests_for_more_than_text(fields: dict[str, Any]) -> None:
+    """TOK-5."""
     assert not is_plain_request({"model": "gpt-4o", **fields})
 
 

@@ -55,7 +55,7 @@ def test_known_models(model: str, encoding: str) -> None:
     ],
 )
 def test_models_of_which_nothing_is_known(provider: str, model: str | None) -> None:
-    """LBL-5: unknown models, fine-tuned ones and other people's are never EXACT."""
+    """TOK-4: unknown models, fine-tuned ones and other people's are never EXACT."""
     assert builtin_table().rule(provider, model) is None
 
 

@@ -147,7 +147,7 @@ def test_another_vocabulary(log: Ledger, demo_url: str, monkeypatch: pytest.Monk
 def test_a_verifier_without_the_tokenizer_says_so(
     counting: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Labels survive: what cannot be counted here is not wrong, and reads as it did."""
+    """TOK-6. Labels survive: what cannot be counted here is not wrong, and reads as it did."""
     got = counting.call(CHAT, {"model": "demo-plain", **ASKS[CHAT]})
     before = counting.only_receipt()
     nothing = dataclasses.replace(BUILTIN, encodings={})
