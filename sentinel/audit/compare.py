@@ -72,6 +72,9 @@ def observe(state: AuditState, head: SeenHead, nodes: NodeReader) -> Observed:
     except HeadError as error:
         return _misbehaved(state, trusted, head, nodes, error)
     except UnavailableError as error:
+        if head.timestamp > trusted.timestamp:  # that is known without any tree
+            rollback = HeadError("rollback", f"{error.message}, and the head is the later one")
+            return _misbehaved(state, trusted, head, nodes, rollback)
         change = HeadChange.STALE if error.code == "stale" else HeadChange.UNPROVED
         found = () if head.leaf_count == 0 else (_found(change.value, error.message, head),)
         return Observed(change, state, found)

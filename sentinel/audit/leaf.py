@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from nous_ledger.protocol.accuracy import verify_binding
@@ -48,7 +49,8 @@ class LeafRules(NamedTuple):
         eras: the keys that sign records, by their first index; at least one.
         suspect: ranges of leaves whose keys were reported as suspect.
         closed_at: leaf of the close, if there is one.
-        heads: (leaf count, time) of trusted heads in ascending order.
+        heads: (leaf count, time) of trusted heads in ascending order; the last one covers
+            every leaf that is checked.
         max_merge_delay_s: seconds within which a head covers each record.
     """
 
@@ -140,16 +142,14 @@ def _check_times(rules: LeafRules, leaf: LeafIndex, logged_at: int, tally: Tally
         text = f"the record at leaf {leaf} was logged {last - logged_at} ms before the one before"
         tally.found(Place.RECORD, "backdated", leaf, text, LeafIndex(leaf - 1))
     tally.last_time = logged_at
-    before: UnixSeconds | None = None
-    for count, timestamp in rules.heads:
-        if count > leaf:
-            if timestamp < seconds:
-                text = f"the head over {count} leaves is of {timestamp}, before its leaf {leaf}"
-                tally.found(Place.RECORD, "head-time", leaf, text)
-            break
-        before = timestamp
-    if before is not None and before > seconds + rules.max_merge_delay_s:
-        late = before - seconds - rules.max_merge_delay_s
+    heads = rules.heads
+    covering = bisect_right(heads, leaf, key=itemgetter(0)) if len(heads) > 1 else 0
+    count, timestamp = heads[covering]
+    if timestamp < seconds:
+        text = f"the head over {count} leaves is of {timestamp}, before its leaf {leaf}"
+        tally.found(Place.RECORD, "head-time", leaf, text)
+    late = heads[covering - 1][1] - seconds - rules.max_merge_delay_s if covering else 0
+    if late > 0:
         text = f"leaf {leaf} was not covered by a head {late} s after it was due"
         tally.found(Place.RECORD, "late", leaf, text)
 

@@ -95,6 +95,14 @@ def test_what_is_no_evidence_file_is_said_to_be_none(data: bytes) -> None:
     assert caught.value.hint
 
 
+def test_a_body_that_is_too_long_is_not_read() -> None:
+    data, _ = made("duplicate-id")
+    document = json.loads(data)
+    document["leaves"][0]["body"] = "00" * 32_769
+    with pytest.raises(EvidenceError, match="too long"):
+        decode_evidence(spelled(document))
+
+
 def test_a_file_that_is_too_long_is_not_read() -> None:
     with pytest.raises(EvidenceError, match="more than"):
         decode_evidence(b" " * (MAX_EVIDENCE_BYTES + 1))

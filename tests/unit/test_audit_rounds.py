@@ -10,12 +10,12 @@ from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.types import LeafIndex, UnixSeconds
 from sentinel.audit.claims import Cited, check_statement
 from sentinel.audit.findings import Finding
-from sentinel.audit.keys import settle, start_ring
+from sentinel.audit.keys import broken_finding, settle, start_ring
 from sentinel.audit.prove import Case, prove
 from sentinel.audit.rounds import check_freshness, check_notices
 from sentinel.audit.state_json import state_from_json, state_to_json
 from tests.unit.audit_crimes import CRIMES, EXACT, reconciliation, statement
-from tests.unit.audit_log import BOB, DELAY, HEARTBEAT, SALT, START, AuditLog
+from tests.unit.audit_log import BOB, DELAY, HEARTBEAT, KEYS, SALT, START, AuditLog
 from tests.unit.audit_round import DictMemory, Watcher, watch
 
 DAY = 86_400
@@ -32,11 +32,13 @@ def test_an_honest_log_of_every_type_raises_nothing() -> None:
     log.add(4, statement(log))
     log.add(2, reconciliation(log, 2))
     log.add(2, reconciliation(log, log.receipt(), usage=(EXACT,)))
+    log.receipt(anomalies=(4,))
     log.binding(1)
     log.binding(2, wallet=1, signer=1)
     log.binding(3, wallet=None, signer=1)
     log.rotate()
     log.add(9, b"opaque")
+    log.add(256, b"opaque")
     log.bodies[5] = b""
     log.add(5, Redaction(salt=SALT, indices=(5,), reason=1))
     log.receipt()
@@ -45,14 +47,14 @@ def test_an_honest_log_of_every_type_raises_nothing() -> None:
     assert watcher.codes() == [("body", "withheld", "unchecked")]
     assert watcher.memory.claims == []
     assert watcher.state.totals._asdict() == {
-        "receipts": 11,
+        "receipts": 12,
         "unread": 0,
         "withheld": 1,
         "garbled": 0,
         "lost_receipts": 1,
         "skipped": 1,
         "suspect": 0,
-        "unknown": 1,
+        "unknown": 2,
     }
 
 
@@ -374,6 +376,15 @@ def test_a_state_comes_back_from_its_text() -> None:
         watcher.round(log)
     empty = watch(log).state
     assert state_from_json(state_to_json(empty), empty.ring) == empty
+
+
+def test_a_key_event_elsewhere_is_left_to_the_checks_of_records() -> None:
+    log = AuditLog(receipts=2)
+    log.add(0, log.rotation(), index=7, epoch=1, key=KEYS[1])
+    watcher = watched(log)
+    assert watcher.codes() == [("record", "record-index", "alarm")]
+    assert (watcher.state.ring.epoch, watcher.state.ring.broken) == (0, None)
+    assert broken_finding(watcher.state.ring) is None
 
 
 def test_a_ring_keeps_what_was_proved() -> None:
