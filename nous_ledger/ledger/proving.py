@@ -7,6 +7,7 @@ the lower part, record and body            read for each proof
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from nous_ledger.ledger.identity import Identity
@@ -14,7 +15,13 @@ from nous_ledger.ledger.proofs import key_event_entries, own_checkpoint
 from nous_ledger.ledger.store import View
 from nous_ledger.protocol.bundle_writer import BundleWriter
 from nous_ledger.protocol.errors import ProofError
-from nous_ledger.protocol.mmr import bag_peaks, peak_subtrees, read_nodes, subtree_position
+from nous_ledger.protocol.mmr import (
+    bag_peaks,
+    peak_subtrees,
+    read_nodes,
+    sibling_positions,
+    subtree_position,
+)
 from nous_ledger.protocol.types import Hash32, Height, LeafIndex, NodePos
 
 _LOW: Final = 6
@@ -38,16 +45,21 @@ class NodeCache:
             index: the leaf.
             height: of the mountain.
         """
-        kept = self._kept
-        wanted = [subtree_position((index >> level ^ 1) << level, level) for level in range(height)]
-        missing = tuple([place for place in wanted if place not in kept])
-        found = dict(zip(missing, read_nodes(view.nodes, missing), strict=True))
-        siblings = tuple([found.get(place) or kept[place] for place in wanted])
-        if found.keys() & set(wanted[_LOW:]):
-            if len(kept) > _MAX_KEPT:
-                self._kept = kept = {}
-            kept.update(zip(wanted[_LOW:], siblings[_LOW:], strict=True))
-        return siblings
+        wanted = sibling_positions(index, height)
+        low, high = wanted[:_LOW], wanted[_LOW:]
+        known = [*map(self._kept.get, high)]
+        missing = [place for place, node in zip(high, known, strict=True) if node is None]
+        found = read_nodes(view.nodes, (*low, *missing))
+        added = found[len(low) :]
+        if added:
+            self._keep(zip(missing, added, strict=True))
+        later = iter(added)
+        return (*found[: len(low)], *[node or next(later) for node in known])
+
+    def _keep(self, nodes: Iterable[tuple[NodePos, Hash32]]) -> None:
+        if len(self._kept) > _MAX_KEPT:
+            self._kept = {}
+        self._kept.update(nodes)
 
 
 class HeadProver:

@@ -30,6 +30,7 @@ from nous_ledger.protocol.positions import (
     node_count,
     peak_positions,
     peak_subtrees,
+    sibling_positions,
     subtree_position,
 )
 from nous_ledger.protocol.types import Hash32, LeafCount, NodePos
@@ -54,6 +55,7 @@ __all__ = [
     "read_nodes",
     "read_root",
     "root_from_peaks",
+    "sibling_positions",
     "subtree_position",
 ]
 
