@@ -16,20 +16,24 @@ from typing import Final
 
 import click
 
+from nous_ledger.cli.demo_anchor import anchor_the_head, find_anvil, what_is_missing
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
 from nous_ledger.cli.files import write_new
 from nous_ledger.cli.options import PATH
 from nous_ledger.cli.terminal import printable, say
 from nous_ledger.protocol.errors import InputError, UnavailableError
 
-STEPS: Final = 6
 _SDK_PREFIXES: Final = ("OPENAI_", "ANTHROPIC_")
 _SDK_SUFFIX: Final = "_proxy"
 
 
 @click.command(
     "demo",
-    epilog="\b\nExamples:\n  nous-ledger demo\n  nous-ledger demo --keep ./demo\n",
+    epilog=(
+        "\b\nExamples:\n"
+        "  nous-ledger demo\n"
+        "  nous-ledger demo --keep ./demo --anvil ~/.foundry/bin/anvil\n"
+    ),
 )
 @click.option(
     "--keep",
@@ -37,16 +41,24 @@ _SDK_SUFFIX: Final = "_proxy"
     metavar="DIR",
     help="Leave ledger, trust policy, proof and content in this new folder.",
 )
-def command(*, keep: Path | None) -> int:
+@click.option(
+    "--anvil",
+    type=PATH,
+    metavar="PROGRAM",
+    help="Runs the private chain for the anchor.  [default: anvil on the PATH, if it is there]",
+)
+def command(*, keep: Path | None, anvil: Path | None) -> int:
     """Make calls through a gateway, prove one, then show that an edit is caught.
 
     A stand-in on this machine plays OpenAI and Anthropic, so no network and no
     API key is needed. Everything else is real: the providers' own SDKs, the
-    gateway, the ledger, the signatures and the verification.
+    gateway, the ledger, the signatures and the verification. Where anvil is
+    installed, the log is anchored on a private chain, whose contract then
+    refuses a rewritten history.
     """
     started = time.monotonic()
     with _folder(keep) as folder, _environment(folder, ours=keep is None):
-        code = _Demo(folder).run()
+        code = _Demo(folder, find_anvil(anvil)).run()
     if keep is not None:
         place = printable(shlex.quote(str(keep)))
         say(f"\nLeft in {place}: ledger/, next.key, trust.policy, receipt.tlog-proof, opening.hex,")
@@ -100,8 +112,11 @@ def _environment(folder: Path, *, ours: bool) -> Iterator[None]:
 class _Demo:
     """One run; every file lies in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, anvil: str | None) -> None:
         self.folder = folder
+        self.anvil = anvil
+        self.missing = what_is_missing(anvil)
+        self.steps = 6 if self.missing else 7
         self.step = 0
 
     def run(self) -> int:
@@ -142,9 +157,22 @@ class _Demo:
         self._title("Edit one byte of that receipt in a copy of the database, and prove it again")
         caught = self._tamper(content.receipt_id)
         if verified == EXIT_GOOD and caught == EXIT_WRONG:
-            click.secho("\nThe honest receipt verified; the edited one was caught.", bold=True)
-            return EXIT_GOOD
+            return self._anchor()
         click.secho(f"\nUnexpected: exit codes {verified} and {caught}.", fg="red", bold=True)
+        return EXIT_WRONG
+
+    def _anchor(self) -> int:
+        """Anchor the head where that is possible here, and say how it all ended."""
+        honest = "\nThe honest receipt verified; the edited one was caught"
+        if self.missing or self.anvil is None:
+            click.secho(f"{honest}.", bold=True)
+            say(self.missing)
+            return EXIT_GOOD
+        self._title("Anchor the head on a private chain, and try to anchor another history")
+        if anchor_the_head(self.folder, self.anvil, self._command):
+            click.secho(f"{honest}; the contract refused the fork.", bold=True)
+            return EXIT_GOOD
+        click.secho("\nUnexpected: anchoring went otherwise than it should.", fg="red", bold=True)
         return EXIT_WRONG
 
     def _verify(self, proof: Path) -> int:
@@ -184,7 +212,7 @@ class _Demo:
 
     def _title(self, text: str) -> None:
         self.step += 1
-        click.secho(f"\n[{self.step}/{STEPS}] {text}", bold=True)
+        click.secho(f"\n[{self.step}/{self.steps}] {text}", bold=True)
 
     def _command(self, *arguments: object) -> int:
         from nous_ledger.cli.main import run
