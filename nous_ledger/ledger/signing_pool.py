@@ -1,10 +1,11 @@
 """Signing on two cores.
 
-Whoever has receipts to sign puts the next few at their places in their subjects'
-chains, again and again, and lends them to a process that signs, as long as that keeps
-up; the others it signs itself. The process is started once there was much to sign.
-Until then, or where the key is not ours to lend, a thread helps: the curve library
-lets other threads run while it computes.
+Whoever has receipts to sign puts all of them at their places in their subjects'
+chains. The first are lent meanwhile to a process that makes their records; while that
+works, the store gets what needs no signature; what is left is shared by how far each
+side is. The process is started once there was much to sign. Until then, or where the
+key is not ours to lend, a thread helps: the curve library lets other threads run while
+it computes.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class Lending:
         """Put all receipts at their places and lend the first of them meanwhile.
 
         Raises:
-            LedgerError: the store could not be read.
+            LedgerError: a receipt cannot be encoded.
         """
         most = min(_LENT, (self._end - self._next) // 2)
         with self._failing():
