@@ -16,7 +16,7 @@ from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis, UnixSeconds
 from sentinel.audit.chains import fold_receipts
 from sentinel.audit.findings import Finding, Place
-from sentinel.audit.keys import broken_finding
+from sentinel.audit.keys import broken_finding, unread_event
 from sentinel.audit.learned import Learned
 from sentinel.audit.ports import Changes, Memory
 from sentinel.audit.span import SpanFacts
@@ -46,19 +46,22 @@ def fold(state: AuditState, facts: SpanFacts, memory: Memory, now: UnixSeconds) 
 
     Args:
         state: where the audit stands; the span begins at `audited`.
-        facts: what `check_span` returned. If the bundle was not what was signed, nothing
-            is added: the state stays, and the bundle must be read again.
+        facts: what `check_span` returned. If the bundle was not what was signed, or the
+            body of a key event in it cannot be read, nothing is added: the state stays, and
+            the bundle must be read again before any that follows it.
         memory: what was remembered of the records before.
         now: second by this machine's clock.
     """
-    if not facts.leaves:
-        return Folded(state=state, changes=Changes(), findings=tuple(facts.findings))
+    audited = LeafCount(facts.first + len(facts.leaves) // _HASH)
+    unread = unread_event(state.ring, audited)
+    if unread is not None or not facts.leaves:
+        found = tuple(facts.findings) if unread is None else (unread,)
+        return Folded(state=state, changes=Changes(), findings=found)
     learned = Learned(facts, memory, _add(state.totals, facts), now)
     _fold_times(state, facts, learned)
     fold_redactions(state.ring, learned)
     fold_receipts(learned)
     fold_bindings(learned)
-    audited = LeafCount(facts.first + len(facts.leaves) // _HASH)
     _report_key_events(state, audited, learned)
     after = replace(
         state,

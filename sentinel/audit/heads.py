@@ -29,7 +29,7 @@ from nous_ledger.protocol.quorum import witnessed_time
 from nous_ledger.protocol.types import Epoch, LeafCount, UnixSeconds
 from nous_ledger.protocol.vkey import head_vkey
 from sentinel.audit.findings import Finding, Place
-from sentinel.audit.keys import KeyRing, broken_finding
+from sentinel.audit.keys import KeyRing, broken_finding, unread_event
 from sentinel.audit.state import SeenHead
 
 CLOCK_TOLERANCE_S: Final = 300
@@ -112,7 +112,7 @@ def _read(  # noqa: PLR0917 - the parts of one head
         return HeadReading(None, signature.epoch, count, ())
     history = ring.history_at(count)
     if history is None or signature.epoch != history.epoch:
-        unfit = None if history else broken_finding(ring)
+        unfit = unread_event(ring, count) if history else broken_finding(ring)
         raise _Refused(unfit or _wrong_epoch(signature.epoch, count, ring))
     findings = _check_signatures(note, checkpoint, signature, verified, history, policy)
     findings += _check_witnesses(note, policy, checkpoint, signature.timestamp, moment)

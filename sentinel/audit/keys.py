@@ -25,6 +25,7 @@ from sentinel.audit.findings import FINDING_CODES, Finding, Place
 _NO_LEAVES: Final = LeafCount(0)
 _TYPE_HIGH: Final = 2 + 1
 _TYPE_LOW: Final = 2 + 2
+_UNREAD: Final = frozenset({"withheld", "body-hash", "unknown-kind"})
 _UNREADABLE: Final = frozenset({"record-length", "record-version", "record-range", "newer-version"})
 
 
@@ -194,13 +195,25 @@ def settle(ring: KeyRing, audited: LeafCount) -> KeyRing:
     return replace(ring, scanned=LeafCount(max(last + 1, audited)), broken=broken)
 
 
+def unread_event(ring: KeyRing, before: LeafCount) -> Finding | None:
+    """Return the finding about a key event below a leaf that could not be read, if there is one.
+
+    Its record is the log's, what was served as its body is not, or is of a kind unknown
+    here. Nothing behind it can be held against anybody before it is read.
+    """
+    broken = ring.broken
+    if broken is None or broken.code not in _UNREAD or broken.leaf >= before:
+        return None
+    return broken_finding(ring)
+
+
 def broken_finding(ring: KeyRing) -> Finding | None:
     """Return what a broken key event among proved entries is reported as."""
     broken = ring.broken
     if broken is None:
         return None
     code = broken.code
-    if not ring.events and code not in ("withheld", "body-hash", "unknown-kind"):
+    if not ring.events and code not in _UNREAD:
         code = "log-id"  # whatever stands at leaf 0 is not the genesis that is pinned
     info = FINDING_CODES[Place.KEY, code]
     return Finding(

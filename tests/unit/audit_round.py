@@ -127,9 +127,9 @@ class Watcher:
         self.state = observed.state
         self.findings += observed.findings
         if observed.change is HeadChange.GREW:
-            frontier = self._grow(served, head)
+            frontier = self.grow(served, head)
             if frontier is not None:
-                self._audit(served, frontier, now)
+                self.audit(served, frontier, now)
         self.state, found = check_freshness(self.state, now)
         self.findings += found
         self.findings += check_notices(self.state, self.memory, now, expected=self.bodies)
@@ -154,7 +154,7 @@ class Watcher:
     def _advance(self, ring: KeyRing, served: AuditLog, at: int) -> KeyRing:
         return advance_keys(ring, LeafIndex(at), served.records[at], served.bodies[at])
 
-    def _grow(self, served: AuditLog, head: SeenHead) -> Frontier | None:
+    def grow(self, served: AuditLog, head: SeenHead) -> Frontier | None:
         tiles = {tile: served.tile(tile) for tile in growth_tiles(self.state, head)}
         growth = check_growth(self.state, head, tiles, self.nodes)
         self.state = growth.state
@@ -164,7 +164,7 @@ class Watcher:
             self.findings += check_fork(self.state, head, tiles)
         return growth.frontier
 
-    def _audit(self, served: AuditLog, frontier: Frontier, now: UnixSeconds) -> None:
+    def audit(self, served: AuditLog, frontier: Frontier, now: UnixSeconds) -> None:
         heads, found = self.state.heads, len(self.findings)
         for bundle in range(self.state.audited // 256, -(-frontier.leaf_count // 256)):
             self._span(served, frontier, bundle, now)
@@ -193,6 +193,10 @@ class Watcher:
         bodies = served.served_bodies(bundle, width) if self.bodies else None
         facts = check_span(make_job(self.state, frontier, bundle, entries, bodies))
         folded = fold(self.state, facts, self.memory, now)
+        self.findings += folded.findings
+        if folded.state.audited == self.state.audited:
+            self.state = replace(self.state, ring=settle(ring, self.state.audited))
+            return
         for start in range(0, len(facts.leaves), 32):
             added = append_nodes(
                 LeafCount(len(self._records)), Hash32(facts.leaves[start : start + 32]), self._peaks
@@ -204,7 +208,6 @@ class Watcher:
         self.memory.apply(folded.changes)
         settled = settle(folded.state.ring, folded.state.audited)
         self.state = replace(folded.state, ring=settled)
-        self.findings += folded.findings
 
     def _claim(self, claim: Claim) -> Finding | None:
         body = self._bodies[claim.leaf]
@@ -221,3 +224,12 @@ class Watcher:
 def watch(log: AuditLog, *, bodies: bool = True) -> Watcher:
     """Return a watcher that pins a log and has seen nothing yet."""
     return Watcher(log.policy(), log.origin, bodies=bodies)
+
+
+def resume(watcher: Watcher, log: AuditLog) -> None:
+    """Go on with the records of the trusted head."""
+    head = watcher.state.trusted
+    assert head is not None
+    frontier = watcher.grow(log, head)
+    assert frontier is not None
+    watcher.audit(log, frontier, UnixSeconds(START))

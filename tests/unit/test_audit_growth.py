@@ -15,7 +15,7 @@ from sentinel.audit.heads import read_head
 from sentinel.audit.span import check_span, make_job
 from sentinel.audit.state import AuditState, SeenHead
 from tests.unit.audit_log import START, AuditLog
-from tests.unit.audit_round import Watcher, watch
+from tests.unit.audit_round import Watcher, resume, watch
 
 
 class Damaged(AuditLog):
@@ -120,15 +120,6 @@ def test_entries_that_are_not_the_signed_ones_are_not_believed(served: str) -> N
     assert watcher.change is HeadChange.UNCHANGED
     resume(watcher, log)
     assert watcher.state.audited == 21
-
-
-def resume(watcher: Watcher, log: AuditLog) -> None:
-    """Go on with the records of the trusted head."""
-    head = watcher.state.trusted
-    assert head is not None
-    frontier = watcher._grow(log, head)
-    assert frontier is not None
-    watcher._audit(log, frontier, START)  # type: ignore[arg-type]
 
 
 def test_bodies_that_are_no_bundle_are_could_not_check() -> None:

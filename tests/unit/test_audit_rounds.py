@@ -16,7 +16,7 @@ from sentinel.audit.rounds import check_freshness, check_notices
 from sentinel.audit.state_json import state_from_json, state_to_json
 from tests.unit.audit_crimes import CRIMES, EXACT, reconciliation, statement
 from tests.unit.audit_log import BOB, DELAY, HEARTBEAT, KEYS, SALT, START, AuditLog
-from tests.unit.audit_round import DictMemory, Watcher, watch
+from tests.unit.audit_round import DictMemory, Watcher, resume, watch
 
 DAY = 86_400
 
@@ -305,33 +305,51 @@ def test_a_newer_record_could_not_be_checked() -> None:
     assert watched(log).codes() == [("record", "newer-version", "unchecked")]
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "severity"),
-    [(b"", "withheld", "fault"), (b"\x80", "body-hash", "fault")],
-)
-def test_a_key_event_whose_body_is_not_served_is_a_fault(
-    body: bytes, code: str, severity: str
+UNREAD: dict[str, tuple[bytes | None, str, str]] = {
+    "not served": (b"", "withheld", "fault"),
+    "another body": (b"\x80", "body-hash", "fault"),
+    "unknown kind": (None, "unknown-kind", "unchecked"),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "severity"), UNREAD.values(), ids=UNREAD)
+@pytest.mark.parametrize("first_look", [False, True])
+def test_behind_a_key_event_that_cannot_be_read_nobody_is_accused(
+    body: bytes | None, code: str, severity: str, first_look: bool
 ) -> None:
+    """Anyone on the way can keep a body back; the audit waits before it (SENT-2)."""
     log = AuditLog(receipts=2)
-    watcher = watched(log)
-    log.rotate()
-    log.bodies[-1] = body
-    log.epoch = 0
-    watcher.round(log)
-    assert ("key", code, severity) in watcher.codes()
+    watcher = watch(log)
+    if not first_look:
+        watcher.round(log)
+    good = b""
+    if body is None:
+        log.add(0, log.genesis(bytes(32), kind=7))
+    else:
+        log.rotate()
+        good, log.bodies[-1] = log.bodies[-1], body
     log.receipt()
-    log.rotate()
-    log.epoch = 0
-    watcher.round(log)
-    assert watcher.state.ring.epoch == 0
+    for _ in range(2):
+        watcher.round(log)
+        assert {*watcher.codes()} == {("key", code, severity)}
+        assert watcher.state.audited == (0 if first_look else 3)
+    if good:
+        log.bodies[3] = good
+        watcher.round(log)
+        if watcher.state.audited < 5:
+            resume(watcher, log)
+        assert {*watcher.codes()} == {("key", code, severity)}
+        assert (watcher.state.audited, watcher.state.ring.epoch) == (5, 1)
 
 
-def test_a_key_event_of_an_unknown_kind_stops_nothing_else() -> None:
+def test_old_heads_over_a_key_event_of_an_unknown_kind_wait_too() -> None:
+    """A head that a replaced key might have signed is not believed beyond what was read."""
     log = AuditLog(receipts=2)
     log.add(0, log.genesis(bytes(32), kind=7))
     log.receipt()
     watcher = watched(log)
     assert watcher.codes() == [("key", "unknown-kind", "unchecked")]
+    assert watcher.state.audited == 0
 
 
 def test_what_cannot_be_proved_yet_comes_back_without_evidence() -> None:
