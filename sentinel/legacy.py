@@ -22,7 +22,6 @@ from nous_ledger.protocol.types import LeafCount
 from sentinel.audit.findings import Finding, Place
 from sentinel.audit.legacy import LegacyAudit, LegacyOutcome
 from sentinel.audit.legacy_memory import (
-    KnownRecord,
     LegacyChain,
     LegacyMemory,
     memory_from_json,
@@ -31,7 +30,7 @@ from sentinel.audit.legacy_memory import (
 from sentinel.audit.state import Totals
 from sentinel.errors import StateError
 from sentinel.legacy_gateway import LegacyGateway
-from sentinel.legacy_records import RememberedRecords
+from sentinel.legacy_records import RememberedRecords, pack
 from sentinel.report import RoundReport
 from sentinel.state import State
 from sentinel.state_findings import Findings
@@ -92,7 +91,7 @@ class LegacyWatcher:
             StateError: what is to be remembered could not be written.
         """
         started, now, before = time.monotonic(), int(self._options.clock()), self._memory
-        kept: list[KnownRecord] = []
+        kept = bytearray()
         try:
             found, outcome = self._look(now, kept)
         except StateError:
@@ -104,12 +103,10 @@ class LegacyWatcher:
             found += outcome.findings
             self._memory = outcome.memory
         established = outcome is not None and outcome.verified
-        self._commit(found, kept if established else [], now)
+        self._commit(found, kept if established else b"", now)
         return self._report(found, outcome, before, now, time.monotonic() - started)
 
-    def _look(
-        self, now: int, kept: list[KnownRecord]
-    ) -> tuple[list[Finding], LegacyOutcome | None]:
+    def _look(self, now: int, kept: bytearray) -> tuple[list[Finding], LegacyOutcome | None]:
         key, found = self._choose_key()
         if key is None:
             return found, None
@@ -117,7 +114,7 @@ class LegacyWatcher:
         audit = LegacyAudit(self._memory, chain, key)
         for page in self.gateway.pages():
             known = self._records.read(audit.records, len(page), self._memory.leaf_count)
-            kept += audit.add(page, known)
+            kept += pack(audit.add(page, known))
             self._options.progress(audit.records, max(chain.leaf_count, audit.records))
         return found, audit.finish(self._chain_after(audit.records), now)
 
@@ -151,11 +148,11 @@ class LegacyWatcher:
         text = "the key was taken from the gateway itself when it was first audited"
         return [Finding(place=Place.LEGACY, code="unpinned", message=text)]
 
-    def _commit(self, found: Iterable[Finding], kept: list[KnownRecord], now: int) -> None:
+    def _commit(self, found: Iterable[Finding], kept: bytes | bytearray, now: int) -> None:
         memory = self._memory
         self._findings.add(found, now)
         with self.state.writing() as connection:
-            self._records.write(kept[: memory.leaf_count])
+            self._records.write(kept, memory.leaf_count)
             connection.execute(
                 "UPDATE logs SET state = ?, address = ? WHERE id = ?",
                 (memory_to_json(memory), self.gateway.name, self._row.number),

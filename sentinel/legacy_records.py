@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from sentinel.audit.legacy_memory import KnownRecord
@@ -58,17 +58,28 @@ class RememberedRecords:
             for at in range(offset, min(offset + end - start, len(data) // _RECORD))
         )
 
-    def write(self, records: Sequence[KnownRecord]) -> None:
-        """Remember the records from the first on, within the caller's transaction."""
-        rows = [
-            (self._first + at // _ROW, b"".join(map(b"".join, records[at : at + _ROW])))
-            for at in range(0, len(records), _ROW)
-        ]
+    def write(self, records: bytes | bytearray, count: int) -> None:
+        """Remember the first records, within the caller's transaction; none if there are none.
+
+        Args:
+            records: as `pack` makes them, from the first on.
+            count: how many of them to remember.
+        """
+        data = memoryview(records)[: count * _RECORD]
+        rows = (
+            (self._first + number, bytes(data[at : at + _ROW * _RECORD]))
+            for number, at in enumerate(range(0, len(data), _ROW * _RECORD))
+        )
         self._state.connection.executemany(
             "INSERT INTO tiles VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET "
             "hashes = excluded.hashes WHERE hashes <> excluded.hashes",
             rows,
         )
+
+
+def pack(records: Iterable[KnownRecord]) -> bytes:
+    """Return records as they are remembered: 112 bytes each."""
+    return b"".join(map(b"".join, records))
 
 
 def _decode(data: bytes) -> KnownRecord:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
-from nous_ledger.protocol.errors import EncodingError, ProofError
+from nous_ledger.protocol.errors import EncodingError, ProofError, UnavailableError
 from nous_ledger.protocol.hashing import ZERO_HASH
 from nous_ledger.protocol.mmr import (
     NodeReader,
@@ -44,6 +44,9 @@ from nous_ledger.protocol.types import Hash32, LeafCount, NodePos
 from sentinel.audit.findings import Finding, Place
 from sentinel.audit.prove_heads import prove_fork
 from sentinel.audit.state import AuditState, SeenHead
+
+MAX_NEW_LEAVES: Final = 1 << 28
+"""Most leaves that one head may add: their hashes, 32 bytes for 256 leaves, are held at once."""
 
 _LEAVES: Final = 0
 _BUNDLES: Final = 1
@@ -106,8 +109,15 @@ def growth_tiles(state: AuditState, head: SeenHead) -> tuple[Tile, ...]:
     Args:
         state: where the audit stands.
         head: a head over more leaves than are audited; the trusted one to go on with it.
+
+    Raises:
+        UnavailableError: unreachable (so many new leaves that nobody could have them all).
     """
     count = head.leaf_count
+    if count - state.audited > MAX_NEW_LEAVES:
+        raise UnavailableError(
+            "unreachable", f"a head over {count} leaves is beyond what can be read at once"
+        )
     first, last = state.audited // FULL_WIDTH, count // FULL_WIDTH
     numbers = range(first // FULL_WIDTH, -(-last // FULL_WIDTH))
     tiles = [_tile(_BUNDLES, number, count) for number in numbers if last > first]

@@ -123,18 +123,24 @@ def compare_peer(
         return Compared(Standing.UNUSABLE, (_found("unreachable", text, count),))
     if state.trusted is None or count > state.trusted.leaf_count:
         return _later(Standing.AHEAD, count)
+    kept = tuple(line for line in note.signatures if line in lines)
+    return _compare_text(head.checkpoint, Note(text=note.text, signatures=kept), state, nodes)
+
+
+def _compare_text(theirs: Checkpoint, note: Note, state: AuditState, nodes: NodeReader) -> Compared:
+    """Compare a head by its text alone; its note has the Ed25519 lines that verified."""
+    count = theirs.leaf_count
     try:
         root = root_at(state, nodes, count)
     except UnavailableError:
         return _later(Standing.UNPROVED, count)
-    if root != head.checkpoint.root and not lines:
-        return _later(Standing.UNPROVED, count)  # of an epoch whose key was not read yet
-    if root == head.checkpoint.root:
+    if root == theirs.root:
         return Compared(Standing.AGREES, ())
+    if not note.signatures:
+        return _later(Standing.UNPROVED, count)  # of an epoch whose key was not read yet
     text = "another witness has a head with the log's Ed25519 line that is of another tree"
-    # The same words each time it is seen again: the witness's own lines change.
-    theirs = Note(text=note.text, signatures=tuple(s for s in note.signatures if s in lines))
-    attrs = {"theirs": format_note(theirs).decode(), "our_root": root.hex()}
+    # The same words each time it is seen again: the witness's own lines are left out.
+    attrs = {"theirs": format_note(note).decode(), "our_root": root.hex()}
     return Compared(Standing.CONTRADICTS, (_found("contradiction", text, count, attrs),))
 
 
@@ -147,6 +153,9 @@ def _compare_signed(head: SeenHead, state: AuditState, nodes: NodeReader) -> Com
     except UnavailableError as error:
         if error.code == "stale":
             return Compared(Standing.AGREES, ())
+        if head.timestamp > trusted.timestamp:  # that is known without any tree
+            later = HeadError("rollback", "a smaller head was signed later")
+            return _contradicts(head, trusted, state, nodes, later)
         return _later(Standing.UNPROVED, count)
     except HeadError as error:
         return _contradicts(head, trusted, state, nodes, error)
