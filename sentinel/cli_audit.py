@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sentinel.cli_options import (
+    CONTRACT,
     PATH,
     choose_origin,
     json_option,
@@ -25,6 +26,7 @@ from sentinel.sources import open_source
 from sentinel.terminal import progress_bar, tell, warn
 
 if TYPE_CHECKING:
+    from sentinel.evm import AnchorContract
     from sentinel.peers import Peer
     from sentinel.state import State
     from sentinel.telling import Teller
@@ -50,6 +52,9 @@ class _Wishes:
     heads_only: bool
     auditor_token_file: Path | None
     peers: tuple[str, ...]
+    anchor_rpc: tuple[str, ...]
+    anchor_contract: bytes | None
+    anchor_max_age_s: int | None
     legacy: str | None
     legacy_key: Path | None
     metrics: str | None
@@ -117,6 +122,28 @@ class _Wishes:
     metavar="URL",
     multiple=True,
     help="Monitoring prefix of another witness of the log, whose heads are to agree; repeatable.",
+)
+@click.option(
+    "--anchor-rpc",
+    metavar="URL",
+    multiple=True,
+    envvar="NOUS_SENTINEL_RPC",
+    show_envvar=True,
+    help="JSON-RPC server of the chain that the log is anchored on; repeatable, all have to agree. "
+    "The variable keeps access keys out of the process list.",
+)
+@click.option(
+    "--anchor-contract",
+    type=CONTRACT,
+    metavar="ADDRESS",
+    help="Address of the anchor contract there.",
+)
+@click.option(
+    "--anchor-max-age",
+    "anchor_max_age_s",
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="Longest time that newer records may wait for an anchor.",
 )
 @click.option(
     "--legacy",
@@ -198,6 +225,8 @@ def _open(
         heads_only=wishes.heads_only,
         max_age_s=wishes.max_age_s,
         peers=_open_peers(wishes.peers, stack),
+        anchors=_open_anchors(wishes),
+        anchor_max_age_s=wishes.anchor_max_age_s,
         processes=processors(),
         progress=stack.enter_context(progress_bar("auditing", "records", at_least=LONG)),
         stopping=stopping.is_set,
@@ -213,6 +242,18 @@ def _open_peers(urls: tuple[str, ...], stack: ExitStack) -> tuple[Peer, ...]:
     if len(urls) > MAX_PEERS:
         raise _usage(f"at most {MAX_PEERS} peers")
     return tuple(stack.enter_context(Peer(url)) for url in urls)
+
+
+def _open_anchors(wishes: _Wishes) -> AnchorContract | None:
+    if wishes.anchor_contract is None:
+        if wishes.anchor_max_age_s is not None:
+            raise _usage("--anchor-max-age goes with --anchor-contract")
+        return None
+    if not wishes.anchor_rpc:
+        raise _usage("--anchor-contract needs --anchor-rpc")
+    from sentinel.evm import AnchorContract  # noqa: PLC0415 - quick --help
+
+    return AnchorContract(wishes.anchor_rpc, wishes.anchor_contract)
 
 
 def _open_legacy(

@@ -43,6 +43,30 @@ class FilePath(click.Path):
 
 PATH: Final = FilePath()
 
+
+class ContractAddress(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.5 on
+    """An address on a chain: 0x and 40 hex digits, in any case."""
+
+    name = "ADDRESS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bytes:
+        """Return 20 bytes."""
+        if isinstance(value, bytes):
+            return value
+        text = str(value)
+        try:
+            found = bytes.fromhex(text.removeprefix("0x"))
+        except ValueError:
+            found = b""
+        if not text.startswith("0x") or len(found) != 20 or len(text) != 42:
+            self.fail(f"{text[:80]!r} is not 0x and 40 hex digits", param, ctx)
+        return found
+
+
+CONTRACT: Final = ContractAddress()
+
 json_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line instead."
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.errors import LedgerError, UnavailableError
 from nous_ledger.protocol.tiles import ENTRY_BYTES, FULL_WIDTH, Tile, decode_bodies
@@ -36,6 +36,9 @@ from sentinel.sources import Source
 from sentinel.state import State
 from sentinel.state_memory import LogMemory
 from sentinel.workers import WORTH_PROCESSES, Workers
+
+if TYPE_CHECKING:
+    from sentinel.evm import AnchorContract
 
 COMMIT_RECORDS: Final = 16_384
 COMMIT_S: Final = 2.0
@@ -92,6 +95,8 @@ class LogAudit:
                 self.report([_unreachable(error)])
         if self.options.peers:
             self._look_at_peers()
+        if self.options.anchors is not None:
+            self._look_at_anchors(self.options.anchors)
         look_at_the_clock(self)
         self._commit()
         return finish(self, now=now, started=started, before=before)
@@ -102,6 +107,13 @@ class LogAudit:
 
         kept = KeptHeads(self._state_file, self._row.number)
         look_at_peers(self, self.options.peers, kept)
+
+    def _look_at_anchors(self, contract: AnchorContract) -> None:
+        """Compare with what is anchored on a chain."""
+        from sentinel.evm import KnownAnchors, look_at_anchors  # noqa: PLC0415 - reads over HTTP
+
+        known = KnownAnchors(self._state_file, self._row.number, contract.name)
+        look_at_anchors(self, contract, known, self.options.anchor_max_age_s)
 
     def now(self) -> UnixSeconds:
         """Return the second by this machine's clock."""
@@ -252,6 +264,8 @@ class LogAudit:
         state = replace(self.state, ring=self._ring)
         folded = fold(state, facts, self.memory, self.now())
         self.report(folded.findings)
+        if folded.state.audited == self.state.audited:
+            return False
         self.state = folded.state
         self.memory.take(facts.leaves, folded.changes)
         return True

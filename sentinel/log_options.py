@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nous_ledger.protocol.policy import Policy
 
 if TYPE_CHECKING:
+    from sentinel.evm import AnchorContract
     from sentinel.peers import Peer
 
 
@@ -35,6 +36,8 @@ class Options:
         processes: how many may share the work; below 2 it is done here.
         clock: this machine's time in seconds.
         peers: other witnesses of the log, to compare heads with.
+        anchors: the contract that the log's heads are anchored in; None for no look.
+        anchor_max_age_s: longest time in seconds that records may wait for an anchor.
         progress: is told how many leaves of how many were audited.
         stopping: whether to end early.
     """
@@ -47,5 +50,7 @@ class Options:
     processes: int = 1
     clock: Callable[[], float] = time.time
     peers: tuple[Peer, ...] = ()
+    anchors: AnchorContract | None = None
+    anchor_max_age_s: int | None = None
     progress: Callable[[int, int], None] = field(default=lambda _done, _total: None)
     stopping: Callable[[], bool] = field(default=lambda: False)

@@ -12,6 +12,7 @@
     claims           statements and reconciliations that are still to be compared
     findings         everything that was ever found, with its evidence
     peer_heads       heads that other witnesses have seen and this log has not shown here yet
+    anchors          what a contract held of the log at the last look
     acknowledgements who dealt with a finding, and why
 
 What grows with the log is written in ascending order, or in order within an era of
@@ -90,6 +91,11 @@ CREATE TABLE peer_heads (
     log INTEGER NOT NULL, peer TEXT NOT NULL, leaf_count INTEGER NOT NULL, root BLOB NOT NULL,
     note BLOB NOT NULL, seen_at INTEGER NOT NULL,
     PRIMARY KEY (log, peer, leaf_count, root)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE anchors (
+    log INTEGER NOT NULL, contract TEXT NOT NULL, block INTEGER NOT NULL,
+    anchors INTEGER NOT NULL, chain BLOB NOT NULL,
+    PRIMARY KEY (log, contract)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE acknowledgements (
     finding INTEGER PRIMARY KEY, by TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL

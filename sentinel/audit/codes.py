@@ -50,6 +50,7 @@ class Place(StrEnum):
     REDACTION = "redaction"
     PEER = "peer"
     LEGACY = "legacy"
+    ANCHOR = "anchor"
 
 
 class Proof(StrEnum):
@@ -200,6 +201,15 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.PEER, "split-view", _ALARM, "the log signed for another witness a head that contradicts what it shows here", Proof.FORK),
     _row(Place.PEER, ("rollback", "head-time"), _ALARM, "the log signed heads for another witness and here whose times and sizes contradict", Proof.HEAD_ORDER),
     _row(Place.PEER, "contradiction", _FAULT, "another witness has a head of another tree with the log's Ed25519 line alone; both heads are in the attributes"),
+    _row(Place.ANCHOR, "unreachable", _UNCHECKED, "the chain could not be read, or its servers contradict each other", required=True),
+    _row(Place.ANCHOR, "not-registered", _UNCHECKED, "the contract does not know the log", required=True),
+    _row(Place.ANCHOR, "ahead", _UNCHECKED, "the contract holds more of the log than is shown here", required=True),
+    _row(Place.ANCHOR, "unproved", _UNCHECKED, "an anchored head could not be compared, or servers show no signature of the log for it", required=True),
+    _row(Place.ANCHOR, "contradiction", _FAULT, "the log signed a head that is anchored and of another tree; head and signature are in the attributes"),
+    _row(Place.ANCHOR, "forked", _FAULT, "the contract holds two signed heads of the log that contradict each other"),
+    _row(Place.ANCHOR, "event-missing", _FAULT, "servers withhold an event: the running hash does not come out"),
+    _row(Place.ANCHOR, "rewound", _FAULT, "the contract holds less than before, which no final block can"),
+    _row(Place.ANCHOR, "stopped", _FAULT, "newer records have waited for an anchor for longer than --anchor-max-age"),
     _row(Place.LEGACY, "stale", _UNCHECKED, "fewer leaves than before, or than belong together; a cache may lag", required=True),
     _row(Place.LEGACY, "unpinned", _UNCHECKED, "the key was first taken from the gateway itself: pin it with --legacy-key"),
     _row(Place.LEGACY, "legacy-unsigned", _UNCHECKED, "records without a signature: nothing attributes them to the gateway", required=True),
