@@ -201,7 +201,8 @@ class LogMemory:
         """Return bodies first seen withheld before a second, that no redaction names."""
         rows = self._tables.execute(
             "SELECT leaf, type, body_hash, seen_at FROM withheld"
-            " WHERE log = ? AND announced = 0 AND seen_at < ? ORDER BY seen_at, leaf LIMIT ?",
+            " WHERE log = ? AND announced = 0 AND seen_at > 0 AND seen_at < ?"
+            " ORDER BY seen_at, leaf LIMIT ?",
             (self.row.number, before, limit),
         )
         return tuple(Withheld._make(row) for row in rows)

@@ -42,6 +42,8 @@ class HeadReading(NamedTuple):
     Attributes:
         head: the head, if its signatures verified.
         needs: the epoch that it claims, if key events of its leaves must be read first.
+        vouched: whether an Ed25519 key that is known of the log signed the head's text. If
+            not, anybody may have made up what it needs: little work should be put into it.
         leaf_count: leaves that it claims; 0 if it could not be read.
         findings: what was found.
     """
@@ -50,6 +52,7 @@ class HeadReading(NamedTuple):
     needs: Epoch | None
     leaf_count: LeafCount
     findings: tuple[Finding, ...]
+    vouched: bool = False
 
 
 class _Moment(NamedTuple):
@@ -109,7 +112,8 @@ def _read(  # noqa: PLR0917 - the parts of one head
         raise _Refused(_found("empty-tree", "the log shows a head over no leaves", count))
     signature, verified = _log_lines(note, checkpoint, ring, policy)
     if signature.epoch > ring.epoch and ring.broken is None and ring.scanned < count:
-        return HeadReading(None, signature.epoch, count, ())
+        vouched = bool(verified) or _is_known_line(note, ring)
+        return HeadReading(None, signature.epoch, count, (), vouched)
     history = ring.history_at(count)
     if history is None or signature.epoch != history.epoch:
         unfit = unread_event(ring, count) if history else broken_finding(ring)
@@ -123,7 +127,7 @@ def _read(  # noqa: PLR0917 - the parts of one head
     if count == 0:
         findings.append(_found("empty-tree", "the log signed a head over no leaves", count))
     head = SeenHead(data, count, checkpoint.root, signature.timestamp, signature.epoch)
-    return HeadReading(head, None, count, tuple(findings))
+    return HeadReading(head, None, count, tuple(findings), vouched=True)
 
 
 def _log_lines(
@@ -146,6 +150,17 @@ def _log_lines(
     if signature.epoch > MAX_EPOCH:
         raise _Refused(_wrong_epoch(signature.epoch, count, ring))
     return signature, verified
+
+
+def _is_known_line(note: Note, ring: KeyRing) -> bool:
+    """Return whether the Ed25519 key of the newest known epoch signed a note."""
+    try:
+        if ring.history is not None:
+            verify_text_line(note, ring.history, frozenset())
+            return True
+    except LedgerError:
+        pass
+    return False
 
 
 def _check_signatures(  # noqa: PLR0917 - what a head is checked with

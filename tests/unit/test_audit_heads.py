@@ -324,6 +324,27 @@ def test_witnesses_are_checked(cosigned: str | None, expected: list[tuple[str, s
     assert watcher.codes() == expected
 
 
+def test_what_a_head_needs_is_vouched_for_by_a_known_key() -> None:
+    log = AuditLog(receipts=2)
+    only_id = parse_policy(
+        f"log {format_vkey(head_vkey(log.origin, log.log_id))}\nquorum none\n".encode()
+    )
+    first, known = start_ring(log.origin, only_id), seen(log).state.ring
+    log.rotate()
+    now, stripped = UnixSeconds(START), note_of(log.head(), lambda lines: lines[1:])
+    other = log.head(ed25519=OTHER_ED25519)
+    for head, ring, policy, vouched in (
+        (log.head(), known, log.policy(), True),
+        (log.head(), known, only_id, True),
+        (log.head(), first, log.policy(), True),
+        (log.head(), first, only_id, False),
+        (stripped, known, log.policy(), False),
+        (other, known, only_id, False),
+    ):
+        reading = read_head(head, ring, policy, now)
+        assert (reading.needs, reading.vouched) == (1, vouched)
+
+
 def test_age_and_a_clock_ahead_could_not_be_checked() -> None:
     log = AuditLog(receipts=2)
     watcher = seen(log)
