@@ -136,6 +136,23 @@ def test_an_honest_log_cannot_be_reported(anchor: Contract, full: bool) -> None:
             assert refusals <= REFUSALS, (old, new)
 
 
+def test_no_path_between_other_sizes_accuses(anchor: Contract, full: bool) -> None:
+    """Every honest path, every pair of honest heads, every root for the prefix."""
+    heads = [sign_head(head_over(DISTINCT, size)) for size in range(1, MOST + 1)]
+    roots = [DISTINCT.root(0, size) for size in range(1, MOST + 1)]
+    pairs = [(n, m) for m in range(1, MOST + 1) for n in range(1, m + 1)]
+    cases = list(product(pairs, pairs, roots))
+    for part in range(0, len(cases), 10_000) if full else (0,):
+        chosen = cases[part : part + 10_000] if full else random.Random(1).sample(cases, 700)
+        calls = [
+            Call("reportFork", (heads[a - 1], heads[b - 1], root, DISTINCT.consistency(n, m)))
+            for (a, b), (n, m), root in chosen
+        ]
+        outcomes = anchor.run(calls, [Stored().state()] * len(calls))
+        refusals = {o.error if isinstance(o, Reverted) else "none" for o in outcomes}
+        assert refusals <= REFUSALS
+
+
 def test_heads_of_another_signer_accuse_nobody(anchor: Contract) -> None:
     by_old_key = sign_head(head_over(forked_at(2), 5, epoch=1), KEYS[0])
     head = sign_head(head_over(DISTINCT, 9, epoch=1))
