@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Final
 
 from nous_ledger.protocol.errors import UnavailableError
-from nous_ledger.protocol.mmr import hash_children
 from nous_ledger.protocol.tiles import FULL_WIDTH, TILE_HEIGHT, tile_of_node
 from nous_ledger.protocol.types import Hash32, LeafCount, NodePos
 
@@ -24,8 +24,9 @@ _KEPT: Final = 32
 def subtree_root(hashes: bytes) -> Hash32:
     """Return the root over a power of two of hashes, 32 bytes each."""
     row = [hashes[at : at + _HASH] for at in range(0, len(hashes), _HASH)]
-    while len(row) > 1:
-        row = [hash_children(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+    while len(row) > 1:  # as `hash_children`, which would be called once for each record
+        pairs = zip(row[::2], row[1::2], strict=True)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return Hash32(row[0])
 
 

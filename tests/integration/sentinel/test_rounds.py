@@ -33,7 +33,7 @@ TWO_PROCESSES = 2
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[PublishedLog]:
     with published_log(tmp_path) as made:
-        made.grow(600)
+        made.grow(300)
         made.publish()
         yield made
 
@@ -48,10 +48,10 @@ def test_the_first_round_reads_everything_and_the_next_nothing(
 ) -> None:
     first = watcher.round()
     assert (first.outcome, codes(first), first.change) == (Outcome.GOOD, set(), "grew")
-    assert (first.leaf_count, first.audited, first.new) == (600, 600, 600)
-    assert first.totals.receipts == 599
+    assert (first.leaf_count, first.audited, first.new) == (300, 300, 300)
+    assert first.totals.receipts == 299
     assert first.log_id == log.ledger.log_id
-    assert watcher.source.bundles() == [0, 0, 1, 2]  # the first one for its genesis, before
+    assert watcher.source.bundles() == [0, 0, 1]  # the first one for its genesis, before
     again = watcher.round()
     assert (again.outcome, again.change, again.new) == (Outcome.GOOD, "unchanged", 0)
     assert watcher.source.asked == [("head",)]
@@ -60,13 +60,13 @@ def test_the_first_round_reads_everything_and_the_next_nothing(
 def test_a_later_round_reads_what_is_new(log: PublishedLog, watcher: Watcher) -> None:
     """New records, the bundle that they stand in, and the hashes above them: no more."""
     watcher.round()
-    log.grow(610)
+    log.grow(310)
     log.publish()
     watcher.clock_s = log.clock.now_ms / 1000
     report = watcher.round()
-    assert (report.outcome, report.new, report.audited) == (Outcome.GOOD, 10, 610)
+    assert (report.outcome, report.new, report.audited) == (Outcome.GOOD, 10, 310)
     assert len(watcher.source.asked) <= 6
-    assert watcher.source.bundles() == [2]
+    assert watcher.source.bundles() == [1]
 
 
 def test_a_heartbeat_is_remembered(log: PublishedLog, watcher: Watcher) -> None:
@@ -80,33 +80,32 @@ def test_a_heartbeat_is_remembered(log: PublishedLog, watcher: Watcher) -> None:
     assert report.head_time == log.clock.now_ms // 1000
     with watcher.audit() as audit:
         ((count, timestamp, _, note),) = audit.memory.heads()
-    assert (count, timestamp) == (600, report.head_time)
+    assert (count, timestamp) == (300, report.head_time)
     assert note == (log.target / "checkpoint").read_bytes()
 
 
 def test_an_audit_goes_on_where_the_source_failed(watcher: Watcher) -> None:
-    watcher.source.fail_from = 2
+    watcher.source.fail_from = 1
     report = watcher.round()
     assert report.outcome is Outcome.COULD_NOT_CHECK
     assert codes(report) == {"source/unreachable"}
-    assert (report.audited, report.leaf_count) == (512, 600)
+    assert (report.audited, report.leaf_count) == (256, 300)
     watcher.source.fail_from = 10**9
     report = watcher.round()
-    assert (report.outcome, report.new, report.audited) == (Outcome.GOOD, 88, 600)
-    assert watcher.source.bundles() == [2]
+    assert (report.outcome, report.new, report.audited) == (Outcome.GOOD, 44, 300)
+    assert watcher.source.bundles() == [1]
 
 
 def test_an_audit_that_is_asked_to_end_goes_on_later(watcher: Watcher) -> None:
     seen: list[int] = []
     report = watcher.round(
-        progress=lambda done, _total: seen.append(done), stopping=lambda: bool(seen)
+        progress=lambda done, _total: seen.append(done), stopping=lambda: 256 in seen
     )
     assert report.stopped
     assert report.outcome is Outcome.COULD_NOT_CHECK
-    assert 0 < report.audited < 600
-    assert seen[0] == 256
+    assert (report.audited, seen) == (256, [0, 256])
     rest = watcher.round()
-    assert (rest.outcome, rest.audited, rest.new) == (Outcome.GOOD, 600, 600 - report.audited)
+    assert (rest.outcome, rest.audited, rest.new) == (Outcome.GOOD, 300, 44)
 
 
 _KILLED = """
@@ -137,7 +136,7 @@ def test_an_audit_that_was_killed_goes_on(
 ) -> None:
     """SIGKILL at 60 %, then again right behind: nothing is lost that was committed."""
     (tmp_path / "policy").write_bytes(watcher.policy)
-    for at in ("256", "512", "600"):
+    for at in ("256", "300"):
         done = subprocess.run(
             [
                 sys.executable,
@@ -152,8 +151,8 @@ def test_an_audit_that_was_killed_goes_on(
         )
         assert done.returncode == -9
     report = watcher.round()
-    assert (report.outcome, report.audited, codes(report)) == (Outcome.GOOD, 600, set())
-    assert 0 < report.new < 600
+    assert (report.outcome, report.audited, codes(report)) == (Outcome.GOOD, 300, set())
+    assert 0 < report.new < 300
 
 
 def test_processes_share_a_long_audit(
@@ -165,7 +164,7 @@ def test_processes_share_a_long_audit(
     watcher.state_file = tmp_path / "other.sqlite"
     alone = watcher.round()
     assert shared.totals == alone.totals
-    assert (shared.audited, shared.outcome) == (600, Outcome.GOOD)
+    assert (shared.audited, shared.outcome) == (300, Outcome.GOOD)
 
 
 @pytest.mark.parametrize("mode", ["published without", "not asked for"])
@@ -178,21 +177,21 @@ def test_without_bodies(log: PublishedLog, watcher: Watcher, mode: str) -> None:
         report = watcher.round(bodies=Bodies.NONE)
         assert len(watcher.source.bundles("bodies")) == 1
     assert (report.outcome, codes(report)) == (Outcome.GOOD, {"body/withheld"})
-    assert report.totals.unread + report.totals.withheld in (599, 600)
-    assert report.audited == 600
+    assert report.totals.unread + report.totals.withheld in (299, 300)
+    assert report.audited == 300
 
 
 def test_heads_only(log: PublishedLog, watcher: Watcher) -> None:
     report = watcher.round(heads_only=True)
-    assert (report.outcome, report.leaf_count, report.audited) == (Outcome.GOOD, 600, 0)
-    log.grow(900)
+    assert (report.outcome, report.leaf_count, report.audited) == (Outcome.GOOD, 300, 0)
+    log.grow(600)
     log.publish()
     watcher.clock_s = log.clock.now_ms / 1000
     report = watcher.round(heads_only=True)
-    assert (report.outcome, report.change, report.leaf_count) == (Outcome.GOOD, "grew", 900)
+    assert (report.outcome, report.change, report.leaf_count) == (Outcome.GOOD, "grew", 600)
     assert watcher.source.bundles("bodies") == []
     everything = watcher.round()
-    assert (everything.outcome, everything.audited) == (Outcome.GOOD, 900)
+    assert (everything.outcome, everything.audited) == (Outcome.GOOD, 600)
 
 
 def test_the_age_of_a_head(log: PublishedLog, watcher: Watcher) -> None:
@@ -207,14 +206,14 @@ def test_a_lagging_cache_is_no_fault(log: PublishedLog, watcher: Watcher) -> Non
     """HEAD-11: an older head is stale, and the trusted one stays."""
     older = (log.target / "checkpoint").read_bytes()
     watcher.round()
-    log.grow(700)
+    log.grow(310)
     log.publish()
     watcher.clock_s = log.clock.now_ms / 1000
     assert watcher.round().outcome is Outcome.GOOD
     watcher.source.head_note = older
     report = watcher.round()
     assert (report.outcome, codes(report)) == (Outcome.COULD_NOT_CHECK, {"head/stale"})
-    assert (report.leaf_count, report.open_findings) == (700, 0)
+    assert (report.leaf_count, report.open_findings) == (310, 0)
 
 
 def test_a_rewritten_log_is_a_fork_with_evidence(
@@ -226,14 +225,14 @@ def test_a_rewritten_log_is_a_fork_with_evidence(
     log.ledger.close()
     shutil.copytree(log.folder, tmp_path / "copy")
     log.ledger = Ledger.open(log.folder, clock=log.clock)
-    log.grow(650)
+    log.grow(310)
     published, log.target = log.target, honest
     log.publish()
     watcher.clock_s = log.clock.now_ms / 1000
     assert watcher.round().outcome is Outcome.GOOD
     with Ledger.open(tmp_path / "copy", clock=log.clock) as copy:
         seed = Random(77)
-        copy.append_many([make_draft(seed) for _ in range(90)])
+        copy.append_many([make_draft(seed) for _ in range(50)])
         copy.head()
         log.folder, log.target = tmp_path / "copy", published
         log.publish()
@@ -241,7 +240,7 @@ def test_a_rewritten_log_is_a_fork_with_evidence(
     watcher.source = Watched(type(good.source)(published))  # type: ignore[call-arg]
     report = watcher.round()
     assert (report.outcome, codes(report)) == (Outcome.WRONG, {"head/fork"})
-    assert report.leaf_count == 650
+    assert report.leaf_count == 310
     watcher.source = good
     report = watcher.round()
     assert (report.outcome, codes(report), report.open_findings) == (Outcome.WRONG, set(), 1)
@@ -310,7 +309,7 @@ def test_a_gateway_over_http(log: PublishedLog, tmp_path: Path) -> None:
     with HttpSource(url) as source:
         watcher.source = Watched(source)
         report = watcher.round()
-    assert (report.outcome, report.audited) == (Outcome.COULD_NOT_CHECK, 606)
+    assert (report.outcome, report.audited) == (Outcome.COULD_NOT_CHECK, 306)
     assert codes(report) == {"source/unreachable", "body/withheld"}
 
 
