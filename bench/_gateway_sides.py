@@ -26,7 +26,12 @@ EVENTS: Final = 203
 PACE_S: Final = 0.01
 FIRST_S: Final = 0.2
 
-USAGE: Final = {"prompt_tokens": 9, "completion_tokens": 200, "total_tokens": 209}
+USAGE: Final = {
+    "prompt_tokens": 9,
+    "completion_tokens": 200,
+    "total_tokens": 209,
+    "completion_tokens_details": {"reasoning_tokens": 0},
+}
 BODY: Final = json.dumps(
     {
         "id": "chatcmpl-1",
@@ -82,14 +87,14 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             _, _, rest = head.partition(b"content-length: ")
             body = await reader.readexactly(int(rest.partition(b"\r\n")[0] or 0))
-            if b'"paced"' in body:
+            if b'"paced: ' in body:
                 await asyncio.sleep(FIRST_S)
                 writer.write(_STREAM)
                 for event in _EVENTS[:20]:
                     writer.write(event)
                     await asyncio.sleep(PACE_S)
                 writer.write(b"".join(_EVENTS[-3:]) + _END)
-            elif b'"stream": true' in body:
+            elif b'"stream": true' in body or b'"stream":true' in body:
                 writer.write(_STREAM)
                 for event in _EVENTS:
                     writer.write(event)

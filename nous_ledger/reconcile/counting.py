@@ -25,6 +25,8 @@ from nous_ledger.reconcile.tokenizers import Encoding
 
 PART_CHARACTERS: Final = 16 * 1024
 """A part is counted when it is this long."""
+PIECES_HELD: Final = 256
+"""Small pieces, and characters of a large one, after which lengths are added up."""
 MAX_PART_CHARACTERS: Final = 1024 * 1024
 """Longest part without a certain cut; a longer one is not counted."""
 
@@ -79,23 +81,23 @@ class TokenCounter:
         overlong: a part grew too long without a certain cut, so there is no count.
     """
 
+    __slots__ = ("_engine", "_enough", "_held", "_tokens", "overlong")
+
     def __init__(self, engine: Engine) -> None:
         """Start with an empty text; `engine` comes from `engine_for`."""
         self._engine = engine
         self._held: list[str] = []
-        self._held_characters = 0
         self._enough = PART_CHARACTERS
         self._tokens = 0
         self.overlong = False
 
     def feed(self, piece: str) -> None:
         """Take the next characters of the text."""
-        if self.overlong or not piece:
-            return
-        self._held.append(piece)
-        self._held_characters += len(piece)
-        if self._held_characters >= self._enough:
-            self._count_a_part()
+        held = self._held
+        held.append(piece)
+        # Adding up lengths at every small piece would take longer than counting tokens.
+        if len(held) >= PIECES_HELD or len(piece) >= PIECES_HELD:
+            self._gather()
 
     def result(self) -> TokenCount | None:
         """Return the tokens of the whole text; None if it cannot be counted."""
@@ -107,8 +109,14 @@ class TokenCounter:
             return None
         return TokenCount(self._tokens + rest)
 
-    def _count_a_part(self) -> None:
+    def _gather(self) -> None:
         text = "".join(self._held)
+        if self.overlong:
+            text = ""
+        self._held = self._after_parts(text) if len(text) >= self._enough else [text]
+
+    def _after_parts(self, text: str) -> list[str]:
+        """Count what can be counted of a text that is long enough; return the rest."""
         cut = 0
         # From the end backwards, in growing windows: the last certain cut is seldom far.
         window = 256
@@ -124,7 +132,6 @@ class TokenCounter:
                 self.overlong = True
             text = text[cut:]
         self.overlong |= len(text) > MAX_PART_CHARACTERS
-        self._held = [] if self.overlong else [text]
-        self._held_characters = len(text)
         # Twice what no cut was found in, or looking again at each piece would be quadratic.
         self._enough = max(PART_CHARACTERS, 2 * len(text))
+        return [] if self.overlong else [text]

@@ -15,7 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nous_ledger.reconcile import counting
-from nous_ledger.reconcile.counting import PART_CHARACTERS, TokenCounter, engine_for
+from nous_ledger.reconcile.counting import (
+    PART_CHARACTERS,
+    PIECES_HELD,
+    TokenCounter,
+    engine_for,
+)
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.tokenizers import Encoding, builtin_table
 
@@ -109,6 +114,7 @@ def test_how_a_text_arrives_changes_nothing(
     text = " ".join(texts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "PART_CHARACTERS", part)
+        patch.setattr(counting, "PIECES_HELD", 1)
         assert counted(name, text, cuts) == counted(name, text, [])
     assert counted(name, text, cuts) == engine_for(TABLE.encodings[name])(text)
 
@@ -126,7 +132,8 @@ def test_what_is_held_is_bounded(text: str) -> None:
     for start in range(0, len(text), 100):
         counter.feed(text[start : start + 100])
     assert counter.result() is not None
-    assert longest <= (len(text) if text[0] == "x" else PART_CHARACTERS + 100)
+    most = PART_CHARACTERS + 100 * PIECES_HELD
+    assert longest <= (len(text) if text[0] == "x" else most)
 
 
 def test_a_text_without_any_certain_cut_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
