@@ -10,6 +10,7 @@ from tests.zoo import (
     zoo_keys,
     zoo_network,
     zoo_policies,
+    zoo_rare,
     zoo_records,
     zoo_tiles,
     zoo_time,
@@ -26,5 +27,6 @@ HOUSES: Final = (
     zoo_time,
     zoo_network,
     zoo_policies,
+    zoo_rare,
 )
 ALL: Final = MappingProxyType(ZOO)

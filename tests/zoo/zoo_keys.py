@@ -172,7 +172,9 @@ def key_event_withheld(now_s: int) -> Iterator[Round]:
     yield honest(view_of(log))
     index = log.rotate()
     log.withhold(index)
-    yield from _by_both_keys(log.grow(2), "withheld")
+    yield caught(view_of(log.grow(2)), "key/withheld")
+    log.show(index, log.entries[index].body)
+    yield Round(view_of(log), exit=1)
 
 
 @behaviour

@@ -16,7 +16,7 @@ import pytest
 
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.policy import Policy, parse_policy
-from sentinel import http_source
+from sentinel import http_source, log_audit
 from sentinel.audit.codes import FINDING_CODES, Place
 from sentinel.audit.confirm import verify_evidence
 from sentinel.http_source import Patience
@@ -37,6 +37,7 @@ SAME = {("head", "head-time"): "rollback"}
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a slow server sooner than a real reader would."""
     monkeypatch.setattr(http_source, "Patience", partial(Patience, idle_s=0.3, total_s=0.6))
+    monkeypatch.setattr(log_audit, "SCAN_S", 0.3)
 
 
 @pytest.fixture(scope="module")
