@@ -119,7 +119,7 @@ class TokenCounter:
         """Count what can be counted of a text that is long enough; return the rest."""
         cut = 0
         # From the end backwards, in growing windows: the last certain cut is seldom far.
-        window = 256
+        window = 48
         while cut == 0 and window < 2 * len(text):
             start = max(0, len(text) - window)
             for match in _CERTAIN_CUT.finditer(text, start):
