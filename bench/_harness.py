@@ -46,6 +46,7 @@ class Figure:
         bound: What the ratio must satisfy, such as `>= 0.5`; without a baseline, what the
             value must; empty if nothing is asked of it.
         holds: Whether it does; None if that cannot be said.
+        reason: Why it was not measured; empty if it was, or if `--full` measures it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Figure:
     ratio: float | None = None
     bound: str = ""
     holds: bool | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +215,11 @@ def compare_commands(
 
 def as_json(figures: Sequence[Figure]) -> str:
     """Return the one JSON object that a benchmark prints."""
-    return json.dumps({"figures": [asdict(figure) for figure in figures]})
+    members = [asdict(figure) for figure in figures]
+    for figure in members:
+        if not figure["reason"]:
+            del figure["reason"]
+    return json.dumps({"figures": members})
 
 
 def run(

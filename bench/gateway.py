@@ -9,13 +9,15 @@ whole process, its threads, and the processes that it started.
 import asyncio
 import contextlib
 import os
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
@@ -29,21 +31,23 @@ CALLS: Final = 640
 STREAMS: Final = 96
 CALLS_IN_ALL: Final = 10_000
 MAX_RSS_MB: Final = 90
+KEY: Final = "sk-bench-0123456789abcdef"
+_NO_LITELLM: Final = "no program litellm is on the path; with what it needs it takes 742 MB"
 _PAD: Final = "What is an append-only log? " * 20
 
 
 def _request(kind: str) -> bytes:
     members = {"plain": "", "stream": '"stream": true, ', "paced": '"stream": true, '}[kind]
-    user = "paced" if kind == "paced" else "user"
+    question = f"paced: {_PAD}" if kind == "paced" else _PAD
     body = (
         f'{{"model": "gpt-bench", {members}"stream_options": {{"include_usage": true}}, '
-        f'"user": "{user}", "messages": [{{"role": "user", "content": "{_PAD}"}}]}}'
+        f'"user": "user", "messages": [{{"role": "user", "content": "{question}"}}]}}'
     ).encode()
     if kind == "plain":
         body = body.replace(b'"stream_options": {"include_usage": true}, ', b"")
     head = (
         "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
-        "authorization: Bearer sk-bench-0123456789abcdef\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
         "accept: application/json\r\naccept-encoding: gzip, deflate\r\nuser-agent: bench/1\r\n"
         "x-stainless-lang: python\r\nx-stainless-runtime: CPython\r\n"
         f"connection: keep-alive\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -67,6 +71,10 @@ class Side:
         assert parts.hostname is not None
         assert parts.port is not None
         return parts.hostname, parts.port
+
+    def request(self, kind: str) -> bytes:
+        """Return the request of a kind of call."""
+        return REQUESTS[kind]
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the process and what it started have used until now."""
@@ -120,15 +128,17 @@ class _Connection:
     @classmethod
     async def open(cls, side: Side) -> Self:
         self = cls()
+        self.side = side
         self.reader, self.writer = await asyncio.open_connection(*side.address(), limit=1 << 22)
         return self
 
+    side: Side
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def call(self, kind: str) -> None:
         """Make a call and read its response to the end."""
-        self.writer.write(REQUESTS[kind])
+        self.writer.write(self.side.request(kind))
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         assert head.startswith(b"http/1.1 200 "), head
         if b"chunked" in head:
@@ -141,7 +151,7 @@ class _Connection:
     async def pace(self) -> tuple[float, list[float]]:
         """Return when the first byte of a paced stream came, and when each event did."""
         started = time.perf_counter()
-        self.writer.write(REQUESTS["paced"])
+        self.writer.write(self.side.request("paced"))
         await self.reader.readuntil(b"\r\n\r\n")
         first: float | None = None
         events: list[float] = []
@@ -219,23 +229,35 @@ def _paced(sides: Sequence[Side], seconds: float) -> list[Figure]:
     ]
 
 
+def _compared(
+    side: Side, bare: Side, seconds: float, made: list[int], *, rounds_of: tuple[int, int]
+) -> list[Figure]:
+    """Return what calls, streams, first bytes and events cost beside a bare pass-through.
+
+    Args:
+        side: what is measured.
+        bare: what it is measured against.
+        seconds: how long to measure.
+        made: the calls that were made of the first are added to its one number.
+        rounds_of: how many calls, and streams, a round has.
+    """
+    figures = []
+    names = {"plain": "cpu_per_call", "stream": "cpu_per_stream_of_203_events"}
+    for kind, count, of_bare in zip(names, rounds_of, (CALLS, STREAMS), strict=True):
+        costs = compare_rates(
+            _counted(_cpu(side, kind, count), made), _cpu(bare, kind, of_bare), seconds=seconds / 3
+        )
+        figures.append(costs.time(names[kind], at_most=2.0))
+    return [*figures, *_paced((side, bare), seconds / 3)]
+
+
 def measure(seconds: float) -> list[Figure]:
     """Return the figures."""
+    share = seconds * 3 / 4
     with tempfile.TemporaryDirectory(prefix="nous-ledger-bench-") as folder, _sides(folder) as both:
         gateway, bare = both
         made = [0]
-        share = seconds / 4
-        plain = compare_rates(
-            _counted(_cpu(gateway, "plain", CALLS), made),
-            _cpu(bare, "plain", CALLS),
-            seconds=share,
-        )
-        stream = compare_rates(
-            _counted(_cpu(gateway, "stream", STREAMS), made),
-            _cpu(bare, "stream", STREAMS),
-            seconds=share,
-        )
-        paced = _paced(both, share)
+        figures = _compared(gateway, bare, share, made, rounds_of=(CALLS, STREAMS))
         _load(gateway, "plain", max(0, CALLS_IN_ALL - made[0]))
         rss, alone = gateway.rss_mb(), gateway.rss_mb(alone=True)
     memory = Figure(
@@ -245,13 +267,80 @@ def measure(seconds: float) -> list[Figure]:
         bound=f"<= {MAX_RSS_MB}",
         holds=rss <= MAX_RSS_MB,
     )
+    first = Figure(name="rss_of_the_first_process_alone", value=alone, unit="MB")
+    return [*figures, memory, first, *_figures_of_litellm(share)]
+
+
+def _figures_of_litellm(seconds: float) -> list[Figure]:
+    """Return the same numbers of LiteLLM's proxy, if its program is on the path."""
+    program = shutil.which("litellm")
+    if program is None:
+        return [Figure(name="litellm_cpu_per_call", value=None, unit="us", reason=_NO_LITELLM)]
+    with (
+        _side("upstream") as upstream,
+        _side("bare", upstream.url) as bare,
+        _litellm(program, upstream.url) as litellm,
+    ):
+        figures = _compared(litellm, bare, seconds, [0], rounds_of=(CONNECTIONS, CONNECTIONS))
+        memory = Figure(name="rss", value=litellm.rss_mb(), unit="MB")
     return [
-        plain.time("cpu_per_call", at_most=2.0),
-        stream.time("cpu_per_stream_of_203_events", at_most=2.0),
-        *paced,
-        memory,
-        Figure(name="rss_of_the_first_process_alone", value=alone, unit="MB"),
+        replace(figure, name=f"litellm_{figure.name}", bound="", holds=None)
+        for figure in (*figures, memory)
     ]
+
+
+class _Foreign(Side):
+    """A program that does not tell its CPU time; the kernel does."""
+
+    def request(self, kind: str) -> bytes:
+        """Return the request of a kind of call, by its path and without a coding."""
+        request = REQUESTS[kind].replace(b" /openai/v1/", b" /v1/", 1)
+        return request.replace(b"gzip, deflate", b"identity", 1)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the process and what it started, in steps of 10 ms."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text("utf-8", "replace")
+        own = stat.rpartition(")")[2].split()
+        every = [own, *(fields for _, fields in self._children())]
+        ticks = sum(sum(map(int, fields[11:13])) for fields in every)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def _litellm(program: str, upstream: str) -> Iterator[Side]:
+    """Run LiteLLM's proxy as its manual says, without telemetry and with logs off."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = (program, "--model", "openai/gpt-bench", "--api_base", f"{upstream}/v1")
+    settings = {
+        "LITELLM_MASTER_KEY": KEY,
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "OPENAI_API_KEY": KEY,
+    }
+    with subprocess.Popen(
+        (*command, "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **settings},
+    ) as process:
+        try:
+            _wait_for(port)
+            yield _Foreign(process, url)
+        finally:
+            process.kill()
+
+
+def _wait_for(port: int) -> None:
+    """Return once somebody listens; LiteLLM takes up to a minute to start."""
+    until = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        assert time.monotonic() < until, "LiteLLM's proxy did not start"
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager
