@@ -10,7 +10,9 @@ an audit that was interrupted goes on where it was.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +46,13 @@ COMMIT_RECORDS: Final = 16_384
 COMMIT_S: Final = 2.0
 """A commit is due after so many records or seconds."""
 SCAN_S: Final = 3_600.0
-"""Longest time that key events are looked for on behalf of a head that is not trusted yet."""
+"""Longest time that key events are looked for on behalf of a head that a known key signed."""
+UNVOUCHED_SCAN_S: Final = 60.0
+"""The same on behalf of a head that no known key signed: anybody may have made it up."""
+ROUND_S: Final = 900.0
+BUNDLE_S: Final = 5.0
+"""A round ends after so many seconds, and so many more for each bundle of records that it
+audited, whatever is left: nobody can hold it up for ever by answering slowly."""
 
 
 class LogAudit:
@@ -72,7 +80,9 @@ class LogAudit:
         self.memory = LogMemory(state, self._row, self.state.audited)
         self.found: list[Finding] = []
         self.change = ""
-        self._committed = time.monotonic()
+        self._given: deque[SpanJob] = deque()  # spans whose facts are still to come
+        self._committed = self._started = time.monotonic()
+        self._before = self.state.audited
 
     def round(self) -> RoundReport:
         """Look at the log once, and return how that went.
@@ -80,7 +90,7 @@ class LogAudit:
         Raises:
             StateError: what is to be remembered could not be written.
         """
-        started, before = time.monotonic(), self.state.audited
+        self._started, self._before = time.monotonic(), self.state.audited
         now = self.now()
         self.found, self.change = [], ""
         try:
@@ -99,7 +109,7 @@ class LogAudit:
             self._look_at_anchors(self.options.anchors)
         look_at_the_clock(self)
         self._commit()
-        return finish(self, now=now, started=started, before=before)
+        return finish(self, now=now, started=self._started, before=self._before)
 
     def _look_at_peers(self) -> None:
         """Compare with other witnesses, who are asked even if the log itself cannot be read."""
@@ -114,6 +124,11 @@ class LogAudit:
 
         known = KnownAnchors(self._state_file, self._row.number, contract.name)
         look_at_anchors(self, contract, known, self.options.anchor_max_age_s)
+
+    def in_time(self) -> bool:
+        """Return whether the round may go on, for what it has done so far."""
+        bundles = (self.state.audited - self._before) / FULL_WIDTH
+        return time.monotonic() - self._started <= ROUND_S + BUNDLE_S * bundles
 
     def now(self) -> UnixSeconds:
         """Return the second by this machine's clock."""
@@ -144,12 +159,12 @@ class LogAudit:
 
     def _read_head(self, note: bytes) -> HeadReading:
         """Read a head; of a later epoch, after looking for the key that signed it."""
-        until = time.monotonic() + SCAN_S
-        ring = self.state.ring
+        started, ring = time.monotonic(), self.state.ring
         policy, max_age = self.options.policy, self.options.max_age_s
         reading = read_head(note, ring, policy, self.now(), max_age)
         while reading.needs is not None:
-            ring = self._scan(ring, reading, until)
+            longest = SCAN_S if reading.vouched else UNVOUCHED_SCAN_S
+            ring = self._scan(ring, reading, started + longest)
             reading = read_head(note, ring, policy, self.now(), max_age)
         if reading.head is not None:
             self._ring = ring
@@ -227,36 +242,42 @@ class LogAudit:
         count = frontier.leaf_count
         waiting = count - self.state.audited
         processes = self.options.processes if waiting >= WORTH_PROCESSES else 1
-        since = self.state.audited
-        self.options.progress(since, count)
+        self.options.progress(self.state.audited, count)
         try:
-            for facts in Workers(check_span, processes).run(self._jobs(frontier)):
-                if not self._take(facts):
-                    break
-                self.options.progress(self.state.audited, count)
-                if (
-                    self.state.audited - since >= COMMIT_RECORDS
-                    or time.monotonic() - self._committed >= COMMIT_S
-                ):
-                    self._commit()
-                    since = self.state.audited
+            self._given.clear()
+            with closing(Workers(check_span, processes).run(self._jobs(frontier))) as spans:
+                self._fold_spans(spans, count)
         finally:
             self._ring = settle(self._ring, self.state.audited)
             self.state = replace(self.state, ring=self._ring)
             self._commit()
+
+    def _fold_spans(self, spans: Iterable[SpanFacts], count: int) -> None:
+        """Fold spans as long as it goes on, and commit now and then."""
+        since = self.state.audited
+        for facts in spans:
+            if not self._take(facts, self._given.popleft()):
+                return
+            self.options.progress(self.state.audited, count)
+            due = self.state.audited - since >= COMMIT_RECORDS
+            if due or time.monotonic() - self._committed >= COMMIT_S:
+                self._commit()
+                since = self.state.audited
 
     def _jobs(self, frontier: Frontier) -> Iterator[SpanJob]:
         count = frontier.leaf_count
         bodies = self.options.bodies is not Bodies.NONE
         state = self.state
         for bundle in fetch_bundles(self.source, state.audited, count, bodies=bodies):
-            if self.options.stopping():
+            if self.options.stopping() or not self.in_time():
                 return
             self._ring = self._advance(self._ring, bundle, count)
             state = replace(state, ring=self._ring)
-            yield make_job(state, frontier, bundle.number, bundle.entries, bundle.bodies)
+            job = make_job(state, frontier, bundle.number, bundle.entries, bundle.bodies)
+            self._given.append(job)
+            yield job
 
-    def _take(self, facts: SpanFacts) -> bool:
+    def _take(self, facts: SpanFacts, job: SpanJob) -> bool:
         """Fold the facts of the next span; return whether the audit can go on."""
         if not facts.leaves:
             self.report(facts.findings)
@@ -264,6 +285,7 @@ class LogAudit:
         state = replace(self.state, ring=self._ring)
         folded = fold(state, facts, self.memory, self.now())
         self.report(folded.findings)
+        self.memory.cited.keep(folded.findings, job)
         if folded.state.audited == self.state.audited:
             return False
         self.state = folded.state

@@ -78,8 +78,10 @@ def verdict(report: RoundReport) -> str:
     if report.outcome is Outcome.WRONG:
         text = f"{text}: {plural(report.open_findings, 'finding')} not acknowledged"
     elif report.outcome is Outcome.COULD_NOT_CHECK:
-        codes = sorted({found.code for found in report.unchecked()})
-        text = f"{text}: {', '.join(codes) or 'stopped early'}"
+        reasons = sorted({found.code for found in report.unchecked()})
+        if report.waiting:
+            reasons.append(f"{plural(report.waiting, 'record')} still to be audited")
+        text = f"{text}: {', '.join(reasons) or 'stopped early'}"
     return click.style(text, fg=colour, bold=True)
 
 

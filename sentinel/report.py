@@ -37,6 +37,8 @@ class RoundReport:
         totals: what was counted over all of them.
         findings: what this round found.
         open_findings: alarms and faults, of this and earlier rounds, that nobody acknowledged.
+        waiting: records below the trusted head that are still to be audited, unless only
+            heads are looked at.
         stopped: whether the round was asked to end early.
     """
 
@@ -54,6 +56,7 @@ class RoundReport:
     totals: Totals
     findings: tuple[Finding, ...]
     open_findings: int
+    waiting: int = 0
     stopped: bool = False
 
     @property
@@ -64,7 +67,8 @@ class RoundReport:
     @property
     def otherwise(self) -> Outcome:
         """What the round would come to if everything open were acknowledged."""
-        return Outcome.COULD_NOT_CHECK if self.unchecked() or self.stopped else Outcome.GOOD
+        unfinished = self.unchecked() or self.waiting or self.stopped
+        return Outcome.COULD_NOT_CHECK if unfinished else Outcome.GOOD
 
     def unchecked(self) -> tuple[Finding, ...]:
         """Return what was required and could not be checked."""
@@ -91,6 +95,7 @@ class RoundReport:
             "head_time": self.head_time,
             "audited": self.audited,
             "new": self.new,
+            "waiting": self.waiting,
             "totals": self.totals._asdict(),
             "open_findings": self.open_findings,
             "stopped": self.stopped,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from nous_ledger.protocol.errors import UnavailableError
 from nous_ledger.protocol.record import TYPE_STATEMENT
 from nous_ledger.protocol.types import LeafIndex
 from sentinel.audit.claims import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sentinel.log_audit import LogAudit
 
 CLAIMS_AT_ONCE: Final = 256
-_SEQS_AT_ONCE: Final = 1_024
+_SEQS_AT_ONCE: Final = 64
 
 
 def compare_claims(audit: LogAudit) -> None:
@@ -43,7 +44,7 @@ def compare_claims(audit: LogAudit) -> None:
         compared: list[LeafIndex] = []
         try:
             for claim in claims:
-                if audit.options.stopping():
+                if audit.options.stopping() or not audit.in_time():
                     return
                 audit.report(_compare(claim, reader, audit, complete=complete))
                 compared.append(claim.leaf)
@@ -70,6 +71,10 @@ def _summed(body: bytes, reader: Rereader, audit: LogAudit) -> Iterator[Cited | 
     subject, first, last = summed_range(body)
     for lo in range(first, last + 1, _SEQS_AT_ONCE):
         hi = min(lo + _SEQS_AT_ONCE - 1, last)
+        if not audit.in_time():
+            raise UnavailableError(
+                "unreachable", "reading the receipts of a statement took too long"
+            )
         known = audit.memory.receipt_leaves(subject, lo, hi)
         for seq in range(lo, hi + 1):
             yield reader.cited(known[seq]) if seq in known else None
@@ -112,6 +117,9 @@ def finish(audit: LogAudit, *, now: int, started: float, before: int) -> RoundRe
         totals=state.totals,
         findings=tuple(audit.found),
         open_findings=memory.findings.open_count(),
+        waiting=0
+        if audit.options.heads_only or trusted is None
+        else trusted.leaf_count - state.audited,
         stopped=audit.options.stopping(),
     )
     memory.finish_round(json.dumps(report.to_json()))

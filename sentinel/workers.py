@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -51,7 +51,7 @@ class Workers(Generic[_Job, _Facts]):
         self._check = check
         self._processes = processes
 
-    def run(self, jobs: Iterable[_Job]) -> Iterator[_Facts]:
+    def run(self, jobs: Iterable[_Job]) -> Generator[_Facts]:
         """Yield the result of each job; a few jobs are drawn ahead."""
         if self._processes < 2:
             yield from map(self._check, jobs)
