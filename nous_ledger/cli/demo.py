@@ -16,7 +16,7 @@ from typing import Final
 
 import click
 
-from nous_ledger.cli.demo_anchor import anchor_the_head, find_anvil, what_is_missing
+from nous_ledger.cli.demo_anchor import EVIDENCE, anchor_the_head, what_is_missing
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
 from nous_ledger.cli.files import write_new
 from nous_ledger.cli.options import PATH
@@ -45,24 +45,27 @@ _SDK_SUFFIX: Final = "_proxy"
     "--anvil",
     type=PATH,
     metavar="PROGRAM",
-    help="Runs the private chain for the anchor.  [default: anvil on the PATH, if it is there]",
+    help="Anchor the log too, on a private chain that this anvil runs.",
 )
 def command(*, keep: Path | None, anvil: Path | None) -> int:
     """Make calls through a gateway, prove one, then show that an edit is caught.
 
     A stand-in on this machine plays OpenAI and Anthropic, so no network and no
     API key is needed. Everything else is real: the providers' own SDKs, the
-    gateway, the ledger, the signatures and the verification. Where anvil is
-    installed, the log is anchored on a private chain, whose contract then
-    refuses a rewritten history.
+    gateway, the ledger, the signatures and the verification. With --anvil the
+    log is anchored on a private chain, whose contract then refuses a rewritten
+    history.
     """
     started = time.monotonic()
     with _folder(keep) as folder, _environment(folder, ours=keep is None):
-        code = _Demo(folder, find_anvil(anvil)).run()
+        code = _Demo(folder, anvil).run()
     if keep is not None:
         place = printable(shlex.quote(str(keep)))
         say(f"\nLeft in {place}: ledger/, next.key, trust.policy, receipt.tlog-proof, opening.hex,")
-        say("request.json, response.json and edited.tlog-proof. Try:")
+        say("request.json, response.json and edited.tlog-proof.")
+        if (keep / EVIDENCE).exists():
+            say(f"Of the anchor: {EVIDENCE}, relayer.json and relayer.words. The chain is gone.")
+        say("Try:")
         # Where .venv is not activated, the name alone would not be found.
         found = shutil.which("nous-ledger")
         name = "nous-ledger" if found else printable(shlex.quote(sys.argv[0]))
@@ -112,7 +115,7 @@ def _environment(folder: Path, *, ours: bool) -> Iterator[None]:
 class _Demo:
     """One run; every file lies in one folder."""
 
-    def __init__(self, folder: Path, anvil: str | None) -> None:
+    def __init__(self, folder: Path, anvil: Path | None) -> None:
         self.folder = folder
         self.anvil = anvil
         self.missing = what_is_missing(anvil)

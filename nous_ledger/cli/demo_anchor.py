@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import re
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from nous_ledger.anchor.rpc import Endpoint
 
 CHAIN_ID: Final = 31337
+EVIDENCE: Final = "receipt.anchor.json"
 _PATIENCE_S: Final = 20
 _LISTENING: Final = re.compile(r"Listening on 127\.0\.0\.1:(\d+)\n")
 _FUNDS: Final = 10**18
@@ -36,24 +36,19 @@ _BLOCKS_TO_FINALITY: Final = 200
 Command = Callable[..., int]
 
 
-def find_anvil(named: Path | None) -> str | None:
-    """Return the anvil that was named, else the one on the PATH; None for none."""
-    return shutil.which("anvil") if named is None else str(named)
-
-
-def what_is_missing(anvil: str | None) -> str:
+def what_is_missing(anvil: Path | None) -> str:
     """Return how to get what this step needs, in one sentence; empty if all is there."""
     if anvil is None:
         return (
-            "To see the head anchored on a private chain too, get anvil: `scripts/setup-contracts` "
-            "brings it for scripts/demo (Node.js 20 or later with npm), Foundry for --anvil."
+            "To see the head anchored on a private chain too, get anvil: scripts/setup-contracts "
+            "(Node.js 20 or later with npm) brings it for scripts/demo; or name one with --anvil."
         )
     if importlib.util.find_spec("web3") is None:
         return "To see the head anchored too: pip install 'nous-ledger[anchor]'"
     return ""
 
 
-def anchor_the_head(folder: Path, anvil: str, command: Command) -> bool:
+def anchor_the_head(folder: Path, anvil: Path, command: Command) -> bool:
     """Deploy the contract, register the log, anchor its head, verify; then try to anchor a fork.
 
     Args:
@@ -77,7 +72,7 @@ def anchor_the_head(folder: Path, anvil: str, command: Command) -> bool:
             for step in ("deploy", "register", "submit")
         ]
         endpoint.call("anvil_mine", hex(_BLOCKS_TO_FINALITY))
-        proof, evidence = folder / "receipt.tlog-proof", folder / "receipt.anchor.json"
+        proof, evidence = folder / "receipt.tlog-proof", folder / EVIDENCE
         codes += [
             command("anchor", "status", *chain, *ledger),
             command("anchor", "capture", proof, *chain, *ledger, "-o", evidence),
@@ -160,7 +155,7 @@ def _nodes_over(leaves: list[Hash32]) -> list[Hash32]:
 
 
 @contextlib.contextmanager
-def _running(anvil: str, folder: Path) -> Iterator[str]:
+def _running(anvil: Path, folder: Path) -> Iterator[str]:
     """Run a private chain on a free port of loopback; give its URL."""
     log = folder / "anvil.log"
     options = ("--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID))
