@@ -1,7 +1,8 @@
 """Records that were audited before, read again: for claims about them, and for evidence.
 
 What comes back is compared with the hash that was remembered when it was audited, so
-whatever the source says now, it is the same record.
+whatever the source says now, it is the same record. What a finding cites is kept, and is
+not asked for again.
 """
 
 from __future__ import annotations
@@ -48,15 +49,15 @@ class Rereader:
         Raises:
             UnavailableError: unreachable (also if another record is served there now).
         """
+        kept = self._memory.cited.find(leaf)
+        if kept is not None and kept[1] is not None:
+            return _cited(leaf, kept[0], kept[1])
         bundle, at = divmod(leaf, FULL_WIDTH)
-        record = self._entries(bundle)[at]
+        record = self._entries(bundle)[at] if kept is None else kept[0]
         if (leaf_hash(record),) != self._memory.read_nodes((leaf_position(leaf),)):
             text = f"{self._source.name} serves another record at leaf {leaf} than before"
             raise UnavailableError("unreachable", text)
-        body = self._bodies(bundle)[at]
-        # By its place in the bytes: a record that breaks a rule has to be shown too.
-        readable = body and sha256(body) == record[_BODY_HASH]
-        return Cited(leaf, record, body if readable else None)
+        return _cited(leaf, record, self._bodies(bundle)[at])
 
     def _read_entries(self, bundle: int) -> tuple[bytes, ...]:
         width = width_of(bundle, self._audited)
@@ -65,3 +66,9 @@ class Rereader:
     def _read_bodies(self, bundle: int) -> tuple[bytes, ...]:
         width = width_of(bundle, self._audited)
         return decode_bodies(self._source.bodies(bundle, width), width)
+
+
+def _cited(leaf: LeafIndex, record: bytes, body: bytes) -> Cited:
+    # By its place in the bytes: a record that breaks a rule has to be shown too.
+    readable = body and sha256(body) == record[_BODY_HASH]
+    return Cited(leaf, record, body if readable else None)

@@ -9,46 +9,76 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.checkpoint import parse_checkpoint
+from nous_ledger.protocol.errors import UnavailableError
 from nous_ledger.protocol.head import decode_head_signature, only_line
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.types import LogId
 from nous_ledger.protocol.vkey import head_vkey
+from sentinel.audit.findings import Finding
 from sentinel.audit.prove import Case, prove
 from sentinel.audit.state import SeenHead
+from sentinel.errors import StateError
 from sentinel.reread import Rereader
 
 if TYPE_CHECKING:
     from sentinel.log_audit import LogAudit
 
 AT_ONCE: Final = 100
-"""Findings that are proved in one round."""
+"""Findings for which records are read again in one round."""
+FAILURES: Final = 3
+"""Readings that may fail in one round; after that only what is kept is proved."""
+_ALL: Final = 100_000
 
 
 def prove_findings(audit: LogAudit) -> None:
     """Make the evidence of findings that have none yet.
 
+    One that cannot be read holds up no other: a log chooses what it serves again.
+
     Raises:
-        UnavailableError: unreachable; the rest is tried again in the next round.
+        UnavailableError: unreachable, for the first that could not be read; it is tried
+            again in the next round.
     """
-    memory, history = audit.memory, audit.state.ring.history
+    memory = audit.memory
     memory.findings.flush()
-    if history is None:
+    if audit.state.ring.history is None:
         return
     reader = Rereader(audit.source, memory, audit.state.audited)
-    for number, finding in memory.findings.without_evidence(AT_ONCE):
+    read, failures = 0, list[UnavailableError]()
+    for number, finding in memory.findings.without_evidence(_ALL):
         if audit.options.stopping():
             return
-        last = finding.cites[-1]
-        notes = memory.notes_around(last)
-        case = Case(
-            ring=audit.state.ring,
-            heads=tuple(_seen_head(note, history.log_id) for note in notes),
-            leaves={leaf: reader.cited(leaf) for leaf in finding.cites},
-            nodes=memory.read_nodes,
-        )
-        proved = prove(finding, case).evidence
+        if not memory.cited.has_all(finding.cites):
+            if read >= AT_ONCE or len(failures) >= FAILURES:
+                continue
+            read += 1
+        try:
+            proved = _prove(audit, finding, reader)
+        except StateError:
+            raise
+        except UnavailableError as error:
+            failures.append(error)
+            continue
         if proved is not None:
             memory.findings.set_evidence(number, proved)
+    left = memory.findings.without_evidence(_ALL)
+    memory.keep_cited({leaf for _, finding in left for leaf in finding.cites})
+    if failures:
+        raise failures[0]
+
+
+def _prove(audit: LogAudit, finding: Finding, reader: Rereader) -> bytes | None:
+    """Return the evidence of a finding; None if what it cites does not suffice yet."""
+    memory, history = audit.memory, audit.state.ring.history
+    assert history is not None, "findings that cite records come after the genesis"  # noqa: S101
+    notes = memory.notes_around(finding.cites[-1])
+    case = Case(
+        ring=audit.state.ring,
+        heads=tuple(_seen_head(note, history.log_id) for note in notes),
+        leaves={leaf: reader.cited(leaf) for leaf in finding.cites},
+        nodes=memory.read_nodes,
+    )
+    return prove(finding, case).evidence
 
 
 def _seen_head(note: bytes, log_id: LogId) -> SeenHead:

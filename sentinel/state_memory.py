@@ -14,6 +14,7 @@ from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, NodePos
 from sentinel.audit.ports import ChainEnd, Changes, Claim, Used, Withheld
 from sentinel.audit.state import SeenHead
 from sentinel.state import LogRow, State
+from sentinel.state_cited import CitedRecords
 from sentinel.state_findings import Findings
 from sentinel.state_tables import ChangeWriter, LogTables
 from sentinel.state_tree import Tiles
@@ -34,6 +35,7 @@ class LogMemory:
     Attributes:
         row: the log.
         findings: what was found in it.
+        cited: records that findings cite.
     """
 
     def __init__(self, state: State, row: LogRow, audited: LeafCount) -> None:
@@ -49,6 +51,7 @@ class LogMemory:
         self._state = state
         self._tables = LogTables(state, row)
         self._writer = ChangeWriter(self._tables)
+        self.cited = CitedRecords(self._tables)
         self._tiles = Tiles(state.connection, row.number, audited)
         self._changes: list[Changes] = []
         self._ends: dict[bytes, ChainEnd] = {}
@@ -99,6 +102,7 @@ class LogMemory:
                 self._writer.write_head(head, now)
             self._tiles.write()
             self._writer.write(self._changes)
+            self.cited.write()
             self.findings.write()
         self._changes.clear()
         self._ids.clear()
@@ -113,6 +117,11 @@ class LogMemory:
             self._tables.execute(
                 "UPDATE logs SET round = ? WHERE id = ?", (report, self.row.number)
             )
+
+    def keep_cited(self, leaves: Collection[int]) -> None:
+        """Let go of cited records but those of some leaves."""
+        with self._state.writing():
+            self.cited.keep_only(leaves)
 
     def forget_claims(self, compared: Iterable[LeafIndex]) -> None:
         """Strike claims off the list once they were compared; what was found is kept first."""

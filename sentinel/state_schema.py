@@ -11,6 +11,7 @@
     announced        leaves whose erasure the log announced
     claims           statements and reconciliations that are still to be compared
     findings         everything that was ever found, with its evidence
+    cited            records that findings cite, until there is evidence
     peer_heads       heads that other witnesses have seen and this log has not shown here yet
     anchors          what a contract held of the log at the last look
     acknowledgements who dealt with a finding, and why
@@ -87,6 +88,10 @@ CREATE TABLE findings (
 ) STRICT;
 CREATE INDEX findings_same ON findings (log, same);
 CREATE INDEX findings_alike ON findings (log, place, code);
+CREATE TABLE cited (
+    log INTEGER NOT NULL, leaf INTEGER NOT NULL, record BLOB NOT NULL, body BLOB,
+    PRIMARY KEY (log, leaf)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE peer_heads (
     log INTEGER NOT NULL, peer TEXT NOT NULL, leaf_count INTEGER NOT NULL, root BLOB NOT NULL,
     note BLOB NOT NULL, seen_at INTEGER NOT NULL,

@@ -6,6 +6,7 @@ can never make an honest log look as if it misbehaved.
 
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from nous_ledger.protocol.errors import UnavailableError
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, LogId, UnixSeconds
+from sentinel.audit.confirm import verify_evidence
 from sentinel.audit.findings import Severity
 from sentinel.audit.growth import MAX_NEW_LEAVES, growth_tiles
 from sentinel.audit.keys import KeyRing
@@ -20,8 +22,9 @@ from sentinel.audit.state import AuditState, SeenHead
 from sentinel.folder_source import FolderSource
 from sentinel.log_audit import LogAudit
 from sentinel.log_options import Bodies, Options
-from sentinel.report import RoundReport
+from sentinel.report import Outcome, RoundReport
 from sentinel.state import State
+from sentinel.state_findings import list_findings, read_finding
 from tests.zoo.folders import write_folder
 from tests.zoo.forger import Forger
 
@@ -116,6 +119,55 @@ def test_damage_on_the_way_is_no_alarm(tmp_path: Path, *, full: bool) -> None:
             assert Severity.ALARM not in severities, (seed, report)
         assert mended.audited == log.count
         assert Severity.FAULT not in {found.severity for found in mended.findings}, (seed, mended)
+
+
+class Once(FolderSource):
+    """Shows the key events, then each record and body once, and then no more."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.shown: Counter[str] = Counter()
+
+    def entries(self, index: int, width: int) -> bytes:
+        return self._once(f"entries {index}", super().entries(index, width))
+
+    def bodies(self, index: int, width: int) -> bytes:
+        return self._once(f"bodies {index}", super().bodies(index, width))
+
+    def _once(self, name: str, data: bytes) -> bytes:
+        self.shown[name] += 1
+        if self.shown[name] > 2:
+            raise UnavailableError("unreachable", f"{name} is not there any more")
+        return data
+
+
+@pytest.mark.parametrize("crime", ["record", "body", "pair"])
+def test_a_bad_record_that_is_shown_once_is_proved(crime: str, tmp_path: Path) -> None:
+    """The log does not get away with refusing what the evidence needs."""
+    log = Forger(NOW - 1000)
+    log.receipt(0)
+    match crime:
+        case "record":
+            log.put(1, log.draft(0), epoch=7)
+        case "body":
+            log.put(1, b"\xc0")
+        case _:
+            log.put(1, log.draft(0), logged_at=log.now_ms - 60_000)
+    log.receipt(1)
+    write_folder(log, tmp_path / "log")
+    policy = parse_policy(log.policy())
+    options = Options(policy=policy, origin=log.origin, clock=lambda: NOW, bodies=Bodies.EXPECTED)
+    with State.held(tmp_path / "state") as state, Once(tmp_path / "log") as source:
+        for _ in range(2):
+            report = LogAudit(state, source, options).round()
+            assert report.outcome is Outcome.WRONG
+        alarms = [one for one in list_findings(state) if one.severity is Severity.ALARM]
+        assert alarms
+        for alarm in alarms:
+            evidence = read_finding(state, alarm.id)[1]
+            assert evidence is not None, alarm
+            verify_evidence(evidence, policy)
+        assert state.connection.execute("SELECT count(*) FROM cited").fetchone() == (0,)
 
 
 def test_a_head_over_more_leaves_than_there_can_be_is_not_followed() -> None:
