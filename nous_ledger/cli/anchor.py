@@ -9,10 +9,12 @@ from nous_ledger.cli.anchor_evidence import capture, verify
 from nous_ledger.cli.anchor_once import deploy, new_relayer, register, report_fork, rotate
 from nous_ledger.cli.anchor_status import status
 from nous_ledger.cli.anchor_submit import submit, watch
+from nous_ledger.cli.options import show_help_of_group
 
 
 @click.group(
     "anchor",
+    invoke_without_command=True,
     epilog=(
         "\b\nExamples:\n"
         "  nous-ledger anchor new-relayer relayer.json\n"
@@ -24,8 +26,10 @@ from nous_ledger.cli.anchor_submit import submit, watch
         "relay a head; only the log's key can sign one."
     ),
 )
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Anchor the log's heads on Base or another EVM chain."""
+    show_help_of_group(context)
 
 
 for member in (

@@ -19,7 +19,7 @@ from nous_ledger.cli.options import (
     ledger_option,
     output_option,
 )
-from nous_ledger.cli.render import format_time
+from nous_ledger.cli.render import format_time, plural
 from nous_ledger.cli.terminal import say
 from nous_ledger.protocol.anchor_evidence import MAX_EVIDENCE_BYTES, parse_evidence
 from nous_ledger.protocol.anchor_verify import verify_evidence
@@ -143,4 +143,5 @@ def verify(*, file: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN40
     say(f"contract    0x{anchored.contract.hex()}")
     say(f"block hash  0x{anchored.block_hash.hex()}")
     say(f"log id      {evidence.log_id.hex()}")
-    say(f"head        {anchored.leaf_count} records; those of the first {evidence.from_count} too")
+    count, first = anchored.leaf_count, evidence.from_count
+    say(f"head        {count} record{plural(count)}, of which the bundle's head covers {first}")

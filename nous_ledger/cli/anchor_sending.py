@@ -22,6 +22,7 @@ from nous_ledger.cli.anchor_options import (
     tell_troubles,
 )
 from nous_ledger.cli.options import json_option
+from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import say, tell
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Teller:
 
 def describe_slot(slot: Slot) -> str:
     """Return one line on a slot."""
-    what = f"{slot.purpose}{f' of {slot.leaf_count} records' if slot.leaf_count else ''}"
+    count = slot.leaf_count
+    what = f"{slot.purpose}{f' of {count} record{plural(count)}' if count else ''}"
     where = "" if slot.place is None else f" in block {slot.place.block_number}"
     outcome = "" if str(slot.outcome) in ("", "done") else f", {slot.outcome}"
     return f"nonce {slot.nonce}: {what}: {slot.state}{where}{outcome}"

@@ -13,7 +13,7 @@ from nous_ledger.cli.anchor_options import chain_options, outbox_option, take_ta
 from nous_ledger.cli.anchor_sending import describe_slot, slot_to_json
 from nous_ledger.cli.files import read_ledger
 from nous_ledger.cli.options import json_option, ledger_folder, ledger_option
-from nous_ledger.cli.render import format_time
+from nous_ledger.cli.render import format_time, plural
 from nous_ledger.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def _state_to_json(state: ContractState | None) -> dict[str, Any] | None:
 
 
 def _render(shown: dict[str, Any], slots: list[Slot]) -> Iterator[str]:
-    yield f"log         {shown['origin']}, {shown['leaf_count']} records here"
+    count = shown["leaf_count"]
+    yield f"log         {shown['origin']}, {count} record{plural(count)} here"
     yield f"contract    {shown['contract']} on chain {shown['chain_id']}"
     for tag in _TAGS:
         state = shown[tag]
@@ -106,9 +107,9 @@ def _render(shown: dict[str, Any], slots: list[Slot]) -> Iterator[str]:
         else:
             flags = f"{', closed' * state['closed']}{', FORKED' * state['forked']}"
             yield (
-                f"{tag:<12}{state['leaf_count']} records, head of"
+                f"{tag:<12}{state['leaf_count']} record{plural(state['leaf_count'])}, head of"
                 f" {format_time(state['timestamp'])}, epoch {state['epoch']},"
-                f" {state['anchors']} anchors{flags}"
+                f" {state['anchors']} anchor{plural(state['anchors'])}{flags}"
             )
     for slot in slots:
         yield f"under way   {describe_slot(slot)}"

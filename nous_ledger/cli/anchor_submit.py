@@ -32,6 +32,7 @@ from nous_ledger.cli.anchor_sending import (
 )
 from nous_ledger.cli.files import read_ledger
 from nous_ledger.cli.options import json_option, ledger_option
+from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import say, warn
 from nous_ledger.protocol.errors import LedgerError, UnavailableError
 
@@ -82,9 +83,12 @@ def submit(
             _reckon(ledger, target, payment, outbox, as_json=as_json)
             return
         with outbox.sending():
-            slots = _submit(ledger, anchorer, patience)
+            slots, count = _submit(ledger, anchorer, patience)
     if as_json:
-        say(json.dumps({"anchored": slots}, indent=2))
+        shown = {"leaf_count": count, "state": str(patience.until), "slots": slots}
+        say(json.dumps(shown, indent=2))
+    else:
+        say(f"the contract's head covers {count} record{plural(count)} ({patience.until})")
 
 
 def _anchorer(
@@ -111,7 +115,9 @@ def _reckon(
     show_cost(payment, step, payment.cost_to_json(step, cost), as_json=as_json)
 
 
-def _submit(ledger: Ledger, anchorer: Anchorer, patience: Patience) -> list[dict[str, Any]]:
+def _submit(
+    ledger: Ledger, anchorer: Anchorer, patience: Patience
+) -> tuple[list[dict[str, Any]], int]:
     """Go round until the contract's head covers ours; return the slots that were seen."""
     from nous_ledger.anchor.anchorer import goal_of
     from nous_ledger.anchor.errors import ChainError
@@ -126,9 +132,8 @@ def _submit(ledger: Ledger, anchorer: Anchorer, patience: Patience) -> list[dict
                 tell_of(slot, done.troubles)
                 seen[slot.id] = slot_to_json(slot)
             if patience.until == "sent" or goal.is_met_by(anchorer.state_at(_TAGS[patience.until])):
-                say_result(ledger, patience, goal.leaf_count)
                 seen |= {slot.id: slot_to_json(slot) for slot in anchorer.look()}
-                return list(seen.values())
+                return list(seen.values()), goal.leaf_count
         except LedgerError as error:
             refusals += error.code == "refused"
             if not _passes(error, seen=bool(seen)) or refusals > _MAX_REFUSALS:
@@ -231,10 +236,3 @@ def _show_round(done: Round, tell_of: Teller, *, as_json: bool) -> None:
         else:
             tell_of(slot, ())
     tell_of(None, done.troubles)
-
-
-def say_result(ledger: Ledger, patience: Patience, leaf_count: int) -> None:
-    """Say on stderr that the goal is met."""
-    from nous_ledger.cli.terminal import tell
-
-    tell(f"{ledger.origin}: the contract's head covers {leaf_count} records ({patience.until})")
