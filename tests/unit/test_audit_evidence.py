@@ -109,6 +109,7 @@ def test_a_file_that_is_too_long_is_not_read() -> None:
 
 
 def test_evidence_needs_the_log_to_be_pinned() -> None:
+    """SENT-20, SENT-21."""
     data, _log = made("fork")
     other = AuditLog("other.example")
     for policy, code in (

@@ -219,7 +219,7 @@ def test_a_head_of_a_replaced_key_is_a_fault() -> None:
 
 
 def test_a_rotation_of_which_the_head_knows_nothing_is_a_fault() -> None:
-    """The thief of a replaced key signs on: told when the rotation among the leaves is read."""
+    """The thief of a replaced key signs on: told when the rotation is read (SENT-14)."""
     log = AuditLog(receipts=3)
     watcher = seen(log)
     log.rotate()
@@ -281,6 +281,7 @@ def test_a_new_ed25519_key_makes_the_policy_outdated() -> None:
     ("policy", "code"), [("quorum none\n", "unknown-log"), ("log {ed}\nquorum none\n", "unpinned")]
 )
 def test_a_log_that_is_not_pinned_is_not_checked(policy: str, code: str) -> None:
+    """SENT-1."""
     log = AuditLog()
     text = policy.format(ed=format_vkey(ed25519_vkey(log.origin, ED25519.public_key)))
     with pytest.raises(Exception, match=log.origin) as caught:
