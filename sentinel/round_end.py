@@ -18,8 +18,11 @@ from sentinel.audit.claims import (
     summed_range,
 )
 from sentinel.audit.findings import Finding
-from sentinel.audit.ports import Claim
-from sentinel.audit.rounds import check_freshness, check_notices
+from sentinel.audit.leaf import check_leaf
+from sentinel.audit.ports import Claim, Withheld
+from sentinel.audit.rounds import MAX_NAMED, check_freshness, check_notices
+from sentinel.audit.span import make_rules
+from sentinel.audit.tally import Tally
 from sentinel.log_options import Bodies
 from sentinel.report import RoundReport
 from sentinel.reread import Rereader
@@ -87,7 +90,32 @@ def look_at_the_clock(audit: LogAudit) -> None:
         audit.state, found = check_freshness(audit.state, now)
         audit.report(found)
     expected = audit.options.bodies is Bodies.EXPECTED
+    if expected and audit.change:
+        look_again(audit)
     audit.report(check_notices(audit.state, audit.memory, now, expected=expected))
+
+
+def look_again(audit: LogAudit) -> None:
+    """Read bodies once more that were not served, before anybody is accused of that.
+
+    A cache may have left them out. What is served now is checked, and no longer missed.
+    """
+    reader = Rereader(audit.source, audit.memory, audit.state.audited)
+    missing: tuple[Withheld, ...] = ()
+    while audit.in_time() and not audit.options.stopping():
+        before, missing = missing, audit.memory.unannounced(audit.now(), MAX_NAMED + 1)
+        if missing == before:  # also where there are none
+            return
+        try:
+            for item in missing:
+                cited = reader.cited(item.leaf)
+                if cited.body is not None:
+                    tally = Tally()
+                    check_leaf(make_rules(audit.state), item.leaf, cited.record, cited.body, tally)
+                    audit.report(tally.findings())
+                    audit.memory.no_longer_missed(item.leaf)
+        except UnavailableError:
+            return  # nothing can be said either way; whoever is accused had been asked before
 
 
 def finish(audit: LogAudit, *, now: int, started: float, before: int) -> RoundReport:

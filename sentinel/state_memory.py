@@ -216,6 +216,14 @@ class LogMemory:
         )
         return tuple(Withheld._make(row) for row in rows)
 
+    def no_longer_missed(self, leaf: LeafIndex) -> None:
+        """Note that a body which had not been served is served now."""
+        with self._state.writing():
+            self._tables.execute(
+                "UPDATE withheld SET seen_at = 0 WHERE log = ? AND leaf = ?",
+                (self.row.number, leaf),
+            )
+
     def claims(self, limit: int) -> tuple[Claim, ...]:
         """Return claims that are still to be compared, the oldest first."""
         sql = "SELECT leaf, type FROM claims WHERE log = ? ORDER BY leaf LIMIT ?"

@@ -338,3 +338,41 @@ def test_the_memory_is_bound_to_the_pinned_log(log: PublishedLog, watcher: Watch
         watcher.round()
     with State(watcher.state_file) as state:
         assert [row.log_id for row in state.logs()] == [log.ledger.log_id, other.ledger.log_id]
+
+
+def test_a_body_that_a_cache_left_out_for_a_while(log: PublishedLog, watcher: Watcher) -> None:
+    """It is read once more before the log is accused of withholding it, and checked then."""
+
+    def an_hour_later(count: int, *, all_bodies: bool) -> None:
+        log.clock.now_ms += 3_600_000
+        log.grow(count)
+        log.publish(all_bodies=all_bodies)
+        watcher.clock_s = log.clock.now_ms / 1000
+
+    log.publish(all_bodies=False)
+    watcher.options["bodies"] = Bodies.EXPECTED
+    assert codes(watcher.round()) == {"body/withheld"}
+    an_hour_later(301, all_bodies=True)
+    report = watcher.round()
+    assert (report.outcome, codes(report)) == (Outcome.GOOD, {"body/withheld"})
+    an_hour_later(302, all_bodies=False)
+    assert watcher.round().outcome is Outcome.GOOD
+    an_hour_later(303, all_bodies=False)
+    report = watcher.round()
+    assert report.outcome is Outcome.WRONG
+    assert codes(report) == {"body/withheld", "body/withheld-unannounced"}
+    assert [f.index for f in report.findings if f.code == "withheld-unannounced"] == [301]
+
+
+def test_a_round_that_takes_too_long_goes_on_later(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers slowly holds up nothing but itself."""
+    monkeypatch.setattr("sentinel.log_audit.ROUND_S", -1.0)
+    monkeypatch.setattr("sentinel.log_audit.BUNDLE_S", 0.0)
+    report = watcher.round()
+    assert (report.outcome, codes(report)) == (Outcome.COULD_NOT_CHECK, set())
+    assert (report.audited, report.waiting) == (0, 300)
+    monkeypatch.undo()
+    report = watcher.round()
+    assert (report.outcome, report.audited, report.waiting) == (Outcome.GOOD, 300, 0)
