@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 STATES: Final = ("sent", "mined", "safe", "final")
 
 
-def waiting_options(until: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+def waiting_options(
+    until: str, poll_s: float = 4.0
+) -> Callable[[click.decorators.FC], click.decorators.FC]:
     """Return what adds --wait, --timeout, --poll and --replace-after."""
 
     def add(function: click.decorators.FC) -> click.decorators.FC:
@@ -50,7 +52,7 @@ def waiting_options(until: str) -> Callable[[click.decorators.FC], click.decorat
             click.option(
                 "--poll",
                 type=click.FloatRange(0.05, 3600),
-                default=4.0,
+                default=poll_s,
                 show_default=True,
                 metavar="SECONDS",
                 help="Time between two looks.",

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
 
 _MAX_REFUSALS: Final = 3
+_CALM: Final = 4
+"""How much longer to wait between two looks while only finality is waited for."""
 _TAGS: Final = {"mined": "latest", "safe": "safe", "final": "finalized"}
 
 
@@ -145,7 +147,8 @@ def _submit(
                 f"the head of {goal.leaf_count} records is not {patience.until} after"
                 f" {patience.timeout_s:g} s",
             )
-        time.sleep(patience.poll_s)
+        waits = not any(slot["state"] == "sent" for slot in seen.values())
+        time.sleep(patience.poll_s * (_CALM if waits else 1))
 
 
 def _passes(error: LedgerError, *, seen: bool) -> bool:
@@ -178,7 +181,7 @@ def _passes(error: LedgerError, *, seen: bool) -> bool:
     metavar="SECONDS",
     help="Least time between two anchors.",
 )
-@waiting_options("final")
+@waiting_options("final", poll_s=30.0)
 @json_option
 def watch(
     *,
@@ -207,7 +210,7 @@ def watch(
         outbox.sending(),
     ):
         anchorer = _anchorer(ledger, target, payment, outbox, patience)
-        tell_of, opened = Teller(), -every
+        tell_of, opened = Teller(), time.monotonic() - _age_of_newest(outbox)
         while not stop.is_set():
             now = time.monotonic()
             done = _round(anchorer, may_open=now - opened >= every)
@@ -215,6 +218,17 @@ def watch(
                 _show_round(done, tell_of, as_json=as_json)
                 opened = now if done.opened else opened
             stop.wait(patience.poll_s)
+
+
+def _age_of_newest(outbox: Outbox) -> float:
+    """Return the seconds since the newest head was sent: a restart is no reason to send one."""
+    sent = [
+        signed.signed_at
+        for slot in outbox.slots()
+        if slot.leaf_count
+        for signed in outbox.transactions(slot)
+    ]
+    return time.time() - max(sent, default=0)
 
 
 def _round(anchorer: Anchorer, *, may_open: bool) -> Round | None:
