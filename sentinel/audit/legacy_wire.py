@@ -30,6 +30,7 @@ _FIELDS: Final = (
     "cache_write_tokens",
     "total_tokens",
 )
+_SCALARS: Final = (str, int, float, type(None))
 _NO_LEAF: Final = "0" * 64
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 
@@ -126,7 +127,9 @@ def stated_signature(row: Mapping[str, object]) -> bytes:
 
 def content_of(row: Mapping[str, object]) -> bytes:
     """Return the first 16 bytes of a hash over the fields that a leaf is made of."""
-    text = json.dumps([row.get(name) for name in _FIELDS])
+    # What is no scalar is no field, and may be nested as deep as no encoder goes.
+    values = (row.get(name) for name in _FIELDS)
+    text = json.dumps([v if isinstance(v, _SCALARS) else "" for v in values])
     return sha256(text.encode())[:CONTENT_LENGTH]
 
 

@@ -1,5 +1,6 @@
 """A nous-v2 gateway, watched: what its protocol leaves open, and answers that are none."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ class TestHostileAnswers:
             {"model": {"a": 1}},
             {"user_hash": "\ud800"},
             {"input_tokens": {"deep": []}},
+            {"input_tokens": 10**4000},
             {"model": "x" * 5000},
         ],
     )
@@ -157,6 +159,15 @@ class TestHostileAnswers:
         report = audit()
         assert codes(report), report
         assert report.outcome is not Outcome.COULD_NOT_CHECK
+
+    @pytest.mark.parametrize("depth", [900, 960, 985, 990, 5000])
+    def test_a_value_that_is_nested_deep(self, audit: Audits, depth: int) -> None:
+        """As deep as it can be read, and deeper."""
+        text = json.dumps({"ok": True, "data": rows(), "has_more": False})
+        deep = text.replace('"input_tokens": 26,', f'"input_tokens": {"[" * depth}{"]" * depth},')
+        assert deep != text
+        audit.gateway.answers["/api/records"] = lambda handler: send_bytes(handler, deep.encode())
+        assert codes(audit())[0] in ("legacy-type-confused", "unreachable")
 
     def test_one_round_that_fails_forgets_nothing(self, audit: Audits) -> None:
         good(audit(), 21)
