@@ -30,8 +30,8 @@ MAX_EVIDENCE_BYTES: Final = 16 * 1024 * 1024
 MAX_HASHES: Final = 65
 MAX_KEY_EVENTS: Final = 65
 MAX_HEADS: Final = 2
-MAX_LEAVES: Final = 4_097
-"""A statement and 4,096 receipts."""
+MAX_LEAVES: Final = 10_001
+"""A statement and 10,000 receipts."""
 
 _MEMBERS: Final = frozenset(
     {"format", "kind", "code", "origin", "log_id", "key_events", "heads", "leaves", "hashes"}

@@ -147,7 +147,13 @@ class AuditLog:
         return Receipt(**(fields | changes))
 
     def binding(
-        self, nonce: int, *, wallet: int | None = 0, signer: int = 0, **changes: Any
+        self,
+        nonce: int,
+        told: Mapping[str, Any] | None = None,
+        *,
+        wallet: int | None = 0,
+        signer: int = 0,
+        **changes: Any,
     ) -> int:
         """Append a binding of a wallet by number, an unbind for None."""
         address = bytes(20) if wallet is None else address_of(WALLETS[wallet].public_key)
@@ -161,7 +167,7 @@ class AuditLog:
             "deadline": deadline,
             "signature": WALLETS[signer].sign(digest),
         }
-        return self.add(3, Binding(**(fields | changes)))
+        return self.add(3, Binding(**(fields | changes)), **(told or {}))
 
     def rotation(self, **changes: Any) -> KeyEvent:
         """Return the next rotation."""
@@ -177,11 +183,11 @@ class AuditLog:
         }
         return KeyEvent(**(fields | changes))
 
-    def rotate(self, **changes: Any) -> int:
+    def rotate(self, told: Mapping[str, Any] | None = None, **changes: Any) -> int:
         """Append a rotation and sign with its key from then on."""
         event = self.rotation(**changes)
         self.epoch += 1
-        return self.add(0, event)
+        return self.add(0, event, **(told or {}))
 
     def close(self) -> int:
         """Append the close that a rotation's key makes."""

@@ -41,7 +41,7 @@ def variants(item: Any) -> Iterator[Any]:
 
 
 def altered(text: str) -> Iterator[Any]:
-    step = max(len(text) // 24, 1)
+    step = max(len(text) // 11, 1)
     for at in range(0, len(text), step):
         other = "1" if text[at] != "1" else "2"
         yield text[:at] + other + text[at + 1 :]

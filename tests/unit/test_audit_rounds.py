@@ -10,7 +10,7 @@ from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.types import LeafIndex
 from sentinel.audit.claims import Cited, check_statement
 from sentinel.audit.keys import broken_finding, settle, start_ring
-from sentinel.audit.prove import Case, prove
+from sentinel.audit.prove import prove
 from sentinel.audit.state_json import state_from_json, state_to_json
 from tests.unit.audit_crimes import CRIMES, EXACT, reconciliation, statement
 from tests.unit.audit_log import BOB, KEYS, SALT, AuditLog
@@ -280,17 +280,18 @@ def test_what_cannot_be_proved_yet_comes_back_without_evidence() -> None:
     assert prove(plain, case) == plain
 
 
-def test_evidence_that_is_too_long_is_left_out() -> None:
+def test_evidence_that_is_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     log = AuditLog(receipts=2)
     watcher = watched(log)
     CRIMES["duplicate-id"].commit(log)
     watcher.round(log)
     finding = next(f for f in watcher.findings if f.code == "duplicate-id")
-    case = watcher.case(watcher.state.heads)
-    huge = {leaf: cited._replace(body=bytes(9_000_000)) for leaf, cited in case.leaves.items()}
-    unproved = replace(finding, evidence=None)
-    long = Case(ring=case.ring, heads=case.heads, leaves=huge, nodes=case.nodes)
-    assert prove(unproved, long) == unproved
+    case, unproved = watcher.case(watcher.state.heads), replace(finding, evidence=None)
+    assert finding.evidence is not None
+    monkeypatch.setattr("sentinel.audit.prove.MAX_EVIDENCE_BYTES", len(finding.evidence))
+    assert prove(unproved, case) == finding
+    monkeypatch.setattr("sentinel.audit.prove.MAX_EVIDENCE_BYTES", len(finding.evidence) - 1)
+    assert prove(unproved, case) == unproved
 
 
 def test_a_state_comes_back_from_its_text() -> None:
