@@ -28,6 +28,9 @@ MAX_PEERS: Final = 32
 MAX_KEPT: Final = 64
 """Heads of one peer that are kept until the log shows as much."""
 
+HIDDEN_S: Final = 3_600
+"""Seconds for which a log may show less here than another witness has seen."""
+
 _PATIENCE: Final = Patience(idle_s=5.0, total_s=10.0, connections=1)
 _WAITING: Final = frozenset({Standing.AHEAD, Standing.UNPROVED})
 
@@ -64,8 +67,8 @@ class KeptHeads:
         self._state = state
         self._log = log
 
-    def all(self) -> tuple[tuple[str, bytes], ...]:
-        """Return (peer, note) of all, the smallest heads first.
+    def all(self) -> tuple[tuple[str, bytes, int], ...]:
+        """Return (peer, note, second at which it was seen first) of all, the smallest first.
 
         Raises:
             StateError: state-corrupt, state-io.
@@ -73,7 +76,8 @@ class KeptHeads:
         with state_errors(self._state.path):
             return tuple(
                 self._state.connection.execute(
-                    "SELECT peer, note FROM peer_heads WHERE log = ? ORDER BY leaf_count, peer",
+                    "SELECT peer, note, seen_at FROM peer_heads WHERE log = ?"
+                    " ORDER BY leaf_count, peer",
                     (self._log,),
                 ).fetchall()
             )
@@ -132,11 +136,14 @@ def look_at_peers(audit: LogAudit, peers: Sequence[Peer], kept: KeptHeads) -> li
         for peer, answer in zip(peers, answers, strict=True)
         if isinstance(answer, bytes)
     }
-    for name, note in kept.all():
+    since: dict[tuple[str, str], int] = {}
+    for name, note, seen_at in kept.all():
         notes.setdefault((name, _text(note)), note)
+        since[name, _text(note)] = seen_at
     done: list[tuple[str, PeerHead]] = []
-    for (name, _), note in notes.items():
-        found += _compare(audit, name, note, kept, done)
+    for (name, text), note in notes.items():
+        waited_s = audit.now() - since.get((name, text), audit.now())
+        found += _compare(audit, name, note, kept, done, waited_s)
     audit.report(found)
     audit.memory.findings.flush()
     for name, head in done:
@@ -153,8 +160,13 @@ def _ask(peer: Peer, origin: str) -> bytes | Finding:
         return _unreachable(error.message)
 
 
-def _compare(
-    audit: LogAudit, peer: str, note: bytes, kept: KeptHeads, done: list[tuple[str, PeerHead]]
+def _compare(  # noqa: PLR0917 - one head, and where it goes
+    audit: LogAudit,
+    peer: str,
+    note: bytes,
+    kept: KeptHeads,
+    done: list[tuple[str, PeerHead]],
+    waited_s: int,
 ) -> list[Finding]:
     policy = audit.options.policy
     try:
@@ -162,16 +174,24 @@ def _compare(
     except LedgerError as error:
         return [_unreachable(f"{peer} serves no head that can be used: {error.message}")]
     compared = compare_peer(head, audit.state, policy, audit.memory.read_nodes, audit.now())
-    if compared.standing in _WAITING:
-        kept.keep(peer, head, audit.now())
-    else:
+    if compared.standing not in _WAITING:
         done.append((peer, head))
+    else:
+        kept.keep(peer, head, audit.now())
+        if compared.standing is Standing.AHEAD and waited_s > HIDDEN_S:
+            return [_hidden(peer, head, waited_s)]
     return [replace(found, message=f"{peer}: {found.message}") for found in compared.findings]
 
 
 def _text(note: bytes) -> str:
     """Return the part of a note that says what the tree is, in whatever form it came."""
     return note.partition(b"\n\n")[0].decode("utf-8", "replace")
+
+
+def _hidden(peer: str, head: PeerHead, waited_s: int) -> Finding:
+    count = head.checkpoint.leaf_count
+    text = f"{peer}: {count} leaves were seen there {waited_s} s ago, and are not shown here yet"
+    return Finding(place=Place.PEER, code="hidden", message=text, count=count)
 
 
 def _unreachable(text: str) -> Finding:

@@ -197,6 +197,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.REDACTION, "redaction-target", _NOTICE, "a redaction names a record whose body is always public"),
     _row(Place.PEER, "unreachable", _UNCHECKED, "another witness could not be read, or gave no head that is signed by the log and by itself", required=True),
     _row(Place.PEER, "ahead", _NOTICE, "another witness has seen more of the log; compared as soon as the log shows as much here"),
+    _row(Place.PEER, "hidden", _UNCHECKED, "another witness saw more of the log more than an hour ago, and it is not shown here", required=True),
     _row(Place.PEER, "unproved", _UNCHECKED, "another witness's head could not be compared: the tree is not known at its count yet", required=True),
     _row(Place.PEER, "split-view", _ALARM, "the log signed for another witness a head that contradicts what it shows here", Proof.FORK),
     _row(Place.PEER, ("rollback", "head-time"), _ALARM, "the log signed heads for another witness and here whose times and sizes contradict", Proof.HEAD_ORDER),

@@ -23,7 +23,7 @@ from sentinel.audit.peers import PeerHead
 from sentinel.folder_source import FolderSource
 from sentinel.log_audit import LogAudit
 from sentinel.log_options import Options
-from sentinel.peers import MAX_KEPT, KeptHeads, Peer, look_at_peers
+from sentinel.peers import HIDDEN_S, MAX_KEPT, KeptHeads, Peer, look_at_peers
 from sentinel.state import State
 from sentinel.witness_key import make_key
 from sentinel.witness_wire import format_line
@@ -131,6 +131,9 @@ class TestHonestPeers:
         for _ in range(2):
             (found,) = world.look(clock)
             assert (found.code, found.severity) == ("ahead", Severity.NOTICE)
+        clock.now_ms += HIDDEN_S * 1000 + 1000
+        (found,) = world.look(clock)
+        assert (found.code, found.severity) == ("hidden", Severity.UNCHECKED)
         world.grow(world.other, 14, clock)
         assert world.look(clock, shown="copy") == []
         assert codes(world.look(clock, GONE, shown="copy")) == ["unreachable"]
@@ -149,7 +152,7 @@ class TestHonestPeers:
                 kept.keep("p", head, 1)
                 kept.keep("p", head, 2)
             kept.keep("q", heads[0], 1)
-            notes = [note for name, note in kept.all() if name == "p"]
+            notes = [note for name, note, _ in kept.all() if name == "p"]
             assert notes == [b"%d" % count for count in range(1, MAX_KEPT + 1)]
             assert len(kept.all()) == MAX_KEPT + 1
 
