@@ -9,10 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from nous_ledger.cli.main import run
 from nous_ledger.ledger import Ledger
+from tests.cli.harness import Call, Outcome
 from tests.contracts.conftest import anvil_program
 from tests.contracts.evm import running_anvil
-from tests.integration.anchor.harness import Node, Party, deploy, grow, opened
+from tests.integration.anchor.harness import (
+    PASSPHRASE,
+    SECRETS,
+    Node,
+    Party,
+    deploy,
+    grow,
+    opened,
+    write_weak_keystore,
+)
 
 __all__ = ["anvil_program"]
 
@@ -59,3 +70,35 @@ def party(tmp_path: Path, log: Ledger, node: Node) -> Iterator[Party]:
     with opened(tmp_path / "party", log, [node.url]) as made:
         made.register()
         yield made
+
+
+@pytest.fixture
+def nous(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log: Ledger, node: Node
+) -> Call:
+    """Run the program in this process, with ledger and server named by the environment."""
+    monkeypatch.setenv("NOUS_LEDGER_DIR", str(log.folder))
+    monkeypatch.setenv("NOUS_LEDGER_RPC", node.url)
+    monkeypatch.setenv("RELAYER_WORDS", PASSPHRASE)
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Outcome(code=code, out=printed.out, err=printed.err)
+
+    return call
+
+
+@pytest.fixture
+def relayer(tmp_path: Path) -> Path:
+    return write_weak_keystore(tmp_path / "relayer.json", SECRETS[0], PASSPHRASE)
+
+
+@pytest.fixture
+def pay(relayer: Path) -> tuple[object, ...]:
+    """Options that name who pays."""
+    return (
+        *("--relayer-key", relayer, "--relayer-passphrase-env", "RELAYER_WORDS"),
+        *("--max-cost", "0.1", "--poll", "0.05"),
+    )

@@ -31,6 +31,7 @@ from tests.integration.ledger_drafts import make_draft
 
 CHAIN = Chain(chain_id=CHAIN_ID, name="base")
 ETHER = 10**18
+PASSPHRASE = "sea lion"
 
 # The accounts that anvil funds; their keys are known to everybody.
 SECRETS = tuple(

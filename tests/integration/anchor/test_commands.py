@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +15,16 @@ import pytest
 from nous_ledger.anchor import relayer as relayer_module
 from nous_ledger.anchor.artifact import load_artifact
 from nous_ledger.anchor.outbox import Outbox, State
-from nous_ledger.cli.main import run
 from nous_ledger.ledger import Ledger
-from tests.cli.harness import ROOT, Outcome
+from tests.cli.harness import ROOT, Call
 from tests.contracts.evm import running_anvil
 from tests.integration.anchor.harness import (
-    SECRETS,
+    PASSPHRASE,
     Node,
     anchored_events,
     grow,
     write_weak_keystore,
 )
-
-Call = Callable[..., Outcome]
-PASSPHRASE = "sea lion"
-
-
-@pytest.fixture
-def nous(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, log: Ledger, node: Node
-) -> Call:
-    """Run the program in this process, with ledger and server named by the environment."""
-    monkeypatch.setenv("NOUS_LEDGER_DIR", str(log.folder))
-    monkeypatch.setenv("NOUS_LEDGER_RPC", node.url)
-    monkeypatch.setenv("RELAYER_WORDS", PASSPHRASE)
-
-    def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return Outcome(code=code, out=printed.out, err=printed.err)
-
-    return call
-
-
-@pytest.fixture
-def relayer(tmp_path: Path) -> Path:
-    return write_weak_keystore(tmp_path / "relayer.json", SECRETS[0], PASSPHRASE)
-
-
-@pytest.fixture
-def pay(relayer: Path) -> tuple[object, ...]:
-    """Options that name who pays."""
-    return (
-        *("--relayer-key", relayer, "--relayer-passphrase-env", "RELAYER_WORDS"),
-        *("--max-cost", "0.1", "--poll", "0.05"),
-    )
 
 
 def test_from_registration_to_evidence(
