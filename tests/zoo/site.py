@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.tiles import Tile, TileKind, parse_tile_path
-from tests.zoo.forger import Forger
+from tests.zoo.forger import Entry, Forger
 from tests.zoo.heads import head_of
 from tests.zoo.tree import tile_bytes
 
@@ -58,7 +58,28 @@ Choice = Callable[[Request], bool]
 NOT_THERE = Reply(b"not there\n", 404, (("content-type", TEXT),))
 
 
-def view_of(log: Forger, head: bytes | None = None, *, covered: int | None = None) -> Site:
+@dataclass(frozen=True, slots=True)
+class View:
+    """An honest server of a log as it was at a moment; two that serve the same are equal.
+
+    Attributes:
+        checkpoint: what it shows as its head.
+        entries: the leaves that it has tiles of.
+    """
+
+    checkpoint: bytes
+    entries: tuple[Entry, ...]
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
+        if request.path == "checkpoint":
+            return Reply(self.checkpoint, headers=(("content-type", TEXT),))
+        tile = request.tile
+        data = tile_bytes(self.entries, tile) if tile else None
+        return NOT_THERE if data is None else Reply(data)
+
+
+def view_of(log: Forger, head: bytes | None = None, *, covered: int | None = None) -> View:
     """Return an honest server of a log as it is now.
 
     Args:
@@ -67,16 +88,7 @@ def view_of(log: Forger, head: bytes | None = None, *, covered: int | None = Non
         covered: leaves of which it has tiles; by default all.
     """
     checkpoint = head_of(log) if head is None else head
-    entries = log.entries[:covered]
-
-    def serve(request: Request) -> Reply:
-        if request.path == "checkpoint":
-            return Reply(checkpoint, headers=(("content-type", TEXT),))
-        tile = request.tile
-        data = tile_bytes(entries, tile) if tile else None
-        return NOT_THERE if data is None else Reply(data)
-
-    return serve
+    return View(checkpoint, tuple(log.entries[:covered]))
 
 
 def heads(request: Request) -> bool:

@@ -15,10 +15,14 @@ from tests.zoo.samples import exact_bucket, seeded
 from tests.zoo.server import message
 from tests.zoo.site import (
     BYTES,
+    NOT_THERE,
     Reply,
     Request,
     Script,
     Site,
+    but,
+    switching,
+    tiles,
     view_of,
 )
 from tests.zoo.tree import prefixed
@@ -37,14 +41,8 @@ def _rotated(now_s: int, times: int) -> Forger:
 
 
 @behaviour
-def rotations_to_the_last_epoch(now_s: int) -> Iterator[Round]:
-    """A log that rotated as often as any log may: nothing is wrong."""
-    yield honest(view_of(_rotated(now_s, LAST_EPOCH).grow(2)))
-
-
-@behaviour
 def rotation_beyond_the_last_epoch(now_s: int) -> Iterator[Round]:
-    """A log that rotated once more than any log may."""
+    """A log that rotated as often as any log may, and then once more."""
     log = _rotated(now_s, LAST_EPOCH)
     yield honest(view_of(log.grow(2)))
     log.rotate()
@@ -102,6 +100,18 @@ def erased_and_still_served(now_s: int) -> Iterator[Round]:
     log = begun(now_s)
     log.redact(2, withhold=False)
     yield honest(view_of(log))
+
+
+@behaviour
+def bad_record_shown_once(now_s: int) -> Iterator[Round]:
+    """Nothing is served any more once the record that proves the fault was read."""
+    log = begun(now_s)
+    yield honest(view_of(log))
+    log.put(1, log.draft(), key=signing_key("stranger"))
+    bad = view_of(log)
+    gone = but(bad, tiles(), NOT_THERE)
+    site = switching(lambda seen: bad if seen < 2 else gone, tiles("entries"))
+    yield caught(site, "record/mismatch")
 
 
 def _searching(log: Forger, ed25519: Ed25519Key | None) -> Site:
