@@ -1,103 +1,25 @@
 """`nous-sentinel` as it is called: exit codes, what it prints, what it refuses."""
 
-import json
 import os
-import pty
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
 
 import click
 import pytest
 
 from sentinel import cli
-from sentinel.cli import COMMANDS, run
+from sentinel.cli import COMMANDS
 from sentinel.errors import SENTINEL_ERROR_CODES
 from tests.architecture.repository import ROOT, text_of
 from tests.integration.published_log import PublishedLog, published_log
-from tests.integration.sentinel.sentinel_rig import now_is
-from tests.integration.sentinel.test_watching import receiver
+from tests.integration.sentinel.command_rig import Call, refused, spoil
 
 DOCUMENT = ROOT / "docs" / "sentinel.md"
-
-
-@dataclass(frozen=True)
-class Called:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Call = Callable[..., Called]
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[PublishedLog]:
-    """A log of now, as a folder, with its policy beside it."""
-    with log_of_now(tmp_path) as made:
-        yield made
-
-
-@contextmanager
-def log_of_now(base: Path) -> Iterator[PublishedLog]:
-    with published_log(base) as made:
-        now_is(made)
-        made.grow(20)
-        made.publish()
-        (base / "policy").write_bytes(made.ledger.policy_text())
-        yield made
-
-
-@pytest.fixture(scope="module")
-def same(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishedLog]:
-    """Such a log, which nobody changes."""
-    with log_of_now(tmp_path_factory.mktemp("log")) as made:
-        yield made
-
-
-@pytest.fixture
-def call(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Call:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "states"))
-    monkeypatch.chdir(tmp_path)
-
-    def do(*words: object) -> Called:
-        capsys.readouterr()
-        code = run([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Called(code, captured.out, captured.err)
-
-    return do
-
-
-def refused(called: Called, code: int, what: str) -> None:
-    assert (called.code, called.out) == (code, "")
-    assert what in called.err
-    assert called.err.startswith("nous-sentinel: error: ")
-    assert "\nhint: " in called.err
-
-
-def spoil(log: PublishedLog) -> None:
-    """Serve a record that the log did not sign."""
-    file = log.target / "tile" / "entries" / "000.p" / "20"
-    data = bytearray(file.read_bytes())
-    data[-1] ^= 1
-    file.write_bytes(data)
 
 
 def test_one_look_at_a_folder(call: Call, log: PublishedLog) -> None:
@@ -253,136 +175,6 @@ def test_two_logs_of_one_machine(call: Call, log: PublishedLog, tmp_path: Path) 
     refused(call("acknowledge", 1, "--by", "a", "--reason", "b"), 2, "several logs")
 
 
-def test_a_second_sentinel_on_one_state(call: Call, log: PublishedLog, tmp_path: Path) -> None:
-    with watching(log, tmp_path) as child:
-        child.readline()
-        refused(call(log.target, "--policy", "policy", "--state", "memory"), 3, "state-busy")
-        spoilt = call("acknowledge", 1, "--by", "ana", "--reason", "x", "--state", "memory")
-        assert spoilt.code == 0  # a notice may be acknowledged as well, beside a watch
-
-
-@dataclass
-class Child:
-    process: subprocess.Popen[str]
-
-    def readline(self) -> dict[str, object]:
-        """Return the next round of a watch, past its findings."""
-        assert self.process.stdout is not None
-        while True:
-            line = self.process.stdout.readline()
-            assert line, self.process.communicate(timeout=30)
-            found: dict[str, object] = json.loads(line)
-            if found["type"] == "round":
-                return found
-
-    def end(self, number: signal.Signals) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
-        return self.process.returncode, err
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-def watching(log: PublishedLog, base: Path, *more: str, interval: str = "0.1") -> Child:
-    command = [sys.executable, "-m", "sentinel", str(log.target), "--policy", str(base / "policy")]
-    command += ["--state", str(base / "memory"), "--watch", "--interval", interval, "--json", *more]
-    return Child(
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
-    )
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_a_watch_sees_what_is_new_and_ends_when_told(log: PublishedLog, tmp_path: Path) -> None:
-    with watching(log, tmp_path) as child:
-        assert child.readline()["audited"] == 20
-        log.grow(30)
-        log.publish()
-        while child.readline()["audited"] != 30:
-            pass
-        assert child.end(signal.SIGTERM) == (0, "")
-    with watching(log, tmp_path, interval="3600") as child:  # it goes on, and waits for nothing
-        assert (child.readline()["new"], child.end(signal.SIGINT)) == (0, (0, ""))
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_a_watch_tells_a_webhook_and_prometheus(
-    call: Call, log: PublishedLog, tmp_path: Path
-) -> None:
-    """The webhook once for each finding, whoever looks next."""
-    (tmp_path / "secret").touch(0o600)
-    (tmp_path / "secret").write_text("webhook-secret\n")
-    spoil(log)
-    with receiver() as (url, got):
-        hook = ("--webhook", url, "--webhook-secret-file", str(tmp_path / "secret"))
-        with watching(log, tmp_path, "--metrics", "127.0.0.1:0", *hook) as child:
-            assert child.readline()["open_findings"] == 1
-            child.readline()
-            code, err = child.end(signal.SIGTERM)
-        assert code == 1
-        assert re.fullmatch(r"metrics at http://127\.0\.0\.1:\d+/metrics\n", err)
-        assert call(log.target, "--policy", "policy", "--state", "memory", *hook).code == 1
-    assert [json.loads(body)["code"] for _, body in got] == ["root-mismatch"]
-    assert "webhook-secret" not in f"{got}"
-
-
-def test_a_progress_bar_on_a_terminal(same: PublishedLog, tmp_path: Path) -> None:
-    main, side = pty.openpty()
-    program = "import sentinel.cli_audit as a; a.LONG = 5; from sentinel.cli import main; main()"
-    words = [
-        str(same.target),
-        "--policy",
-        str(same.base / "policy"),
-        "--state",
-        str(tmp_path / "s"),
-    ]
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *words],
-        stdout=subprocess.PIPE,
-        stderr=side,
-        cwd=ROOT,
-        env={**os.environ, "TERM": "xterm"},
-    ) as child:
-        os.close(side)
-        shown = b""
-        try:
-            while piece := os.read(main, 4096):
-                shown += piece
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        assert child.wait(30) == 0
-    os.close(main)
-    assert b"auditing" in shown
-    assert b"records/s" in shown
-
-
-def test_what_nobody_reads_any_more(same: PublishedLog, tmp_path: Path) -> None:
-    """A closed pipe is no finding."""
-    read, write = os.pipe()
-    os.close(read)
-    words = [
-        str(same.target),
-        "--policy",
-        str(same.base / "policy"),
-        "--state",
-        str(tmp_path / "s"),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "sentinel", *words],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (3, b"")
-
-
 def test_help_and_version(call: Call) -> None:
     assert call("--version").out == f"nous-sentinel, version {version('nous-ledger')}\n"
     shown = call("--help").out
@@ -396,14 +188,6 @@ def test_help_and_version(call: Call) -> None:
         assert f"nous-sentinel {name}" in shown or name == "audit"
     for name in ("evidence", "witness"):
         assert call(name).code == 2
-
-
-def test_help_is_quick() -> None:
-    """It loads neither a client library nor the machinery of an audit."""
-    code = "import sys; from sentinel.cli import run; run(['--help']); print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(out.stdout.split())
-    assert loaded.isdisjoint({"aiohttp", "asyncio", "multiprocessing", "sentinel.log_audit"})
 
 
 def test_no_error_shows_a_traceback(
@@ -493,23 +277,3 @@ def test_systemd_reads_the_unit(tmp_path: Path) -> None:
     assert faults(text) == ""
     found = faults(text.replace("NoNewPrivileges", "NoNewPrivilege"))
     assert "Unknown key" in found
-
-
-def test_a_first_audit_that_is_interrupted_goes_on(log: PublishedLog, tmp_path: Path) -> None:
-    """Ctrl-C during one look: 130, and nothing is lost."""
-    program = (
-        "import os, signal, sys; import sentinel.fetching as f; from sentinel.cli import main\n"
-        "from sentinel.sources import TileSource; old = TileSource.entries\n"
-        "def entries(self, index, width):\n"
-        "    os.kill(os.getpid(), signal.SIGINT); return old(self, index, width)\n"
-        "TileSource.entries = entries; signal.signal(2, signal.default_int_handler); main()"
-    )
-    words = [str(log.target), "--policy", str(tmp_path / "policy"), "--state", str(tmp_path / "s")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (130, "")
-    assert "interrupted" in done.stderr
-    started = time.monotonic()
-    assert run([*words, "--json"]) == 0
-    assert time.monotonic() - started < 30
