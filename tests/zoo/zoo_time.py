@@ -76,6 +76,31 @@ def withheld_and_announced(now_s: int) -> Iterator[Round]:
 
 
 @behaviour
+def withheld_for_a_while(now_s: int) -> Iterator[Round]:
+    """A body that was missing is there again: it was not there when it was read, no more."""
+    log = begun(now_s)
+    log.withhold(3)
+    yield passed(view_of(log), "body/withheld", options=EXPECTED)
+    log.wait(1000)
+    log.show(3, log.entries[3].body)
+    for _ in range(2):
+        site = view_of(log.grow(1))
+        yield passed(site, "body/withheld", options=EXPECTED, later_s=1000)
+
+
+@behaviour
+def damaged_once_on_the_way(now_s: int) -> Iterator[Round]:
+    """A body arrives damaged once; that it was withheld is never said of it."""
+    log = begun(now_s)
+    yield honest(view_of(log), options=EXPECTED)
+    site = view_of(log.grow(2))
+    damaged = altered(site, tiles("bodies"), lambda data: data[:-9] + bytes(9))
+    yield caught(damaged, "body/body-hash", options=EXPECTED)
+    log.wait(1000)
+    yield Round(view_of(log.grow(1)), exit=1, options=EXPECTED, later_s=1000)
+
+
+@behaviour
 def heads_only_fork(now_s: int) -> Iterator[Round]:
     """Somebody who reads heads alone sees a rewritten history too."""
     log = begun(now_s)
