@@ -87,10 +87,10 @@ def check_leaf(
     _check_times(rules, leaf, logged_at, tally)
     if type_ == TYPE_RECEIPT:
         tally.receipt_records += 1
+    if type_ == TYPE_KEY:
+        return  # its body was read before, as part of the key history
     if body is None:
         tally.unread += 1
-    elif type_ == TYPE_KEY:
-        pass  # it was read before, as part of the key history
     elif not body:
         tally.withheld.append((leaf, type_, body_hash, False))
     elif sha256(body).digest() != body_hash:

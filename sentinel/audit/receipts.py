@@ -19,7 +19,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from nous_ledger.protocol.encoding import MAX_BODY_BYTES, decode
+from nous_ledger.protocol.encoding import decode
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket, check_usage
 from nous_ledger.protocol.receipt import Context, Receipt
@@ -69,6 +69,7 @@ _REFUSED: Final = b"\x04"
 _NO_METERING: Final = b"\x00"
 _BOUNDED: Final = bytes([BOUNDED])
 _OK: Final = b"\xcc\xc8"
+_MAX_USUAL: Final = 4_096
 _MAX_METHOD: Final = 64
 _MAX_TIER: Final = 64
 _MAX_REQUEST_ID: Final = 256
@@ -107,8 +108,8 @@ def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
     Args:
         data: the body of a record of type 1.
     """
-    match = _RECEIPT.fullmatch(data)
-    if match is None or len(data) > MAX_BODY_BYTES:
+    match = _RECEIPT.fullmatch(data) if len(data) <= _MAX_USUAL else None
+    if match is None:
         return None
     parts = match.groups()
     names = _names(parts[_NAMES_AT])

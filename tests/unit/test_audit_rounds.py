@@ -91,7 +91,7 @@ def test_without_bodies_nothing_is_said_of_chains() -> None:
     log = AuditLog(receipts=5)
     watcher = watched(log, bodies=False)
     assert watcher.codes() == [("body", "withheld", "unchecked")]
-    assert watcher.findings[-1].attrs == {"bodies": 6}
+    assert watcher.findings[-1].attrs == {"bodies": 5}
     watcher.bodies = True
     log.receipt()
     log.binding(1, wallet=None)
