@@ -15,7 +15,7 @@ INSTALLED = CONTRACTS / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge"
 FEWEST_TESTS = 35
 # Of a fuzz test, of an invariant, and the calls in one run of the latter.
 RUNS = {"fuzz": "12", "invariant": "2", "depth": "40"}
-RUNS_FULL = {"fuzz": "4000", "invariant": "200", "depth": "80"}
+RUNS_FULL = {"fuzz": "1000", "invariant": "60", "depth": "60"}
 
 
 @pytest.fixture(scope="module")
