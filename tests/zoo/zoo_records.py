@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nous_ledger.protocol.record import SIGNED_LENGTH
 from tests.zoo.behaviour import Round, behaviour, caught, honest, unchecked
-from tests.zoo.forger import signing_key
+from tests.zoo.forger import Forger, signing_key
 from tests.zoo.heads import flipped, head_of, malleated, time_of
 from tests.zoo.samples import subject_of
 from tests.zoo.site import view_of
@@ -238,3 +238,12 @@ def unknown_record_type(now_s: int) -> Iterator[Round]:
     yield honest(view_of(log))
     log.put(2000, b"\xc1 anything at all")
     yield honest(view_of(log.grow(2)))
+
+
+@behaviour
+def every_record_bent(now_s: int) -> Iterator[Round]:
+    """Dozens of records are at fault: they are counted, and not told one by one."""
+    log = Forger(now_s - 200).grow(40)
+    for index in range(1, log.count):
+        log.edit(index, _signature(malleated))
+    yield caught(view_of(log), "record/high-s")
