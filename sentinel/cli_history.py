@@ -42,8 +42,8 @@ def command(
             if not as_json:
                 say(f"{printable(row.origin)}  ({printable(state.path)})")
             for found in list_findings(state, row.number):
-                wrong = found.severity in (Severity.ALARM, Severity.FAULT)
-                if (found.is_open if only_open else wrong) or everything:
+                wrong = everything or found.severity in (Severity.ALARM, Severity.FAULT)
+                if found.is_open if only_open else wrong:
                     shown += 1
                     json_line = json.dumps(stored_to_json(found, row.origin))
                     say(json_line if as_json else render_stored(found))

@@ -152,6 +152,7 @@ class HttpSource(TileSource):
             connector=aio.TCPConnector(limit=patience.connections),
             cookie_jar=aio.DummyCookieJar(),
             auto_decompress=False,
+            headers={"user-agent": "nous-sentinel"},
             timeout=aio.ClientTimeout(
                 total=patience.total_s,
                 sock_connect=patience.idle_s,
