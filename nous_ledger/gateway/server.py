@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import ipaddress
@@ -14,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+from types import FrameType, TracebackType
+from typing import Any, Final, Literal, Self, cast
 
 import uvicorn
 
@@ -29,9 +30,6 @@ from nous_ledger.ledger.witness_quorum import compare_with_witnesses
 from nous_ledger.ledger.witnesses import WitnessClient
 from nous_ledger.protocol.errors import InputError, UnavailableError
 from nous_ledger.protocol.policy import NO_QUORUM
-
-if TYPE_CHECKING:
-    import asyncio
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
@@ -310,6 +308,7 @@ class _Server(uvicorn.Server):
         limits: Limits | None = None,
     ) -> None:
         self._ready = ready
+        self._ending: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -337,9 +336,27 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    async def main_loop(self) -> None:
+        """Wait to be ended; uvicorn's own loop looks ten times a second whether it is to end."""
+        ending = asyncio.Event()
+        self._ending = (asyncio.get_running_loop(), ending)
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await ending.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End because of a signal."""
+        super().handle_exit(sig, frame)
+        self.stop()
+
     def stop(self) -> None:
         """End soon; may be called from any thread."""
         self.should_exit = True
+        if self._ending is not None:
+            loop, ending = self._ending
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                loop.call_soon_threadsafe(ending.set)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,20 +1,19 @@
 """Further real SDKs through the gateway: usage equals what the SDK itself reports."""
 
+from __future__ import annotations
+
 import asyncio
 import io
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
-from google import genai
-from google.genai import types as gemini_types
-from mistralai.client import Mistral
 
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, KIND, METERING
+from tests.integration.gateway.later import Later
 from tests.integration.gateway.rig import (
     KEY,
     STREAM_HEAD,
@@ -28,6 +27,13 @@ from tests.integration.gateway.rig import (
 )
 from tests.unit import wire_streams as wire
 from tests.unit.wire_streams import DONE, sse
+
+if TYPE_CHECKING:
+    import openai
+    from google import genai
+    from mistralai import client as mistral
+else:
+    openai, genai, mistral = map(Later, ("openai", "google.genai", "mistralai.client"))
 
 PROMPT: Any = [{"role": "user", "content": "Is “réçu” a receipt? 收据 🧾"}]
 
@@ -188,7 +194,7 @@ def test_embeddings_images_and_audio(bench: Bench) -> None:
 @pytest.mark.parametrize("base", ["gemini", "vertex"])
 def test_gemini(bench: Bench, base: str) -> None:
     _serve(bench, wire.GEMINI, wire.GEMINI_SSE)
-    options = gemini_types.HttpOptions(base_url=f"{bench.rig.url}/{base}")
+    options = genai.types.HttpOptions(base_url=f"{bench.rig.url}/{base}")
     client = genai.Client(api_key=KEY, http_options=options)
     found: list[Any] = []
 
@@ -212,7 +218,7 @@ def test_gemini(bench: Bench, base: str) -> None:
 def test_mistral(bench: Bench) -> None:
     _serve(bench, wire.MISTRAL, wire.MISTRAL_STREAM)
     found: list[Any] = []
-    with Mistral(api_key=KEY, server_url=f"{bench.rig.url}/mistral") as client:
+    with mistral.Mistral(api_key=KEY, server_url=f"{bench.rig.url}/mistral") as client:
 
         def work() -> None:
             found.append(client.chat.complete(model="m", messages=PROMPT).usage)

@@ -1,0 +1,14 @@
+"""Modules that are loaded when they are used: SDKs take seconds of every process that collects."""
+
+import importlib
+from typing import Any
+
+
+class Later:
+    """Stands for a module until something of it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._name), name)
