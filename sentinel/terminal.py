@@ -136,18 +136,23 @@ def progress_bar(label: str, unit: str, *, at_least: int) -> Iterator[Progress]:
         unit: what is counted, after the rate.
         at_least: work left from which on a bar is worth showing.
     """
-    started, first = time.monotonic(), -1
+    started, first = 0.0, -1
     with contextlib.ExitStack() as shown:
         bars: list[Any] = []
 
         def progress(done: int, total: int) -> None:
-            nonlocal first
-            first = done if first < 0 else first
+            nonlocal started, first
+            if first < 0:
+                started, first = time.monotonic(), done
             if not bars and total - first >= at_least and sys.stderr.isatty():
                 bars.append(shown.enter_context(_bar(label, total)))
             for bar in bars:
                 rate = (done - first) / max(time.monotonic() - started, 0.001)
                 bar.update(done - bar.pos, f"{rate:,.0f} {unit}/s")
+            if done >= total:  # what comes later is other work
+                shown.close()
+                bars.clear()
+                first = -1
 
         yield progress
 
