@@ -176,12 +176,19 @@ class Anchorer:
         """Return what servers agree that the contract holds at a tagged block.
 
         Raises:
+            AnchorUseError: log-closed (the contract took the close before the last head).
             ChainContentError: chain-ahead, chain-forked.
             ChainError: rpc-disagree, rpc-unreachable.
         """
         state = self._contract.agreed_state(self._ledger.log_id, tag)
         if state is not None:
             check_agreement(self._ledger, state)
+            goal = goal_of(self._ledger)
+            if state.closed and not goal.is_met_by(state):
+                raise AnchorUseError(
+                    "log-closed",
+                    f"the contract took the close before the head of {goal.leaf_count} leaves",
+                )
         return state
 
     def _open(self, step: Step) -> Slot:

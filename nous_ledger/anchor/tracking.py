@@ -41,15 +41,20 @@ class Tracker:
             if self._is_lost(slot):
                 return self._outbox.record(slot, State.FINAL, None, Outcome.LOST)
             return self._outbox.record(slot, State.SENT, None)
-        if (final := self._agreed(hashes, FINALIZED)) is not None:
+        if (final := self._agreed(hashes, FINALIZED, mined)) is not None:
             outcome = Outcome.DONE if final.succeeded else Outcome.REVERTED
             return self._outbox.record(slot, State.FINAL, final, outcome)
-        if (safe := self._agreed(hashes, SAFE)) is not None:
+        if (safe := self._agreed(hashes, SAFE, mined)) is not None:
             return self._outbox.record(slot, State.SAFE, safe)
         return self._outbox.record(slot, State.MINED, mined)
 
-    def _agreed(self, hashes: Sequence[bytes], tag: str) -> Place | None:
+    def _agreed(self, hashes: Sequence[bytes], tag: str, mined: Place) -> Place | None:
         """Return where servers agree that a transaction stands, at or below a tagged block.
+
+        Args:
+            hashes: of the transactions, of which one can be in a block.
+            tag: of the block.
+            mined: where most servers say that it stands.
 
         Raises:
             ChainError: rpc-disagree.
@@ -59,19 +64,18 @@ class Tracker:
             place = _first_place(endpoint, hashes)
             height = height_of(endpoint, tag)
             if place is None:
-                return _ABSENT if mined_at is not None and height >= mined_at else None
+                return _ABSENT if height >= mined.block_number else None
             if height < place.block_number:
                 return None
             if block_hash_at(endpoint, place.block_number) != place.block_hash:
                 return None  # between two of its answers the chain was reorganised
             return place
 
-        found = find_place(self._pool, hashes)
-        mined_at = None if found is None else found.block_number
         try:
             agreed = self._pool.agreed(ask, "where a transaction is")
         except ChainError as error:
-            if error.code != "rpc-unreachable":
+            # Short of finality a server may lag; at finality a contradiction is a lie.
+            if error.code != "rpc-unreachable" and tag == FINALIZED:
                 raise
             return None
         return agreed if isinstance(agreed, Place) else None

@@ -12,7 +12,7 @@ from nous_ledger.anchor.anchorer import goal_of
 from nous_ledger.anchor.errors import AnchorUseError, ChainContentError
 from nous_ledger.anchor.forking import PrefixProof, fork_step
 from nous_ledger.anchor.outbox import State
-from nous_ledger.anchor.steps import Step, read_head
+from nous_ledger.anchor.steps import Step, read_head, rotation_step
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import InputError
@@ -68,6 +68,17 @@ def test_the_last_head_goes_before_the_close(party: Party, node: Node, tmp_path:
     state = party.state("finalized")
     assert (state.leaf_count, state.closed) == (5, True)
     assert goal_of(party.ledger).is_met_by(state)
+
+
+def test_a_close_that_came_first(party: Party, tmp_path: Path) -> None:
+    """Anybody can relay a close: then the newest head before it stays out."""
+    log = party.ledger
+    log.close_log(tmp_path / "offline" / "next.key")
+    party.deliver(rotation_step(log, log.key_history(), Epoch(1)))
+    assert party.step() is None
+    with pytest.raises(AnchorUseError, match="the close before the head of 5") as caught:
+        party.anchorer.state_at("latest")
+    assert caught.value.code == "log-closed"
 
 
 def forged(log: Ledger, head: Checkpoint, timestamp: int) -> bytes:
