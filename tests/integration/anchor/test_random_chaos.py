@@ -96,7 +96,7 @@ def calm(party: Party, node: Node, proxy: Proxy) -> None:
 
 
 def seeds(full: bool) -> range:
-    return range(24 if full else 2)
+    return range(24 if full else 1)
 
 
 def test_storms(log: Ledger, node: Node, tmp_path: Path, full: bool) -> None:
