@@ -1,17 +1,20 @@
-"""What a connection may take: time for a request's head, bytes before a body, and its peers."""
+"""Connections: what clients may take of them, and that those to upstreams are used again."""
 
 import contextlib
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
 
 from nous_ledger.gateway.connection import MAX_HEAD_BYTES
+from nous_ledger.ledger import Ledger
 from tests.integration.gateway.conftest import StartRig
-from tests.integration.gateway.rig import CHAT, Rig, answer, says
+from tests.integration.gateway.rig import CHAT, Rig, answer, running_gateway, says
 from tests.integration.gateway.wire import BODY
 
 HEAD_S = 0.4
@@ -132,3 +135,32 @@ def test_a_peer_has_so_many_connections(start: StartRig, caplog: pytest.LogCaptu
     said = [record.getMessage() for record in caplog.records if "gets no more" in record.message]
     assert said[0] == "127.0.0.1 has 3 connections and gets no more"
     assert len(rig.receipts()) == 4
+
+
+def test_a_connection_to_an_upstream_is_used_again(log: Ledger) -> None:
+    peers: list[tuple[str, int]] = []
+
+    class Upstream(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            peers.append(self.client_address)
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(BODY)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with running_gateway(log, f"http://127.0.0.1:{server.server_port}") as rig:
+                assert [rig.call(CHAT, {"model": "m"}).status for _ in range(5)] == [200] * 5
+        finally:
+            server.shutdown()
+    assert len(peers) == 5
+    assert len(set(peers)) == 1
