@@ -34,6 +34,7 @@ NAMES = (
     "tiles",
     "bundles",
     "anchor_evidence",
+    "evidence",
     "nous_v2",
 )
 FOLDER = Path(__file__).resolve().parent.parent
