@@ -20,6 +20,7 @@ never mixed: an exit code, an alarm or a verdict depends on the difference.
     ├── CommitmentError     request and response against their commitments
     ├── LegacyError         nous-v2 records
     ├── AnchorError         evidence of a head on an EVM chain
+    ├── EvidenceError       evidence of what a log did against the rules
     └── UnavailableError    could not check
 
 Spec:
@@ -121,6 +122,10 @@ class AnchorError(LedgerError):
     """Evidence that a head stands on an EVM chain does not hold."""
 
 
+class EvidenceError(LedgerError):
+    """Evidence of misbehaviour does not confirm what it says, or is none."""
+
+
 class UnavailableError(LedgerError):
     """Something needed was missing: could not check, which is not "wrong"."""
 
@@ -204,6 +209,8 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (AnchorError, "anchor-event", "the transaction's receipt has no event of this head", "the evidence was altered: capture it again"),
     (AnchorError, "anchor-head", "the contract stores another head than the evidence names", "the evidence was altered, or is of another log"),
     (AnchorError, "anchor-block", "the evidence is of another block than the trusted one", "the block was reorganised away, or the evidence is made up: compare the block hash"),
+    (EvidenceError, "evidence-format", "the bytes are not an evidence file of a sentinel", "get the file again from whoever found the fault"),
+    (EvidenceError, "evidence-refused", "the evidence does not prove what it says", "it was altered, or the log did not do what it is accused of"),
     (UnavailableError, "anchor-untrusted", "no block hash was given that the evidence can rest on", "give --block-hash from a source that you trust, or --rpc"),
     (UnavailableError, "unknown-log", "the policy does not list this log", "add the log's vkeys to the policy after comparing them out of band"),
     (UnavailableError, "unpinned", "the policy does not pin the log id", "add the log's 0xff vkey to the policy after comparing it out of band"),

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nous_ledger.protocol.checkpoint import parse_checkpoint
-from nous_ledger.protocol.errors import LedgerError, UnavailableError
+from nous_ledger.protocol.errors import EvidenceError, LedgerError, UnavailableError
 from nous_ledger.protocol.head import verify_head
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import Policy
 from nous_ledger.protocol.types import LeafCount, LogId
 from sentinel.audit.codes import Proof
-from sentinel.audit.evidence import Evidence, EvidenceError, decode_evidence, strip_head
+from sentinel.audit.evidence import Evidence, decode_evidence, strip_head
 from sentinel.audit.exhibits import Exhibits, refused
 from sentinel.audit.keys import KeyRing, history_of, start_ring
 from sentinel.audit.rulings import RULINGS

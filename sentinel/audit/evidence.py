@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.encoding import MAX_BODY_BYTES
-from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.errors import EvidenceError
 from nous_ledger.protocol.note import Note, NoteSignature, find_signatures, format_note, parse_note
 from nous_ledger.protocol.record import RECORD_LENGTH
 from nous_ledger.protocol.types import MAX_UINT, Hash32, LeafIndex, LogId
@@ -39,10 +39,6 @@ _MEMBERS: Final = frozenset(
 _LEAF_MEMBERS: Final = frozenset({"index", "record", "body", "path"})
 
 T = TypeVar("T")
-
-
-class EvidenceError(LedgerError):
-    """An evidence file does not confirm what it says, or is none."""
 
 
 @value
@@ -232,8 +228,4 @@ def _hex(item: object, length: int) -> bytes:
 
 
 def _bad(reason: str) -> EvidenceError:
-    return EvidenceError(
-        "evidence-format",
-        f"not an evidence file: {reason}",
-        hint="get the file again from whoever found the fault",
-    )
+    return EvidenceError("evidence-format", f"not an evidence file: {reason}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from nous_ledger.protocol.bodies import Body, check_body_hash, check_body_in_record, decode_body
-from nous_ledger.protocol.errors import KeyHistoryError, UnavailableError
+from nous_ledger.protocol.errors import EvidenceError, KeyHistoryError, UnavailableError
 from nous_ledger.protocol.keyhistory import KeyHistory
 from nous_ledger.protocol.proof import verify_inclusion
 from nous_ledger.protocol.record import Record, leaf_hash, verify_record
-from sentinel.audit.evidence import Evidence, EvidenceError, Leaf
+from sentinel.audit.evidence import Evidence, Leaf
 from sentinel.audit.keys import KeyRing
 from sentinel.audit.state import SeenHead
 
@@ -98,8 +98,4 @@ def demand_code(evidence: Evidence, *codes: str) -> None:
 
 def refused(reason: str) -> EvidenceError:
     """Return the error that an evidence file does not prove what it says."""
-    return EvidenceError(
-        "evidence-refused",
-        f"the evidence proves nothing: {reason}",
-        hint="it was altered, or the log did not do what it is accused of",
-    )
+    return EvidenceError("evidence-refused", f"the evidence proves nothing: {reason}")

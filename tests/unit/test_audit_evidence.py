@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nous_ledger.protocol.errors import UnavailableError
+from nous_ledger.protocol.errors import EvidenceError, UnavailableError
 from nous_ledger.protocol.policy import parse_policy
 from sentinel.audit.confirm import verify_evidence
-from sentinel.audit.evidence import MAX_EVIDENCE_BYTES, EvidenceError, decode_evidence
+from sentinel.audit.evidence import MAX_EVIDENCE_BYTES, decode_evidence
 from tests.unit.audit_evidence import FURTHER, NAMES, made
 from tests.unit.audit_log import AuditLog
 

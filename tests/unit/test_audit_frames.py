@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nous_ledger.protocol.cosignature import cosign
-from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.errors import EvidenceError, LedgerError
 from nous_ledger.protocol.hashing import sha256
 from nous_ledger.protocol.mmr import read_root
 from nous_ledger.protocol.note import add_signatures, format_note, parse_note
@@ -15,7 +15,7 @@ from nous_ledger.protocol.record import leaf_hash
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, UnixSeconds
 from sentinel.audit.codes import Proof
 from sentinel.audit.confirm import verify_evidence
-from sentinel.audit.evidence import Evidence, EvidenceError, Leaf, encode_evidence
+from sentinel.audit.evidence import Evidence, Leaf, encode_evidence
 from tests.unit.audit_crimes import EXACT, reconciliation, statement
 from tests.unit.audit_log import ALICE, ED25519, KEYS, START, AuditLog
 
