@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -58,10 +59,12 @@ def test_each_kind_convinces(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_change_of_a_file_is_refused(name: str) -> None:
+def test_every_change_of_a_file_is_refused(name: str, request: pytest.FixtureRequest) -> None:
+    """SENT-21, SENT-22; files of a kind are alike, so of most only some changes are tried."""
     data, log = made(name)
     policy = log.policy()
-    for other in variants(json.loads(data)):
+    step = 1 if name in FURTHER or request.config.getoption("--full") else 5
+    for other in islice(variants(json.loads(data)), 0, None, step):
         with pytest.raises((EvidenceError, UnavailableError)):
             verify_evidence(spelled(other), policy)
 
