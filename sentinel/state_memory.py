@@ -16,7 +16,7 @@ from sentinel.audit.state import SeenHead
 from sentinel.state import LogRow, State
 from sentinel.state_cited import CitedRecords
 from sentinel.state_findings import Findings
-from sentinel.state_tables import ChangeWriter, LogTables
+from sentinel.state_tables import ChangeWriter, LogTables, unpack
 from sentinel.state_tree import Tiles
 
 _CACHED: Final = 20_000
@@ -245,12 +245,15 @@ class LogMemory:
         found: dict[int, LeafIndex] = {}
         for era in self._tables.eras("places") if number else ():
             rows = self._tables.execute(
-                "SELECT seq, leaf FROM places WHERE log = ? AND era = ? AND subject = ?"
-                " AND seq BETWEEN ? AND ? ORDER BY seq, leaf",
-                (self.row.number, era, number[0], first, last),
+                "SELECT pairs FROM places WHERE log = ? AND era = ? AND subject = ?"
+                " AND first_seq <= ? AND last_seq >= ? ORDER BY leaf",
+                (self.row.number, era, number[0], last, first),
             )
-            for seq, leaf in rows:  # of two that contradict each other the first counts
-                found.setdefault(seq, LeafIndex(leaf))
+            for (pairs,) in rows:
+                numbers = unpack(pairs)
+                for seq, leaf in zip(numbers[::2], numbers[1::2], strict=True):
+                    if first <= seq <= last:  # of two that contradict each other the first counts
+                        found.setdefault(seq, LeafIndex(leaf))
         return found
 
 

@@ -5,7 +5,7 @@
     tiles            hashes of the tree, 256 to a row, by log, level and number
     subjects         pseudonym -> its newest receipt
     ids              receipt id -> leaf
-    places           (subject, number in its chain) -> leaf
+    places           subject -> numbers in its chain and leaves, as many as came together
     nonces, wallets  of bindings
     withheld         bodies that were not served; withheld_hashes finds receipts among them
     announced        leaves whose erasure the log announced
@@ -52,8 +52,9 @@ CREATE TABLE ids (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE places (
     log INTEGER NOT NULL, era INTEGER NOT NULL, subject INTEGER NOT NULL,
-    seq INTEGER NOT NULL, leaf INTEGER NOT NULL,
-    PRIMARY KEY (log, era, subject, seq, leaf)
+    leaf INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    pairs BLOB NOT NULL,
+    PRIMARY KEY (log, era, subject, leaf)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE nonces (
     log INTEGER NOT NULL, signer BLOB NOT NULL, nonce INTEGER NOT NULL, leaf INTEGER NOT NULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,16 @@ MAX_HEADS: Final = 10_000
 """Heads that are kept of one log; older ones are forgotten first."""
 _AT_ONCE: Final = 500
 """Values in one question to SQLite."""
+
+
+def pack(numbers: Sequence[int]) -> bytes:
+    """Return numbers of up to 2^53-1 as 8 bytes each."""
+    return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def unpack(data: bytes) -> tuple[int, ...]:
+    """Return the numbers that `pack` wrote."""
+    return struct.unpack(f"<{len(data) // 8}Q", data)
 
 
 class LogTables:
@@ -150,15 +161,29 @@ class ChangeWriter:
     def _write_receipts(self, all_changes: Sequence[Changes]) -> None:
         log = self._log
         new = [receipt for changes in all_changes for receipt in changes.receipts]
-        self._number({receipt.subject for receipt in new})
-        numbers = self.numbers
         self._tables.write_rows(
             "INSERT INTO ids VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            sorted((log, receipt.id, receipt.leaf) for receipt in new),
+            [(log, receipt.id, receipt.leaf) for receipt in new],
         )
+        chains: dict[tuple[int, bytes], list[int]] = {}
+        for _, leaf, subject, seq in new:
+            chains.setdefault((leaf >> ERA_BITS, subject), []).extend((seq, leaf))
+        self._number({subject for _, subject in chains})
+        numbers = self.numbers
         self._tables.write_rows(
-            "INSERT INTO places VALUES (?, ?, ?, ?, ?)",
-            sorted((log, r.leaf >> ERA_BITS, numbers[r.subject], r.seq, r.leaf) for r in new),
+            "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?, ?)",
+            sorted(
+                (
+                    log,
+                    era,
+                    numbers[subject],
+                    pairs[1],
+                    min(pairs[::2]),
+                    max(pairs[::2]),
+                    pack(pairs),
+                )
+                for (era, subject), pairs in chains.items()
+            ),
         )
 
     def _write_withheld(self, changes: Changes) -> None:
