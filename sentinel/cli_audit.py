@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import threading
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 LONG: Final = 10_000
 """Records left from which on a terminal gets a progress bar."""
+_GARBAGE: Final = 100_000
+"""Objects that are made before cycles among them are looked for."""
 EXIT_CODES: Final = {"good": 0, "wrong": 1, "could-not-check": 3}
 
 
@@ -178,6 +181,8 @@ def command(**given: Any) -> int:  # noqa: ANN401 - one for each option above
         raise _usage("--webhook and --webhook-secret-file go together")
     if wishes.metrics is not None and not wishes.watching:
         raise _usage("--metrics is for a watch: add --watch")
+    # An audit makes few cycles, and each look for them costs as much as ten records.
+    gc.set_threshold(_GARBAGE)
     stopping = threading.Event()
     with ExitStack() as stack:
         state, audit, stop = _open(wishes, stack, stopping)
