@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.errors import LedgerError, UnavailableError
@@ -80,6 +81,7 @@ class LogAudit:
         self.memory = LogMemory(state, self._row, self.state.audited)
         self.found: list[Finding] = []
         self.change = ""
+        self.frontier: Frontier | None = None
         self._given: deque[SpanJob] = deque()  # spans whose facts are still to come
         self._committed = self._started = time.monotonic()
         self._before = self.state.audited
@@ -92,17 +94,11 @@ class LogAudit:
         """
         self._started, self._before = time.monotonic(), self.state.audited
         now = self.now()
-        self.found, self.change = [], ""
-        try:
-            self._look()
-            compare_claims(self)
-            prove_findings(self)
-        except StateError:
-            raise
-        except UnavailableError as error:
-            # What fails because the source was closed says nothing about the log.
-            if not self.options.stopping():
-                self.report([_unreachable(error)])
+        self.found, self.change, self.frontier = [], "", None
+        # Each step by itself: what a log refuses in one must not keep the next from being taken.
+        if self._attempt(self._look):
+            self._attempt(partial(compare_claims, self))
+        self._attempt(partial(prove_findings, self))
         if self.options.peers:
             self._look_at_peers()
         if self.options.anchors is not None:
@@ -110,6 +106,19 @@ class LogAudit:
         look_at_the_clock(self)
         self._commit()
         return finish(self, now=now, started=self._started, before=self._before)
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Take a step of the round; return whether the log let it be finished."""
+        try:
+            step()
+        except StateError:
+            raise
+        except UnavailableError as error:
+            # What fails because the source was closed says nothing about the log.
+            if not self.options.stopping():
+                self.report([_unreachable(error)])
+            return False
+        return True
 
     def _look_at_peers(self) -> None:
         """Compare with other witnesses, who are asked even if the log itself cannot be read."""
@@ -154,6 +163,7 @@ class LogAudit:
             self.state = observed.state
             self._commit(reading.head if observed.change is HeadChange.HEARTBEAT else None)
             frontier = self._go_on()
+        self.frontier = frontier
         if frontier is not None and not self.options.heads_only:
             self._audit_records(frontier)
 

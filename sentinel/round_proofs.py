@@ -6,6 +6,7 @@ nothing is lost if the sentinel ends before.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nous_ledger.protocol.checkpoint import parse_checkpoint
@@ -14,6 +15,7 @@ from nous_ledger.protocol.head import decode_head_signature, only_line
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.types import LogId
 from nous_ledger.protocol.vkey import head_vkey
+from sentinel.ahead import NodesAhead
 from sentinel.audit.findings import Finding
 from sentinel.audit.prove import Case, prove
 from sentinel.audit.state import SeenHead
@@ -72,13 +74,19 @@ def _prove(audit: LogAudit, finding: Finding, reader: Rereader) -> bytes | None:
     memory, history = audit.memory, audit.state.ring.history
     assert history is not None, "findings that cite records come after the genesis"  # noqa: S101
     notes = memory.notes_around(finding.cites[-1])
+    heads = tuple(_seen_head(note, history.log_id) for note in notes)
     case = Case(
         ring=audit.state.ring,
-        heads=tuple(_seen_head(note, history.log_id) for note in notes),
+        heads=heads,
         leaves={leaf: reader.cited(leaf) for leaf in finding.cites},
-        nodes=memory.read_nodes,
+        nodes=NodesAhead(memory.read_nodes, audit.frontier),
     )
-    return prove(finding, case).evidence
+    proved = prove(finding, case).evidence
+    if proved is None and audit.state.trusted is not None:
+        # Of the newest head more is known than of those before it that are not audited.
+        older = tuple(head for head in heads if head.leaf_count <= finding.cites[-1])
+        proved = prove(finding, replace(case, heads=(*older, audit.state.trusted))).evidence
+    return proved
 
 
 def _seen_head(note: bytes, log_id: LogId) -> SeenHead:

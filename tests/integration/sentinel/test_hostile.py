@@ -13,6 +13,7 @@ import pytest
 
 from nous_ledger.protocol.errors import UnavailableError
 from nous_ledger.protocol.policy import parse_policy
+from nous_ledger.protocol.tiles import TileKind, parse_tile_path
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, LogId, UnixSeconds
 from sentinel.audit.confirm import verify_evidence
 from sentinel.audit.findings import Severity
@@ -23,10 +24,13 @@ from sentinel.folder_source import FolderSource
 from sentinel.log_audit import LogAudit
 from sentinel.log_options import Bodies, Options
 from sentinel.report import Outcome, RoundReport
+from sentinel.sources import NotThereError, TileSource
 from sentinel.state import State
 from sentinel.state_findings import list_findings, read_finding
 from tests.zoo.folders import write_folder
 from tests.zoo.forger import Forger
+from tests.zoo.heads import head_of
+from tests.zoo.tree import tile_bytes
 
 NOW = 1_800_000_000
 DEFAULT, FULL = 12, 400
@@ -154,6 +158,7 @@ def test_a_bad_record_that_is_shown_once_is_proved(crime: str, tmp_path: Path) -
         case _:
             log.put(1, log.draft(0), logged_at=log.now_ms - 60_000)
     log.receipt(1)
+    log.state(1)  # a statement, whose receipts are read again before any evidence is made
     write_folder(log, tmp_path / "log")
     policy = parse_policy(log.policy())
     options = Options(policy=policy, origin=log.origin, clock=lambda: NOW, bodies=Bodies.EXPECTED)
@@ -168,6 +173,49 @@ def test_a_bad_record_that_is_shown_once_is_proved(crime: str, tmp_path: Path) -
             assert evidence is not None, alarm
             verify_evidence(evidence, policy)
         assert state.connection.execute("SELECT count(*) FROM cited").fetchone() == (0,)
+
+
+class Until(TileSource):
+    """Serves a log of any length, and no records from some bundle on."""
+
+    def __init__(self, log: Forger, bundles: int) -> None:
+        self.name = "log"
+        self._log, self._bundles, self._head = log, bundles, head_of(log)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _fetch(self, path: str, limit: int) -> bytes:  # noqa: ARG002 - the port's signature
+        if path == "checkpoint":
+            return self._head
+        tile = parse_tile_path(path)
+        data = tile_bytes(self._log.entries, tile)
+        if data is None or (tile.kind is not TileKind.HASHES and tile.index >= self._bundles):
+            raise NotThereError("unreachable", f"{path} is not there")
+        return data
+
+
+@pytest.mark.parametrize("leaves", [512, 600])
+def test_a_log_that_serves_nothing_after_its_crime_is_convicted(
+    leaves: int, tmp_path: Path
+) -> None:
+    """The path to the bad record leads through hashes that nobody has audited."""
+    log = Forger(NOW - 1000)
+    log.receipt(0)
+    log.put(1, b"\xc0")
+    log.grow(leaves - log.count)
+    policy = parse_policy(log.policy())
+    options = Options(policy=policy, origin=log.origin, clock=lambda: NOW, bodies=Bodies.EXPECTED)
+    with State.held(tmp_path / "state") as state:
+        report = LogAudit(state, Until(log, 1), options).round()
+        assert (report.leaf_count, report.audited) == (leaves, 256)
+        assert report.outcome is Outcome.WRONG
+        (alarm,) = [one for one in list_findings(state) if one.severity is Severity.ALARM]
+        evidence = read_finding(state, alarm.id)[1]
+        assert evidence is not None
+        assert verify_evidence(evidence, policy).counts == (leaves,)
+        later = LogAudit(state, Until(log, 3), options).round()
+        assert later.audited == leaves
 
 
 def test_a_head_over_more_leaves_than_there_can_be_is_not_followed() -> None:
