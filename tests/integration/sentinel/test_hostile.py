@@ -33,7 +33,7 @@ from tests.zoo.heads import head_of
 from tests.zoo.tree import tile_bytes
 
 NOW = 1_800_000_000
-DEFAULT, FULL = 12, 400
+DEFAULT, FULL = 6, 400
 
 
 def look(log: Forger, folder: Path, state: Path, bodies: Bodies) -> RoundReport:
