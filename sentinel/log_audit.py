@@ -43,8 +43,8 @@ from sentinel.workers import WORTH_PROCESSES, Workers
 if TYPE_CHECKING:
     from sentinel.evm import AnchorContract
 
-COMMIT_RECORDS: Final = 16_384
-COMMIT_S: Final = 2.0
+COMMIT_RECORDS: Final = 32_768
+COMMIT_S: Final = 4.0
 """A commit is due after so many records or seconds."""
 SCAN_S: Final = 3_600.0
 """Longest time that key events are looked for on behalf of a head that a known key signed."""
