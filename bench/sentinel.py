@@ -135,11 +135,12 @@ def _rounds(base: Path, state_file: Path) -> Timed:
 
 
 def _family(pid: int) -> list[int]:
-    """Return a process and those that it started."""
+    """Return a process and all that it started, and that these started."""
     found = [pid]
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
-            found += map(int, file.read_text().split())
+            for child in file.read_text().split():
+                found += _family(int(child))
     return found
 
 
