@@ -7,6 +7,7 @@ passphrase; or in a wallet or service that has the two members of `Relayer`.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -55,7 +56,7 @@ class KeystoreRelayer:
         Raises:
             AnchorUseError: extra-missing.
         """
-        self._account: Any = _library().Account.from_key(secret)
+        self._account: Any = account_library().Account.from_key(secret)
 
     def __repr__(self) -> str:
         """Show the address only."""
@@ -105,7 +106,7 @@ def read_keystore(path: Path, passphrase: str) -> KeystoreRelayer:
         StoreError: store-unwritable.
     """
     document = _document(path)
-    library = _library()
+    library = account_library()
     try:
         secret = bytes(library.Account.decrypt(document, passphrase))
     except ValueError as error:
@@ -137,7 +138,7 @@ def write_keystore(path: Path, passphrase: str, secret: bytes | None = None) -> 
     """
     if not passphrase:
         raise InputError("input", "the passphrase is empty")
-    account = _library().Account
+    account = account_library().Account
     key = secret or generate_secp256k1()
     document = account.encrypt(key, passphrase, kdf="scrypt", iterations=SCRYPT_N)
     write_new_file(path, json.dumps(document).encode("ascii") + b"\n")
@@ -186,9 +187,20 @@ def _damaged(path: Path) -> KeyFileError:
     )
 
 
-def _library() -> ModuleType:
+def account_library() -> ModuleType:
+    """Return eth_account, loaded without what it does to the rest of the process.
+
+    One of the packages that it brings raises the recursion limit to 100,000. Under that,
+    JSON that is nested deep enough ends the process where it should be refused.
+
+    Raises:
+        AnchorUseError: extra-missing.
+    """
+    limit = sys.getrecursionlimit()
     try:
         import eth_account  # noqa: PLC0415 - it takes long to load, and only writers need it
     except ImportError as error:
         raise AnchorUseError("extra-missing", "eth-account is not installed") from error
+    finally:
+        sys.setrecursionlimit(limit)
     return eth_account

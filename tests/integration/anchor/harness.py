@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
-
 from nous_ledger.anchor.anchorer import Anchorer, Round
 from nous_ledger.anchor.artifact import load_artifact
 from nous_ledger.anchor.chains import Chain
 from nous_ledger.anchor.deploying import deploy_step
 from nous_ledger.anchor.outbox import Outbox, Slot, State
-from nous_ledger.anchor.relayer import KeystoreRelayer
+from nous_ledger.anchor.relayer import KeystoreRelayer, account_library
 from nous_ledger.anchor.rpc import RpcPool
 from nous_ledger.anchor.sender import Sender
 from nous_ledger.anchor.state import ContractReader, ContractState
@@ -174,7 +172,7 @@ def opened(party_folder: Path, ledger: Ledger, urls: list[str], **more: Any) -> 
 
 def write_weak_keystore(path: Path, secret: bytes, passphrase: str) -> Path:
     """Write a keystore whose sealing costs next to nothing, as tests open many."""
-    document = Account.encrypt(secret, passphrase, kdf="pbkdf2", iterations=2)
+    document = account_library().Account.encrypt(secret, passphrase, kdf="pbkdf2", iterations=2)
     path.write_text(json.dumps(document), "ascii")
     path.chmod(0o600)
     return path
