@@ -114,6 +114,7 @@ def open_database(
             "synchronous = FULL",
             "trusted_schema = OFF",
             "cache_size = -8192",  # KiB
+            "wal_autocheckpoint = 4000",  # pages
             "journal_size_limit = 16777216",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -60,7 +60,11 @@ class Workers(Generic[_Job, _Facts]):
         executor = ProcessPoolExecutor(self._processes, context, _begin)
         waiting: deque[tuple[_Job, Future[_Facts]]] = deque()
         try:
+            started = [executor.submit(_stand_by) for _ in range(self._processes)]
             for job in jobs:
+                if not any(process.done() for process in started):
+                    yield self._check(job)  # nobody else can do it yet
+                    continue
                 waiting.append((job, self._submit(executor, job)))
                 if len(waiting) >= self._processes * _WAITING:
                     yield self._result(*waiting.popleft())
@@ -94,6 +98,10 @@ def _begin() -> None:  # pragma: no cover - runs in processes that are not trace
         signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(200_000)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _stand_by() -> None:  # pragma: no cover - as above
+    """Do nothing: whoever returns from it has started."""
 
 
 def _end_with_parent() -> None:  # pragma: no cover - as above
