@@ -1,9 +1,11 @@
 """Rules of every test run: no network but loopback, long runs only when asked for."""
 
+import gc
 import ipaddress
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterator
 
 import coverage
@@ -22,6 +24,14 @@ settings.register_profile(
 settings.register_profile(
     "full", database=None, deadline=None, max_examples=2_000, suppress_health_check=_QUIET
 )
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage in what the tests make, not in the modules and tests that stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
 
 _CONNECTING_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _LOCAL_NAMES = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -121,6 +131,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run every property and fuzz test at its full count"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the cases of a test marked `sampled(n)` leave every n-th, unless all are asked for."""
+    if config.getoption("--full"):
+        return
+    seen: Counter[str] = Counter()
+    kept, left_out = [], []
+    for item in items:
+        if marker := item.get_closest_marker("sampled"):
+            test = item.nodeid.partition("[")[0]
+            (left_out if seen[test] % marker.args[0] else kept).append(item)
+            seen[test] += 1
+        else:
+            kept.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)

@@ -48,6 +48,7 @@ def suffer(nursery: Nursery, place: Place, fault: dict[str, Any], **more: Any) -
     return Counter(line["code"] for line in failed)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CASES, ids=", ".join)
 def test_a_call_that_fails_while_calls_are_logged(
     nursery: Nursery, place: Place, case: tuple[str, str, str, str]
@@ -91,6 +92,7 @@ def calls_of(nursery: Nursery, place: Place, life: str) -> int:
     return count
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", [*itertools.product(STRIDE, ACTIONS)], ids=" ".join)
 def test_each_call_fails_once(
     nursery: Nursery, template: Path, tmp_path: Path, full: bool, case: tuple[str, str]

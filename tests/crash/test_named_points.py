@@ -32,6 +32,7 @@ def die_at(nursery: Nursery, place: Place, point: Point) -> None:
     assert killed(codes), f"the point was not reached: {point.name}"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("point", OTHERS, ids=lambda point: point.name)
 def test_killed_on_the_way(
     nursery: Nursery, place: Place, point: Point, monkeypatch: pytest.MonkeyPatch
@@ -62,6 +63,7 @@ def check_keys(place: Place, epoch: int, *, told: bool) -> None:
         good(ledger, ledger.leaf_count() - 1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("point", CREATE, ids=lambda point: point.name)
 def test_killed_while_a_log_is_made(nursery: Nursery, empty_place: Place, point: Point) -> None:
     """There is a whole ledger or none, and no file is half-written."""
@@ -104,6 +106,7 @@ def published(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place.base
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("point", PUBLISH, ids=lambda point: point.name)
 def test_killed_while_a_log_is_published(
     nursery: Nursery, published: Path, tmp_path: Path, point: Point

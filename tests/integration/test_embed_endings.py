@@ -120,6 +120,7 @@ ENDINGS: list[Any] = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("script", "raises", "expected"), ENDINGS)
 def test_endings(
     log: Ledger,

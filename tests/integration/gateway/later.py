@@ -11,4 +11,6 @@ class Later:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_", "pytest")):  # who collects tests asks everything for these
+            raise AttributeError(name)
         return getattr(importlib.import_module(self._name), name)
