@@ -148,7 +148,7 @@ def test_no_receipt_is_lost_or_doubled(folder: Path, tmp_path: Path, full: bool)
         assert parts.hostname is not None
         assert parts.port is not None
         load = Load((parts.hostname, parts.port))
-        asyncio.run(load.run(60 if full else 6, child.pid))
+        asyncio.run(load.run(60 if full else 10, child.pid))
         child.send_signal(signal.SIGTERM)  # reads on what clients left, then ends
         assert child.wait(timeout=60) == 0
     assert load.most > STREAMS * 0.9
