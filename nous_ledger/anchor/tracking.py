@@ -38,7 +38,9 @@ class Tracker:
         hashes = [signed.hash for signed in self._outbox.transactions(slot)]
         mined = find_place(self._pool, hashes)
         if mined is None:
-            if self._is_lost(slot):
+            # Asked again once the nonce is known to be used: between the two answers a block
+            # may have taken the transaction in, which is then anything but lost.
+            if self._is_lost(slot) and find_place(self._pool, hashes) is None:
                 return self._outbox.record(slot, State.FINAL, None, Outcome.LOST)
             return self._outbox.record(slot, State.SENT, None)
         if (final := self._agreed(hashes, FINALIZED, mined)) is not None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from nous_ledger.anchor import tracking
 from nous_ledger.anchor.anchorer import goal_of
 from nous_ledger.anchor.errors import ChainError
-from nous_ledger.anchor.outbox import Outcome, Slot, State
+from nous_ledger.anchor.outbox import Outcome, Place, Slot, State
 from nous_ledger.anchor.sender import Sender
+from nous_ledger.anchor.tracking import find_place
 from nous_ledger.ledger import Ledger
 from tests.integration.anchor.harness import (
     SECRETS,
@@ -58,6 +60,28 @@ def check_settled(party: Party, node: Node, events: int = 1) -> None:
     done = [slot for slot in slots if slot.outcome is Outcome.DONE]
     assert len({slot.leaf_count for slot in done}) == len(done)
     assert party.round().slots == ()
+
+
+def test_taken_in_between_two_questions(
+    party: Party, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No block had it when its place was asked for; when its nonce was, one was final."""
+    party.round()
+    wait_for_anchor(node)
+    node.finalize()
+    asked: list[int] = []
+
+    def found(*arguments: Any) -> Place | None:
+        asked.append(1)
+        return None if len(asked) == 1 else find_place(*arguments)
+
+    monkeypatch.setattr(tracking, "find_place", found)
+    party.round()
+    assert len(asked) > 1
+    monkeypatch.undo()
+    settle(party, node)
+    check_settled(party, node)
+    assert [slot.outcome for slot in anchors(party)] == [Outcome.DONE]
 
 
 def test_reorganised_away(party: Party, node: Node) -> None:
