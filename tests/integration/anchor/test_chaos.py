@@ -81,7 +81,7 @@ def test_taken_in_between_two_questions(
     monkeypatch.undo()
     settle(party, node)
     check_settled(party, node)
-    assert [slot.outcome for slot in anchors(party)] == [Outcome.DONE]
+    assert {slot.outcome for slot in party.outbox.slots()} == {Outcome.DONE}
 
 
 def test_reorganised_away(party: Party, node: Node) -> None:
