@@ -151,7 +151,6 @@ def start(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c(files: Files, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -58,7 +58,6 @@ def post(url: str, path: str, body: bytes) -> tuple[http.client.HTTPResponse, by
     return response, data
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_call_through_a_gateway(
     nous: Call, ledger: Path, files: Files, stop: signal.Signals
@@ -92,7 +91,6 @@ def test_a_call_through_a_gateway(
     assert KEY.encode() not in everything
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_logs_as_json_and_no_core_dumps(ledger: Path) -> None:
     with DemoUpstream() as upstream:
         options = ("--ledger", ledger, "--openai-upstream", upstream.url, "--log-format", "json")
@@ -110,7 +108,6 @@ def test_logs_as_json_and_no_core_dumps(ledger: Path) -> None:
     assert KEY not in err
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_all_addresses_with_tokens(ledger: Path, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.touch(0o600)

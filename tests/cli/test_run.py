@@ -267,7 +267,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_signals_are_forwarded() -> None:
     with subprocess.Popen(
         COMMAND, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
@@ -281,7 +280,6 @@ def test_signals_are_forwarded() -> None:
     assert (out, child.returncode) == ("", 40)
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_keys_reach_the_command_once() -> None:
     """At a terminal the command gets Ctrl-C by itself; sent on, it would be there twice."""
     ours, theirs = pty.openpty()

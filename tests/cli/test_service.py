@@ -307,7 +307,6 @@ def test_systemd_reads_the_unit(tmp_path: Path, name: str) -> None:
         assert "is not executable" in found
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_what_the_unit_starts(nous: Call, home: Path, ledger: Path, manager: Log) -> None:
     """The very words of ExecStart run a gateway, in another folder and a bare environment."""
     nous("service", "install", "--ledger", ledger, "--port", 9000).good()

@@ -112,7 +112,7 @@ def test_killed_between_send_and_receipt(
 
 
 def test_watch_goes_on_until_it_is_told_to_stop(
-    nous: Call, node: Node, log: Ledger, pay: tuple[object, ...], interruptible: None
+    nous: Call, node: Node, log: Ledger, pay: tuple[object, ...]
 ) -> None:
     nous("anchor", "register", *pay, "--wait", "mined").good()
     command = [sys.executable, "-m", "nous_ledger.cli.main", "anchor", "watch", *map(str, pay)]

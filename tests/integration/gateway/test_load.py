@@ -134,7 +134,6 @@ def _process(*command: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             child.kill()
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_no_receipt_is_lost_or_doubled(folder: Path, tmp_path: Path, full: bool) -> None:
     Ledger.create(folder, next_key_out=None).close()
     seen = tmp_path / "seen"

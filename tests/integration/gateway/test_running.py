@@ -144,7 +144,6 @@ def test_a_killed_gateway_leaves_a_receipt_for_every_call(start: StartRig, folde
             assert reader.get(path, nous_opening=opening.hex()).status == 200
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_gateway_in_order(start: StartRig, folder: Path, number: int) -> None:
     rig, upstream = start(says(answer(BODY)))

@@ -27,7 +27,6 @@ def test_a_second_sentinel_on_one_state(call: Call, log: PublishedLog, tmp_path:
         assert spoilt.code == 0  # a notice may be acknowledged as well, beside a watch
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_a_watch_sees_what_is_new_and_ends_when_told(log: PublishedLog, tmp_path: Path) -> None:
     with watching(log, tmp_path) as child:
         assert child.readline()["audited"] == 20
@@ -40,7 +39,6 @@ def test_a_watch_sees_what_is_new_and_ends_when_told(log: PublishedLog, tmp_path
         assert (child.readline()["new"], child.end(signal.SIGINT)) == (0, (0, ""))
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_a_watch_tells_a_webhook_and_prometheus(
     call: Call, log: PublishedLog, tmp_path: Path
 ) -> None:
