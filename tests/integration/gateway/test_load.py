@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import METERING, STATUS
