@@ -10,6 +10,7 @@ lifecycle        rotation, close and redaction, as a ledger offers them
 rotation         from the next key to the one after it; keychange: its one transaction
 keyfiles         which key file is in force; single: one record that is no receipt
 bindings         wallets that are bound to subjects; statements: sums over a subject's receipts
+reconciling      later evidence for receipts, and what of it counts
 redaction        bodies that are erased, and the records that say so; retention: by age
 heads            when a head is signed; headkeeper: that it is in time
 witnesses        who cosigns heads; witness_wire, _http, _rounds, _quorum: how they are asked
@@ -41,6 +42,7 @@ from nous_ledger.ledger.keys import LogKeys, generate_keys
 from nous_ledger.ledger.ledger import Ledger, system_clock
 from nous_ledger.ledger.listing import KindTotal, ReceiptRow, Totals, sum_receipts
 from nous_ledger.ledger.model import Appended, Clock, Entry, Intent, KeysChanged, Redacted
+from nous_ledger.ledger.reconciling import Reconciled
 from nous_ledger.ledger.retention import Retained, RetentionKeeper
 from nous_ledger.ledger.rotation import NextKey
 from nous_ledger.ledger.signer import ExternalEd25519, ExternalSigner, Signers
@@ -62,6 +64,7 @@ __all__ = [
     "LogKeys",
     "NextKey",
     "ReceiptRow",
+    "Reconciled",
     "Redacted",
     "Retained",
     "RetentionKeeper",

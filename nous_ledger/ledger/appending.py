@@ -17,11 +17,13 @@ from nous_ledger.ledger.heads import is_due
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.lifecycle import LedgerLife
 from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent
+from nous_ledger.ledger.reconciling import MAX_RECONCILED
 from nous_ledger.ledger.replies import Reply
 from nous_ledger.ledger.sequencer import (
     AppendWork,
     HeadWork,
     IntentWork,
+    RecordsWork,
     RecordWork,
     Work,
     check_draft,
@@ -29,7 +31,7 @@ from nous_ledger.ledger.sequencer import (
 from nous_ledger.ledger.statements import draft_statement
 from nous_ledger.ledger.store import Store, View
 from nous_ledger.protocol.accuracy import verify_binding
-from nous_ledger.protocol.bodies import Binding
+from nous_ledger.protocol.bodies import Binding, Reconciliation
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.note import parse_note
@@ -214,6 +216,36 @@ class LedgerAppender(LedgerLife):
         body = draft(leaves, count=count, salt=salt)
         entry: Entry = self._committing().do(RecordWork(body=body, check=_anything_goes))
         return entry
+
+    def append_reconciliations(self, claims: Sequence[Reconciliation]) -> tuple[Entry | None, ...]:
+        """Log later evidence for receipts, and return it once it is durable.
+
+        What is logged already, or stands in the receipt itself, is not logged again:
+        None is in its place. Of a claim only those buckets are logged that are new.
+
+        Spec:
+            PROTOCOL.md RCON-1, RCON-5, LBL-6, BODY-16.
+
+        Args:
+            claims: at most 256; all of them are logged, or none if one may not be.
+
+        Raises:
+            InputError: too many; one does not name a receipt by its leaf and body hash.
+            BodyError: field-conflict, if one repeats no bucket of its receipt.
+            LabelError: exact-not-allowed.
+            EncodingError: limit, if a body is too long.
+            UnavailableError: withheld, if the body of a receipt was erased.
+            LedgerUseError: already-reconciled, of evidence whose text was not checked
+                against evidence whose text was; read-only, log-closed, closed,
+                other-process.
+            StoreError: as `append`.
+        """
+        if len(claims) > MAX_RECONCILED:
+            raise InputError("input", f"{len(claims)} claims are more than {MAX_RECONCILED}")
+        self.reconciled()  # so that little is left to read in the transaction
+        work = RecordsWork(choose=partial(self._evidence.new_ones, tuple(claims)))
+        entries: tuple[Entry | None, ...] = self._committing().do(work)
+        return entries
 
     def head(self) -> bytes:
         """Return a signed head over every record that is durable now.

@@ -82,6 +82,7 @@ _TABLE: Final[tuple[tuple[type[LedgerError], str, str, str], ...]] = (
     (LedgerUseError, "last-epoch", "the log has used up its 63 epochs, of which the last is kept for its close", "close it, and make a successor: `nous-ledger init --predecessor`"),
     (LedgerUseError, "nonce-used", "the wallet signed this nonce or a higher one for this log before", "sign again with a higher nonce"),
     (LedgerUseError, "not-bound", "an unbind is not signed by the wallet that is bound", "sign it with the wallet that was bound last"),
+    (LedgerUseError, "already-reconciled", "later evidence whose text was checked says otherwise", "bring the opening of the call with its text, so that the text can be checked"),
     (LedgerUseError, "not-a-backup", "the folder holds no backup", "name the folder that `nous-ledger backup` made"),
     (LedgerUseError, "nothing-to-accept", "the database is not behind anything that is known of its log", "open the ledger as it is"),
     (StoreError, "store-locked", "another process holds the database for too long", "end the process that holds it, then try again"),

@@ -19,6 +19,7 @@ from nous_ledger.ledger.listing import ReceiptFilter, ReceiptRow, list_receipts
 from nous_ledger.ledger.model import Entry, Intent, StoredHead, SubjectHead
 from nous_ledger.ledger.proofs import log_vkeys, policy_text
 from nous_ledger.ledger.proving import HeadProver, NodeCache
+from nous_ledger.ledger.reconciling import EvidenceBook, Reconciled, read_reconciled
 from nous_ledger.ledger.store import Store, View
 from nous_ledger.ledger.usage import split_usage
 from nous_ledger.protocol.bodies import decode_body
@@ -28,7 +29,7 @@ from nous_ledger.protocol.keyhistory import KeyHistory
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.proof import prove_consistency
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.record import TYPE_RECEIPT
+from nous_ledger.protocol.record import TYPE_RECEIPT, decode_record
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, LogId, NodePos, UnixMillis
 from nous_ledger.protocol.vkey import VerifierKey, format_vkey
 
@@ -59,6 +60,7 @@ class LedgerReader:
         self._heads: tuple[StoredHead, ...] = ()
         self._nodes = NodeCache()
         self._prover: HeadProver | None = None
+        self._evidence = EvidenceBook()
 
     @property
     def head_interval_s(self) -> float:
@@ -213,6 +215,31 @@ class LedgerReader:
                 body=view.body(leaf),
                 opening_hash=opening_hash,
             )
+
+    def reconciled(self) -> tuple[LeafIndex, ...]:
+        """Return the leaves of receipts that have later evidence now, ascending."""
+        with self._store.read() as view:
+            self._evidence.follow(view)
+        return self._evidence.named()
+
+    def reconciliations(self, index: int) -> Reconciled | None:
+        """Return what was logged of a receipt later; None if nothing was, or it was erased.
+
+        Evidence that was logged after the last call of `reconciled` may be left out.
+
+        Args:
+            index: leaf of the receipt.
+        """
+        leaves = self._evidence.leaves_of(index)
+        if not leaves:
+            return None
+        with self._store.read() as view:
+            data, body = view.record_and_body(LeafIndex(index))
+            record = decode_record(data)
+            receipt = decode_body(record.type, body) if body else None
+            if not isinstance(receipt, Receipt):
+                return None
+            return read_reconciled(view, receipt, record.body_hash, leaves)
 
     def subject_head(self, subject: bytes) -> SubjectHead:
         """Return the end of a subject's chain of receipts.

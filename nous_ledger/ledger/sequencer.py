@@ -62,14 +62,27 @@ class RecordWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsWork:
+    """Log some records that are no receipts, all or none of them.
+
+    Attributes:
+        choose: returns their bodies, None for each that is left out, by all that is in
+            the log before them; checks all that could keep one from being logged.
+    """
+
+    choose: Callable[[View], Sequence[Unplaced | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeadWork:
     """Give a head over all leaves."""
 
 
-Work: TypeAlias = Draft | AppendWork | IntentWork | RecordWork | HeadWork
+Work: TypeAlias = Draft | AppendWork | IntentWork | RecordWork | RecordsWork | HeadWork
 """A draft is to be logged by itself."""
 Outcome: TypeAlias = Any
-"""In the order of the kinds of work: Appended, a tuple of Appended, None, an Entry, a head's bytes.
+"""In the order of the kinds of work: Appended, a tuple of Appended, None, an Entry, a tuple of
+entries with None for what was left out, a head's bytes.
 Or a LedgerError, for work that could not be done."""
 
 
@@ -118,7 +131,7 @@ class Sequencer:
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
         for number, work in enumerate(works):
-            if isinstance(work, RecordWork) and outcomes[number] is None:
+            if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
                 outcomes[number], tip = self._log(transaction, work, tip, now)
         self.tip = tip
         head: bytes | SignerError | None = None  # all of one group share it
@@ -167,23 +180,35 @@ class Sequencer:
         return appended, tip
 
     def _log(
-        self, transaction: WriteTransaction, work: RecordWork, tip: Tip, now: int
-    ) -> tuple[Entry | LedgerError, Tip]:
-        """Log one record; what may not be logged is returned as its error."""
+        self, transaction: WriteTransaction, work: RecordWork | RecordsWork, tip: Tip, now: int
+    ) -> tuple[Outcome, Tip]:
+        """Log what is no receipt; what may not be logged is returned as its error."""
         try:
-            work.check(transaction)
-            return append_entry(
-                transaction,
-                work.body,
-                key=self._signer.secp256k1,
-                log_id=self._identity.log_id,
-                epoch=self._identity.epoch,
-                now=now,
-            )
+            if isinstance(work, RecordWork):
+                work.check(transaction)
+                return self._log_one(transaction, work.body, now)
+            bodies = work.choose(transaction)
         except (StoreError, StoreContentError, SignerError):
             raise  # the transaction as a whole cannot be relied on
         except LedgerError as error:
             return error, tip
+        entries: list[Entry | None] = [None] * len(bodies)
+        for number, body in enumerate(bodies):
+            if body is not None:
+                entries[number], tip = self._log_one(transaction, body, now)
+        return tuple(entries), tip
+
+    def _log_one(
+        self, transaction: WriteTransaction, body: Unplaced, now: int
+    ) -> tuple[Entry, Tip]:
+        return append_entry(
+            transaction,
+            body,
+            key=self._signer.secp256k1,
+            log_id=self._identity.log_id,
+            epoch=self._identity.epoch,
+            now=now,
+        )
 
     def _sign(self, signing: ReceiptSigning, end: int) -> None:
         if self._pool is None:

@@ -14,6 +14,7 @@ from nous_ledger.ledger.model import Entry, NewLeaf, Tip
 from nous_ledger.ledger.store import WriteTransaction
 from nous_ledger.protocol.bodies import (
     Binding,
+    Reconciliation,
     Redaction,
     check_body_in_record,
     encode_body,
@@ -24,6 +25,7 @@ from nous_ledger.protocol.mmr import node_count
 from nous_ledger.protocol.record import (
     TYPE_BINDING,
     TYPE_KEY,
+    TYPE_RECONCILIATION,
     TYPE_REDACTION,
     TYPE_STATEMENT,
     decode_record,
@@ -34,12 +36,13 @@ from nous_ledger.protocol.signer import DigestSigner
 from nous_ledger.protocol.statement import Statement
 from nous_ledger.protocol.types import Epoch, LeafIndex, LogId, UnixMillis
 
-Unplaced: TypeAlias = KeyEvent | Redaction | Binding | Statement
+Unplaced: TypeAlias = KeyEvent | Redaction | Reconciliation | Binding | Statement
 """A body of which the log decides the index and time, and nothing else."""
 
 _TYPES = {
     KeyEvent: TYPE_KEY,
     Redaction: TYPE_REDACTION,
+    Reconciliation: TYPE_RECONCILIATION,
     Binding: TYPE_BINDING,
     Statement: TYPE_STATEMENT,
 }
