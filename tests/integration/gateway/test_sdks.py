@@ -97,7 +97,7 @@ def test_responses(rig: Rig, gpt: openai.OpenAI, scenario: str, ending: str) -> 
     model = f"gpt-demo{scenario}"
     whole = gpt.responses.create(model=model, input="What is a receipt?")
     with gpt.responses.stream(model=model, input="What is a receipt?") as stream:
-        streamed = list(stream)[-1].response  # type: ignore[union-attr]
+        streamed = list(stream)[-1].response
     rig.stop()
     receipts = rig.receipts()
     assert len(receipts) == 2
