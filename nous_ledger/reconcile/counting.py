@@ -12,16 +12,14 @@ Spec:
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
 from nous_ledger.protocol.types import TokenCount
 from nous_ledger.reconcile.errors import RecountError
-from nous_ledger.reconcile.tokenizers import Encoding
+from nous_ledger.reconcile.tokenizers import TOKTOK, Encoding
+from nous_ledger.reconcile.vocabularies import Engine, hash_ranks, read_engine
 
 PART_CHARACTERS: Final = 16 * 1024
 """A part is counted when it is this long."""
@@ -29,8 +27,6 @@ PIECES_HELD: Final = 256
 """Small pieces, and characters of a large one, after which lengths are added up."""
 MAX_PART_CHARACTERS: Final = 1024 * 1024
 """Longest part without a certain cut; a longer one is not counted."""
-
-Engine = Callable[[str], int]
 
 # A letter ends a word wherever one of these follows: none continues a word, none is part
 # of a contraction. Letters that every version of Unicode knows, so no engine's table of
@@ -45,10 +41,26 @@ _CERTAIN_CUT: Final = re.compile(
 def engine_for(encoding: Encoding) -> Engine:
     """Return what counts the tokens of a text in an encoding.
 
+    It returns None for a text of which no count can be stated.
+
     Raises:
-        RecountError: no-tokenizer: the engine is not installed, or does not know the
-            encoding; wrong-vocabulary: it carries another one than the table names.
+        RecountError: no-tokenizer: engine or vocabulary is not there or cannot be used;
+            wrong-vocabulary: it is another one than the table names.
     """
+    return _toktok_engine(encoding) if encoding.engine == TOKTOK else read_engine(encoding)
+
+
+def counter_for(encoding: Encoding) -> TokenCounter:
+    """Return a counter of one text in an encoding.
+
+    Raises:
+        RecountError: as `engine_for`.
+    """
+    # Where words end is known of our own encodings only; others are counted in one go.
+    return TokenCounter(engine_for(encoding), in_parts=not encoding.own)
+
+
+def _toktok_engine(encoding: Encoding) -> Engine:
     try:
         from toktok._toktok import BUILTIN_ENCODINGS, Tokenizer  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -56,7 +68,7 @@ def engine_for(encoding: Encoding) -> Engine:
     if encoding.name not in BUILTIN_ENCODINGS:
         raise RecountError("no-tokenizer", f"the engine knows no {encoding.name}")
     tokenizer = Tokenizer(encoding.name, "")
-    found = _vocabulary_hash(tokenizer.token_byte_values())
+    found = hash_ranks(tokenizer.token_byte_values())
     if found != encoding.vocabulary:
         raise RecountError(
             "wrong-vocabulary",
@@ -67,28 +79,29 @@ def engine_for(encoding: Encoding) -> Engine:
     return count
 
 
-def _vocabulary_hash(tokens: Iterable[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for rank, token in enumerate(tokens):
-        digest.update(b"%b %d\n" % (base64.b64encode(token), rank))
-    return digest.digest()
-
-
 class TokenCounter:
     """Counts one text that arrives in pieces.
 
     Attributes:
-        overlong: a part grew too long without a certain cut, so there is no count.
+        overlong: there is no count: a part grew too long without a certain cut, or the
+            engine has none for what was in it.
     """
 
-    __slots__ = ("_engine", "_enough", "_held", "_tokens", "overlong")
+    __slots__ = ("_engine", "_enough", "_held", "_in_parts", "_tokens", "overlong")
 
-    def __init__(self, engine: Engine) -> None:
-        """Start with an empty text; `engine` comes from `engine_for`."""
+    def __init__(self, engine: Engine, *, in_parts: bool = True) -> None:
+        """Start with an empty text.
+
+        Args:
+            engine: as `engine_for` gives it.
+            in_parts: the text may be counted in parts, because the encoding always cuts
+                behind a letter that a space or plain mark follows.
+        """
         self._engine = engine
         self._held: list[str] = []
         self._enough = PART_CHARACTERS
         self._tokens = 0
+        self._in_parts = in_parts
         self.overlong = False
 
     def feed(self, piece: str) -> None:
@@ -101,13 +114,20 @@ class TokenCounter:
 
     def result(self) -> TokenCount | None:
         """Return the tokens of the whole text; None if it cannot be counted."""
-        if self.overlong:
-            return None
+        if self._held and not self.overlong:
+            self._count("".join(self._held))
+            self._held = []
+        return None if self.overlong else TokenCount(self._tokens)
+
+    def _count(self, part: str) -> None:
         try:
-            rest = self._engine("".join(self._held)) if self._held else 0
+            tokens = self._engine(part)
         except UnicodeEncodeError:  # an unpaired surrogate, which no tokenizer sees
-            return None
-        return TokenCount(self._tokens + rest)
+            tokens = None
+        if tokens is None:
+            self.overlong = True
+        else:
+            self._tokens += tokens
 
     def _gather(self) -> None:
         text = "".join(self._held)
@@ -119,17 +139,14 @@ class TokenCounter:
         """Count what can be counted of a text that is long enough; return the rest."""
         cut = 0
         # From the end backwards, in growing windows: the last certain cut is seldom far.
-        window = 48
+        window = 48 if self._in_parts else 2 * len(text)
         while cut == 0 and window < 2 * len(text):
             start = max(0, len(text) - window)
             for match in _CERTAIN_CUT.finditer(text, start):
                 cut = match.end()
             window *= 4
         if cut:
-            try:
-                self._tokens += self._engine(text[:cut])
-            except UnicodeEncodeError:
-                self.overlong = True
+            self._count(text[:cut])
             text = text[cut:]
         self.overlong |= len(text) > MAX_PART_CHARACTERS
         # Twice what no cut was found in, or looking again at each piece would be quadratic.
