@@ -23,6 +23,7 @@ from nous_ledger.cli.options import (
     show_help_of_group,
 )
 from nous_ledger.cli.progress import progress_bar
+from nous_ledger.cli.reconcile_attach import command as attach
 from nous_ledger.cli.reconcile_html import render_html
 from nous_ledger.cli.reconcile_text import render_check, render_markdown, render_text, to_json
 from nous_ledger.cli.terminal import printable, say, tell
@@ -57,6 +58,8 @@ def command(context: click.Context) -> None:
     """Hold receipts against usage reports, invoices and prices."""
     show_help_of_group(context)
 
+
+command.add_command(attach)
 
 _imports_option = click.option(
     "--imports",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from nous_ledger.ledger.proving import HeadProver, NodeCache
 from nous_ledger.ledger.reconciling import EvidenceBook, Reconciled, read_reconciled
 from nous_ledger.ledger.store import Store, View
 from nous_ledger.ledger.usage import split_usage
-from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.bodies import Reconciliation, decode_body
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, ProofError
 from nous_ledger.protocol.keyhistory import KeyHistory
@@ -240,6 +240,18 @@ class LedgerReader:
             if not isinstance(receipt, Receipt):
                 return None
             return read_reconciled(view, receipt, record.body_hash, leaves)
+
+    def new_reconciliations(
+        self, claims: Sequence[Reconciliation]
+    ) -> tuple[Reconciliation | None, ...]:
+        """Return what `append_reconciliations` would log, None for what it would leave out.
+
+        Raises:
+            LedgerError: as `append_reconciliations`.
+        """
+        with self._store.read() as view:
+            self._evidence.follow(view)
+            return self._evidence.new_ones(claims, view)
 
     def subject_head(self, subject: bytes) -> SubjectHead:
         """Return the end of a subject's chain of receipts.

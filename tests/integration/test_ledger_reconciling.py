@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +142,8 @@ def test_exact_only_where_the_receipt_allows_it(ledger: Ledger) -> None:
     forbidden = ledger.append(make_draft(seed, anomalies=(12,)))
     cut = ledger.append(make_draft(seed, status=8))
     for logged in (forbidden, cut):
-        wrong = claim(logged)
-        assert error_code(lambda one=wrong: ledger.append_reconciliations([one])) == (
-            "exact-not-allowed"
-        )
+        wrong = partial(ledger.append_reconciliations, [claim(logged)])
+        assert error_code(wrong) == "exact-not-allowed"
     ledger.redact([cut.index], "retention")
     erased = claim(cut)
     assert error_code(lambda: ledger.append_reconciliations([erased])) == "withheld"
