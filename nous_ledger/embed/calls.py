@@ -166,6 +166,7 @@ class EmbeddedCall:
         if self._http_status is not None:
             metered = self._meter.result(
                 hidden_ruled_out=self._facts.hidden_ruled_out,
+                all_shown=self._facts.all_shown,
                 reached=not cut and self._http_status < HTTP_ERROR,
                 cut=cut,
             )

@@ -115,7 +115,7 @@ def _meter(usage: Mapping[str, Any]) -> Metered:
     except (TypeError, ValueError):  # no JSON: nothing that could be counted
         return Metered()
     meter.close()
-    return meter.result(hidden_ruled_out=False, reached=False, cut=False)
+    return meter.result(hidden_ruled_out=False, all_shown=False, reached=False, cut=False)
 
 
 def _as_openai(usage: Mapping[str, Any]) -> dict[str, Any]:

@@ -282,7 +282,11 @@ class Call:
             await self._answer(SHUTTING_DOWN, draft, status=broken)
             return
         await relay.close()
-        metered = relay.metered(hidden_ruled_out=facts.hidden_ruled_out, cut=broken is not None)
+        metered = relay.metered(
+            hidden_ruled_out=facts.hidden_ruled_out,
+            all_shown=facts.all_shown,
+            cut=broken is not None,
+        )
         status = self._status(relay, metered, broken)
         if self._service.recounter is not None:
             metered = await self._service.recounter.label(metered, draft, status)

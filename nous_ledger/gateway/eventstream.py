@@ -38,14 +38,21 @@ class EventStreamParser:
         self._buffer = bytearray()
         self._skipping = 0  # bytes of a message that is too long
         self._lost = False
+        self._cut_off = False
 
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the messages they complete."""
         self._buffer += piece
         return list(self._cut())
 
+    @property
+    def whole(self) -> bool:
+        """Whether the stream did not end within a message."""
+        return not (self._cut_off or self._skipping)
+
     def close(self) -> list[StreamEvent]:
         """Return what is left at the end of the stream: part of a message."""
+        self._cut_off = bool(self._buffer)
         return [StreamEvent(self._take(len(self._buffer)))] if self._buffer else []
 
     def _cut(self) -> Iterator[StreamEvent]:

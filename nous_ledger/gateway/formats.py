@@ -24,6 +24,7 @@ from nous_ledger.gateway.watch_vendors import (
     CohereWatch,
     ConverseWatch,
     GeminiWatch,
+    OllamaTextWatch,
     OllamaWatch,
 )
 
@@ -40,7 +41,7 @@ _WATCHES: Final[Mapping[int, Callable[[], Watch]]] = MappingProxyType(
         api.API_CONVERSE: ConverseWatch,
         api.API_COHERE: CohereWatch,
         api.API_OLLAMA_CHAT: OllamaWatch,
-        api.API_OLLAMA_GENERATE: OllamaWatch,
+        api.API_OLLAMA_GENERATE: OllamaTextWatch,
         api.API_MISTRAL: MistralWatch,
     }
 )
@@ -51,6 +52,16 @@ _PARSERS: Final[Mapping[str, Callable[[], StreamParser]]] = MappingProxyType(
         "application/ndjson": LineParser,
         "application/jsonl": LineParser,
         "application/vnd.amazon.eventstream": EventStreamParser,
+    }
+)
+_JSON_SPACE: Final = b" \t\n\r"
+# How the events of a stream are told apart where that is not by server-sent events.
+_FRAMINGS: Final[Mapping[int, tuple[type[StreamParser], ...]]] = MappingProxyType(
+    {
+        api.API_GEMINI: (SseParser, ArrayParser),
+        api.API_CONVERSE: (EventStreamParser,),
+        api.API_OLLAMA_CHAT: (LineParser,),
+        api.API_OLLAMA_GENERATE: (LineParser,),
     }
 )
 _MEDIA: Final = ("audio/", "image/", "video/")
@@ -72,6 +83,24 @@ def make_parser(content_type: str, *, is_stream: bool) -> StreamParser | None:
     if content_type in _PARSERS:
         return _PARSERS[content_type]()
     return ArrayParser() if is_stream and content_type == "application/json" else None
+
+
+def is_framing(number: int, parser: StreamParser) -> bool:
+    """Return whether a parser cuts the streams of a wire format as the method bytes/1 says."""
+    return type(parser) in _FRAMINGS.get(number, (SseParser,))
+
+
+def parser_of(number: int, response: bytes) -> StreamParser:
+    """Return a parser for a streamed response of a wire format, told by its bytes alone.
+
+    Spec:
+        PROTOCOL.md LBL-8.
+    """
+    if number == api.API_GEMINI:
+        starts = response.lstrip(_JSON_SPACE)[:1]
+        return ArrayParser() if starts in (b"[", b"{") else SseParser()
+    framing, *_ = _FRAMINGS.get(number, (SseParser,))
+    return framing()
 
 
 def is_readable(content_type: str) -> bool:

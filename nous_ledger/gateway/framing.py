@@ -42,7 +42,15 @@ class StreamEvent(NamedTuple):
 
 
 class StreamParser(Protocol):
-    """Cuts one stream into events."""
+    """Cuts one stream into events.
+
+    Attributes:
+        whole: nothing between the events is missing or wrong; of use after `close`.
+    """
+
+    @property
+    def whole(self) -> bool:
+        """See above."""
 
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the events they complete."""

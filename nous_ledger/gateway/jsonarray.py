@@ -43,6 +43,13 @@ class ArrayParser:
         self._array = False
         self._ended = False
         self._oversized = False
+        self._items = 0
+        self._missing = False  # where an item should be, there is none
+
+    @property
+    def whole(self) -> bool:
+        """Whether this was one value, or an array with all its items and its end."""
+        return not self._array or (self._ended and not self._missing)
 
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the items they complete."""
@@ -127,6 +134,8 @@ class ArrayParser:
         self._at, self._item = max(0, self._at - end), 0
         if item_end is not None:
             self._oversized = False
+            self._items += 1
+            self._missing |= item == b"" and not (self._ended and self._items == 1)
         if oversized:
             return StreamEvent(raw, oversized=True, last=self._ended)
         return StreamEvent(raw, data=item or None, last=self._ended)

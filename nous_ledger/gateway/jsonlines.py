@@ -6,11 +6,17 @@ end-of-line = [ CR ] LF
 
 from __future__ import annotations
 
+from typing import Final
+
 from nous_ledger.gateway.framing import MAX_EVENT_BYTES, StreamEvent
+
+_SPACE: Final = b" \t\r\n"
 
 
 class LineParser:
     """Cuts one stream into lines; an empty line says nothing."""
+
+    whole = True  # a line that is not whole is no JSON
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         """Start at the beginning of a stream.
@@ -47,4 +53,4 @@ class LineParser:
         self._buffer.clear()
         if self._oversized or len(raw) > self._max:
             return StreamEvent(raw, oversized=True)
-        return StreamEvent(raw, data=raw.strip() or None)
+        return StreamEvent(raw, data=raw.strip(_SPACE) or None)

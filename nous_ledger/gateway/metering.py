@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nous_ledger.gateway.formats import make_watch
+from nous_ledger.gateway.formats import is_framing, make_watch
 from nous_ledger.gateway.framing import StreamEvent, StreamParser
 from nous_ledger.gateway.repeats import Repeats
 from nous_ledger.gateway.reported_cost import read_cost
@@ -118,7 +118,8 @@ class Meter:
         self._repeats = Repeats()
         self._cost = cost
         self._body = bytearray()
-        self._blind = False  # something passed by that could not be read
+        # Something passed by that could not be read, or is not framed as its format is.
+        self._blind = self._parser is not None and not is_framing(api, self._parser)
         self._lost: set[int] = set()  # anomalies of what could not be read
 
     @property
@@ -145,6 +146,7 @@ class Meter:
         """Take the end of the body and return what the client is still to get."""
         if self._parser is not None:
             kept = self._kept(self._parser.close())
+            self._blind |= not self._parser.whole
             return kept if self._strip else b""
         if self._watch is not None and self._body:
             self._read_body(self._watch)
@@ -179,11 +181,14 @@ class Meter:
         self._blind = True
         self._body.clear()
 
-    def result(self, *, hidden_ruled_out: bool, reached: bool, cut: bool) -> Metered:
+    def result(
+        self, *, hidden_ruled_out: bool, all_shown: bool, reached: bool, cut: bool
+    ) -> Metered:
         """Return what a receipt should say.
 
         Args:
             hidden_ruled_out: the request left no room for hidden thinking.
+            all_shown: the request left no room for output that is not shown.
             reached: the caller got the whole response, and it was no error.
             cut: the body broke off before its transport said that it was over.
         """
@@ -197,8 +202,8 @@ class Meter:
         output = watch.visible.result()
         anomalies = self._anomalies(watch, output, reading.anomalies, too_long=too_long)
         # LBL-10: what did not reach the caller in full cannot be counted again.
-        known = reached and ended and not (watch.failed or self._blind) and output.applicable
-        visible = output if known else None
+        known = reached and ended and all_shown and output.applicable
+        visible = output if known and not (watch.failed or self._blind) else None
         return Metered(
             metering=self._metering(watch, anomalies, ended=ended),
             usage=label_counts(reading.counts, visible, hidden_ruled_out=hidden_ruled_out),
@@ -249,11 +254,12 @@ class Meter:
         self._repeats.forget()
         watch.failed |= event.failed
         watch.ended |= event.last
+        self._blind |= event.failed
         if event.oversized or event.damaged:
             self._blind = True
             self._lost.add(_TOO_LONG if event.oversized else _USAGE_MALFORMED)
         elif event.data is not None:
-            if event.data.strip() == b"[DONE]":
+            if event.data.strip() == b"[DONE]" and self._sse is not None:
                 watch.ended = True
                 return False
             try:

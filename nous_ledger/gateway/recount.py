@@ -7,10 +7,11 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+from nous_ledger.gateway.formats import parser_of
 from nous_ledger.gateway.metering import Meter
-from nous_ledger.gateway.request import MAX_SEPARATORS, rules_out_hidden
+from nous_ledger.gateway.request import MAX_SEPARATORS
 from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.label import BOUNDED, EXACT, METHOD_BYTES, Bucket
@@ -21,16 +22,18 @@ from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.tokenizers import builtin_table
+from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
 
 
-def _rules_out_hidden(api: int, request: bytes | None) -> bool:
+def read_fields(request: bytes | None) -> dict[str, Any] | None:
+    """Return the members of a request, None if it is not a JSON object or not known."""
     try:
         fields = parse_json(request or b"", max_separators=MAX_SEPARATORS).value
     except FormatError:
-        return False
-    return rules_out_hidden(api, fields) if isinstance(fields, dict) else False
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def recount_bounds(
@@ -40,7 +43,8 @@ def recount_bounds(
 
     Args:
         receipt: the receipt whose labels are claimed.
-        request: request body that its commitment covers; needed for an unsplit output.
+        request: request body that its commitment covers; needed for an unsplit output, and
+            for any of the wire formats of which the request decides what is shown.
         response: response body that its commitment covers.
 
     Returns:
@@ -50,7 +54,9 @@ def recount_bounds(
     if receipt.status not in _WHOLE:
         return {}  # LBL-10: not all of the response reached the caller
     exact = [bucket for bucket in receipt.usage or () if bucket.label == EXACT]
-    meter = Meter(receipt.api, streamed=receipt.streamed == 1, keep_text=bool(exact))
+    streamed = receipt.streamed == 1
+    parser = parser_of(receipt.api, response) if streamed else None
+    meter = Meter(receipt.api, streamed=streamed, parser=parser, keep_text=bool(exact))
     meter.feed(response)
     meter.close()
     claimed = [
@@ -59,10 +65,11 @@ def recount_bounds(
         if bucket.label == BOUNDED and bucket.method == METHOD_BYTES
     ]
     visible = meter.visible_output()
+    fields = read_fields(request)
     found = label_counts(
         claimed,
-        visible,
-        hidden_ruled_out=_rules_out_hidden(receipt.api, request),
+        visible if shows_all(receipt.api, fields) else None,
+        hidden_ruled_out=rules_out_hidden(receipt.api, fields or {}),
     )
     ranges = {
         bucket.kind: Recount(lower=bucket.lower, upper=bucket.upper)

@@ -158,15 +158,18 @@ class Relay:
             await self._client.start(self.http_status, self._head)
         await self._client.send(self._held)
 
-    def metered(self, *, hidden_ruled_out: bool, cut: bool) -> Metered:
+    def metered(self, *, hidden_ruled_out: bool, all_shown: bool, cut: bool) -> Metered:
         """Return what was metered.
 
         Args:
             hidden_ruled_out: the request left no room for hidden thinking.
+            all_shown: it left no room for output that is not shown.
             cut: the body broke off.
         """
         reached = self.shown and (self.end_shown or not cut) and self.http_status < HTTP_ERROR
-        return self._meter.result(hidden_ruled_out=hidden_ruled_out, reached=reached, cut=cut)
+        return self._meter.result(
+            hidden_ruled_out=hidden_ruled_out, all_shown=all_shown, reached=reached, cut=cut
+        )
 
     @property
     def shown(self) -> bool:

@@ -13,36 +13,21 @@ Spec:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from nous_ledger.gateway.paths import CallShape
-from nous_ledger.gateway.providers import (
-    API_CHAT,
-    API_COMPLETIONS,
-    API_MESSAGES,
-    API_OTHER,
-    API_RESPONSES,
-)
+from nous_ledger.gateway.providers import API_CHAT, API_COMPLETIONS, API_OTHER
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.exact import is_plain_request
 from nous_ledger.reconcile.jsontext import Located, parse_json
+from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
 MAX_SEPARATORS: Final = 1_000_000
 """Bound of a request that is read; more than the longest context holds, even as numbers."""
 
 _ASK: Final = '"include_usage":true'
 _ASKING_APIS: Final = frozenset({API_CHAT, API_COMPLETIONS})
-# Where each format says that there shall be no hidden thinking.
-_NO_THINKING: Final[Mapping[int, tuple[tuple[str, ...], str]]] = MappingProxyType(
-    {
-        API_CHAT: (("reasoning_effort",), "none"),
-        API_RESPONSES: (("reasoning", "effort"), "none"),
-        API_MESSAGES: (("thinking", "type"), "disabled"),
-    }
-)
 # Uploads come as forms; only the short field `model` of one is read.
 _FORM_START: Final = re.compile(rb"--([^\r\n]{1,200})\r\n")
 _FORM_MODEL: Final = re.compile(rb'[^\r\n]*; ?name="?model"?\r\n(?:[^\r\n]+\r\n){0,4}\r\n')
@@ -55,12 +40,14 @@ class RequestFacts:
     Attributes:
         model: the model asked for, if path or body name one.
         hidden_ruled_out: the request leaves no room for hidden thinking.
+        all_shown: it leaves no room for output that is not shown.
         altered: the body to forward instead, if the include_usage rule applies.
         plain: it asks for one choice of plain text and nothing beside it.
     """
 
     model: str | None = None
     hidden_ruled_out: bool = False
+    all_shown: bool = False
     altered: bytes | None = None
     plain: bool = False
 
@@ -81,34 +68,23 @@ def read_request(
         not_with: members beside which it does not.
     """
     if shape.api == API_OTHER or not body:
-        return RequestFacts(model=shape.model)
+        return RequestFacts(model=shape.model, all_shown=shows_all(shape.api, None))
     try:
         request = parse_json(body, max_separators=MAX_SEPARATORS)
     except FormatError:
-        return RequestFacts(model=shape.model or _form_model(body))
-    fields = request.value if isinstance(request.value, dict) else {}
+        model = shape.model or _form_model(body)
+        return RequestFacts(model=model, all_shown=shows_all(shape.api, None))
+    is_object = isinstance(request.value, dict)
+    fields = request.value if is_object else {}
     model = fields.get("model")
     asks = may_ask and shape.api in _ASKING_APIS and not any(name in fields for name in not_with)
     return RequestFacts(
         model=shape.model or (model if isinstance(model, str) else None),
         hidden_ruled_out=rules_out_hidden(shape.api, fields),
+        all_shown=shows_all(shape.api, fields if is_object else None),
         altered=_ask_for_usage(request, fields) if asks else None,
-        plain=isinstance(request.value, dict) and is_plain_request(fields),
+        plain=is_object and is_plain_request(fields),
     )
-
-
-def rules_out_hidden(api: int, fields: Mapping[str, Any]) -> bool:
-    """Return whether a request says that there shall be no hidden thinking.
-
-    Silence does not say so: what happens then depends on the model.
-    """
-    if api not in _NO_THINKING:
-        return False
-    path, value = _NO_THINKING[api]
-    setting: object = fields
-    for name in path:
-        setting = setting.get(name) if isinstance(setting, Mapping) else None
-    return setting == value
 
 
 def _ask_for_usage(request: Located, fields: dict[str, Any]) -> bytes | None:

@@ -38,6 +38,8 @@ _LONGEST_EVENT_END: Final = 4  # CR LF CR LF
 class SseParser:
     """Cuts one stream into events."""
 
+    whole = True  # an event that is not whole is no JSON
+
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         """Start at the beginning of a stream.
 

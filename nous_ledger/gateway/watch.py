@@ -192,7 +192,7 @@ class ChatWatch(Watch):
 
     def only_text(self, value: object) -> tuple[bytes, str] | None:
         """Return `content` where a chunk brings nothing but that."""
-        if type(self) is not ChatWatch or not isinstance(value, dict):
+        if not isinstance(value, dict):
             return None
         if value.get("usage") is not None or "x_groq" in value or value.get("error"):
             return None

@@ -15,6 +15,7 @@ from nous_ledger.gateway.usage import read_audio_usage, read_chat_usage, read_re
 from nous_ledger.gateway.usage_sheet import UsageReading
 from nous_ledger.gateway.watch import ChatWatch, Unmeasured, Watch, member
 from nous_ledger.reconcile.jsontext import Located
+from nous_ledger.reconcile.visible_openai import CompletionsReader, MistralReader
 
 _MISTRAL_CUT_SHORT: Final = ("length", "model_length", "content_filter")
 
@@ -24,7 +25,18 @@ class CompletionsWatch(ChatWatch):
 
     def __init__(self) -> None:
         """Start a call."""
-        super().__init__(Unmeasured())
+        super().__init__(CompletionsReader())
+
+    def only_text(self, value: object) -> tuple[bytes, str] | None:
+        """Return `text` where a chunk of one choice brings nothing but that."""
+        if not isinstance(value, dict) or value.get("usage") is not None:
+            return None
+        if "x_groq" in value or value.get("error"):
+            return None
+        match value.get("choices"):
+            case [{"text": str(text)}]:
+                return b"text", text
+        return None
 
 
 class MistralWatch(ChatWatch):
@@ -34,8 +46,7 @@ class MistralWatch(ChatWatch):
 
     def __init__(self) -> None:
         """Start a call."""
-        self._parts = Unmeasured()
-        super().__init__(self._parts)
+        super().__init__(MistralReader())
 
     def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
         super()._read_event(event, fields)
@@ -45,9 +56,6 @@ class MistralWatch(ChatWatch):
     def _choices(self, choices: object) -> None:
         super()._choices(choices)
         for choice in choices if isinstance(choices, list) else ():
-            for part in (member(choice, "message"), member(choice, "delta")):
-                plain = isinstance(member(part, "content"), str | None)
-                self._parts.text_only &= plain and not member(part, "tool_calls")
             self.failed |= member(choice, "finish_reason") == "error"
 
 

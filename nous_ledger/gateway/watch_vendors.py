@@ -18,9 +18,17 @@ from nous_ledger.gateway.usage_vendors import (
     read_gemini_usage,
     read_ollama_usage,
 )
-from nous_ledger.gateway.watch import Unmeasured, Watch, member
+from nous_ledger.gateway.watch import Watch, member
 from nous_ledger.protocol.hashing import MAX_USAGE_VALUES
 from nous_ledger.reconcile.jsontext import Located
+from nous_ledger.reconcile.tally import VisibleReader
+from nous_ledger.reconcile.visible_vendors import (
+    CohereReader,
+    ConverseReader,
+    GeminiReader,
+    OllamaReader,
+    OllamaTextReader,
+)
 
 _GEMINI_CUT_SHORT: Final = (
     "MAX_TOKENS",
@@ -34,40 +42,24 @@ _GEMINI_CUT_SHORT: Final = (
     "IMAGE_PROHIBITED_CONTENT",
     "IMAGE_RECITATION",
 )
-_GEMINI_TEXT: Final = frozenset({"text", "thought", "thoughtSignature"})
 _CONVERSE_CUT_SHORT: Final = (
     "max_tokens",
     "content_filtered",
     "guardrail_intervened",
     "model_context_window_exceeded",
 )
-_CONVERSE_TEXT: Final = frozenset({"text", "reasoningContent", "citation", "citationsContent"})
 _COHERE_CUT_SHORT: Final = ("MAX_TOKENS", "TIMEOUT")
 _COHERE_FAILED: Final = ("ERROR", "ERROR_TOXIC", "ERROR_LIMIT")
 
 
-class _Vendor(Watch):
-    """What these formats share: their output is not measured."""
-
-    def __init__(self) -> None:
-        """Start a call."""
-        self._parts = Unmeasured()
-        super().__init__(self._parts)
-
-    def _part(self, part: object, text: frozenset[str]) -> None:
-        """Note whether a part of the output is anything but text."""
-        if isinstance(part, dict):
-            self._parts.text_only &= part.keys() <= text
-
-
-class GeminiWatch(_Vendor):
+class GeminiWatch(Watch):
     """Gemini's generateContent and streamGenerateContent."""
 
     usage_is_cumulative = True
 
     def __init__(self) -> None:
         """Start a call."""
-        super().__init__()
+        super().__init__(GeminiReader())
         self._open: set[object] = set()
 
     def usage_reading(self) -> UsageReading:
@@ -75,7 +67,7 @@ class GeminiWatch(_Vendor):
         return read_gemini_usage(self._parsed_usages())
 
     def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
-        self._read_event(body, fields)
+        self._read_event(body, fields)  # the reader takes both alike
         self.settled = bool(self.usages)
 
     def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
@@ -86,14 +78,12 @@ class GeminiWatch(_Vendor):
         candidates = fields.get("candidates")
         for candidate in candidates if isinstance(candidates, list) else ():
             self._candidate(candidate)
+        self.visible.add_event(event)
         if self._usage(event.member("usageMetadata"), final=False):
             self.settled |= self.answered
         return False
 
     def _candidate(self, candidate: object) -> None:
-        parts = member(candidate, "content", "parts")
-        for part in parts if isinstance(parts, list) else ():
-            self._part(part, _GEMINI_TEXT)
         index = member(candidate, "index")
         key = index if type(index) is int else 0
         reason = member(candidate, "finishReason")
@@ -106,8 +96,13 @@ class GeminiWatch(_Vendor):
             self.answered = False
 
 
-class ConverseWatch(_Vendor):
+class ConverseWatch(Watch):
     """Bedrock's Converse and ConverseStream."""
+
+    def __init__(self) -> None:
+        """Start a call."""
+        self._output = ConverseReader()
+        super().__init__(self._output)
 
     def usage_reading(self) -> UsageReading:
         """Return what the usage values say."""
@@ -115,11 +110,8 @@ class ConverseWatch(_Vendor):
 
     def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
         name = self.event_name
-        if name == b"contentBlockStart":
-            self._part(fields.get("start"), _CONVERSE_TEXT)
-        elif name == b"contentBlockDelta":
-            self._part(fields.get("delta"), _CONVERSE_TEXT)
-        elif name == b"messageStop":
+        self._output.add_event(event, name)
+        if name == b"messageStop":
             self.answered = True
             self.incomplete |= fields.get("stopReason") in _CONVERSE_CUT_SHORT
         elif name == b"metadata":
@@ -129,9 +121,7 @@ class ConverseWatch(_Vendor):
 
     def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
         self.incomplete |= fields.get("stopReason") in _CONVERSE_CUT_SHORT
-        content = member(fields, "output", "message", "content")
-        for part in content if isinstance(content, list) else ():
-            self._part(part, _CONVERSE_TEXT)
+        self.visible.add_body(body)
         self._metadata(body, fields)
 
     def _metadata(self, holder: Located, fields: dict[str, Any]) -> None:
@@ -140,8 +130,12 @@ class ConverseWatch(_Vendor):
         self._usage(holder.member("usage"), final=True)
 
 
-class CohereWatch(_Vendor):
+class CohereWatch(Watch):
     """Cohere's version 2: chat, and embed and rerank, whose usage stands in `meta`."""
+
+    def __init__(self) -> None:
+        """Start a call."""
+        super().__init__(CohereReader())
 
     def usage_reading(self) -> UsageReading:
         """Return what the usage values say."""
@@ -149,27 +143,36 @@ class CohereWatch(_Vendor):
 
     def _read_body(self, body: Located, fields: dict[str, Any]) -> None:
         self._finish(fields.get("finish_reason"))
-        self._parts.text_only &= not member(fields, "message", "tool_calls")
+        self.visible.add_body(body)
         self._usage(body.member("usage") or body.member("meta"), final=True)
 
     def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
-        kind = fields.get("type")
-        if kind == "message-end":
+        self.visible.add_event(event)
+        if fields.get("type") == "message-end":
             self.ended = True
             self._finish(member(fields, "delta", "finish_reason"))
             self.failed |= bool(member(fields, "delta", "error"))
             self._usage(event.at("delta", "usage"), final=True)
-        elif kind == "tool-call-start":
-            self._parts.text_only = False
         return False
+
+    def only_text(self, value: object) -> tuple[bytes, str] | None:
+        """Return `text` of an event that brings nothing but that."""
+        match value:
+            case {"type": "content-delta", "delta": {"message": {"content": {"text": str(text)}}}}:
+                return b"text", text
+        return None
 
     def _finish(self, reason: object) -> None:
         self.incomplete |= reason in _COHERE_CUT_SHORT
         self.failed |= reason in _COHERE_FAILED
 
 
-class OllamaWatch(_Vendor):
-    """Ollama's chat and generate."""
+class OllamaWatch(Watch):
+    """Ollama's chat."""
+
+    def __init__(self, visible: VisibleReader | None = None) -> None:
+        """Start a call; `visible` collects its output where the format is a relative."""
+        super().__init__(visible or OllamaReader())
 
     def usage_reading(self) -> UsageReading:
         """Return what the usage values say."""
@@ -181,7 +184,7 @@ class OllamaWatch(_Vendor):
     def _read_event(self, event: Located, fields: dict[str, Any]) -> bool:
         self.failed |= bool(fields.get("error"))
         self._names(fields)
-        self._parts.text_only &= not member(fields, "message", "tool_calls")
+        self.visible.add_event(event)
         if fields.get("done") is True:
             self.ended = True
             self.incomplete |= fields.get("done_reason") == "length"
@@ -197,3 +200,11 @@ class OllamaWatch(_Vendor):
                 self.usages.append((wire, {name: count.value}))
                 self.settled = True
         del self.usages[MAX_USAGE_VALUES + 1 :]
+
+
+class OllamaTextWatch(OllamaWatch):
+    """Ollama's generate."""
+
+    def __init__(self) -> None:
+        """Start a call."""
+        super().__init__(OllamaTextReader())

@@ -55,7 +55,8 @@ def _is_visible(kind: int, visible: VisibleOutput, *, hidden_ruled_out: bool) ->
 
 
 def _bounded(kind: int, tokens: int, visible: VisibleOutput) -> Bucket:
-    lower, upper = bytes_bound(visible.utf8_bytes, visible.choices + visible.tool_calls)
+    parts = visible.choices + visible.frames_per_call * visible.tool_calls
+    lower, upper = bytes_bound(visible.utf8_bytes, parts)
     return Bucket(
         kind=kind, reported=tokens, label=BOUNDED, lower=lower, upper=upper, method=METHOD_BYTES
     )

@@ -13,6 +13,8 @@ from nous_ledger.reconcile.jsontext import Located
 
 MAX_PARTS: Final = 65_536
 """Most choices, and most tool calls, that are counted."""
+FRAMES_PER_CALL: Final = 4
+"""How often the allowance of a part, and the arguments, of a call count that is written anew."""
 MAX_KEPT: Final = 1024 * 1024
 """Most characters of an answer that are kept to be counted in tokens."""
 
@@ -25,8 +27,11 @@ class VisibleOutput:
         utf8_bytes: length of the visible text in UTF-8 bytes.
         choices: alternatives that were returned; 1 for formats without alternatives.
         tool_calls: tool calls in all of them.
+        frames_per_call: how many times the allowance of a part stands for the frame of a
+            tool call; more than 1 where the provider writes calls anew.
         text_only: whether the output held nothing but text, refusals and thinking.
         thinking: whether there was thinking, in whatever form.
+        thinking_bytes: length of what was shown of it as strings, in UTF-8 bytes.
         applicable: whether this is all of the output, by what is known of the format.
         text: the answer, where a reader was asked to keep it and it is one choice of
             nothing but plain text; None otherwise, and where it is too long.
@@ -38,7 +43,9 @@ class VisibleOutput:
     text_only: bool
     thinking: bool
     applicable: bool
+    frames_per_call: int = 1
     text: str | None = None
+    thinking_bytes: int = 0
 
 
 class VisibleReader(Protocol):
@@ -78,15 +85,18 @@ def utf8_length(value: object) -> int:
 class Tally:
     """What has been counted so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames_per_call: int = 1) -> None:
         """Start with nothing."""
+        self.frames_per_call = frames_per_call
         self.text_bytes = 0
         self.choices: set[object] = set()
         self.calls: set[object] = set()
         self.text_only = True
         self.thinking = False
+        self.thinking_bytes = 0
         self.seen = False  # the format's holder of output was there
         self.unknown = False  # there was output of an unknown kind
+        self.unseen = False  # some of the output may not have been shown
         self.kept: list[str] | None = None  # the answer, if all of it is plain text
         self.kept_characters = 0
 
@@ -110,6 +120,12 @@ class Tally:
             self.text_bytes += length
             self.kept = None
 
+    def thought(self, value: object) -> None:
+        """Note that there was thinking if a string of it is not empty."""
+        if length := utf8_length(value):
+            self.thinking = True
+            self.thinking_bytes += length
+
     def choice(self, key: object) -> None:
         """Count a choice once."""
         self.seen = True
@@ -126,13 +142,20 @@ class Tally:
         """Count one more tool call."""
         self.call(len(self.calls))
 
-    def argument(self, holder: Located, key: str) -> None:
-        """Count a model-written member: a string's bytes, or a value's bytes on the wire."""
+    def argument(self, holder: Located, key: str, times: int = 1) -> None:
+        """Count a model-written member: a string's bytes, or a value's bytes on the wire.
+
+        Args:
+            holder: the object that has it.
+            key: its name.
+            times: how many times over its bytes count.
+        """
         value = holder.value.get(key)
         if isinstance(value, str):
             self.text(value)
+            self.text_bytes += (times - 1) * utf8_length(value)
         elif value is not None and (found := holder.member(key)) is not None:
-            self.text_bytes += len(found.wire)
+            self.text_bytes += times * len(found.wire)
 
     def output(self) -> VisibleOutput:
         """Return the result."""
@@ -142,8 +165,10 @@ class Tally:
             tool_calls=len(self.calls),
             text_only=self.text_only and not self.unknown,
             thinking=self.thinking,
-            applicable=self.seen and not self.unknown,
+            applicable=self.seen and not (self.unknown or self.unseen),
+            frames_per_call=self.frames_per_call,
             text=self._plain_answer(),
+            thinking_bytes=self.thinking_bytes,
         )
 
     def _plain_answer(self) -> str | None:

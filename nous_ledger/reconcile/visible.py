@@ -59,8 +59,8 @@ class ChatReader:
     def _take(self, body: object, part: str) -> None:
         choices = body.get("choices") if isinstance(body, dict) else None
         self._tally.seen |= isinstance(choices, list)
-        for position, choice in _objects(choices):
-            key = _index(choice, position)
+        for position, choice in objects_of(choices):
+            key = number_of(choice, position)
             self._tally.choice(key)
             if isinstance(message := choice.get(part), dict):
                 self._message(key, message)
@@ -69,18 +69,16 @@ class ChatReader:
         tally = self._tally
         self._content(message.get("content"))
         tally.text(message.get("refusal"))
-        tally.thinking |= any(
-            isinstance(thought := message.get(name), str) and thought != ""
-            for name in ("reasoning_content", "reasoning")
-        )
+        tally.thought(message.get("reasoning_content"))
+        tally.thought(message.get("reasoning"))
         if isinstance(audio := message.get("audio"), dict):
             tally.text_only = False
             tally.text(audio.get("transcript"))
         if isinstance(function := message.get("function_call"), dict):
             tally.call((choice, None))
             self._function(function)
-        for position, call in _objects(message.get("tool_calls")):
-            tally.call((choice, _index(call, position)))
+        for position, call in objects_of(message.get("tool_calls")):
+            tally.call((choice, number_of(call, position)))
             for name in ("function", "custom"):
                 if isinstance(function := call.get(name), dict):
                     self._function(function)
@@ -248,7 +246,7 @@ class ResponsesReader:
 
     @staticmethod
     def _message(tally: Tally, message: dict[str, Any]) -> None:
-        for _, part in _objects(message.get("content")):
+        for _, part in objects_of(message.get("content")):
             if part.get("type") == "refusal":
                 text = part.get("refusal")
                 tally.text(text)
@@ -259,12 +257,13 @@ class ResponsesReader:
             tally.text(part.get("transcript"))
 
 
-def _objects(value: object) -> list[tuple[int, dict[str, Any]]]:
+def objects_of(value: object) -> list[tuple[int, dict[str, Any]]]:
     """Return position and value of each object in an array; of anything else, nothing."""
     found = value if isinstance(value, list) else ()
     return [(position, item) for position, item in enumerate(found) if isinstance(item, dict)]
 
 
-def _index(holder: dict[str, Any], position: int) -> int:
+def number_of(holder: dict[str, Any], position: int) -> int:
+    """Return the number of a choice or tool call: its index, else its position."""
     index = holder.get("index")
     return index if type(index) is int else position

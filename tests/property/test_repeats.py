@@ -91,7 +91,11 @@ def _read(api: int, pieces: list[bytes], *, strip: bool) -> tuple[bytes, Metered
     meter = Meter(api, streamed=True, strip=strip, keep_text=True)
     shown = b"".join(map(meter.feed, pieces)) + meter.close()
     visible: VisibleOutput | None = meter.visible_output()
-    return shown, meter.result(hidden_ruled_out=True, reached=True, cut=False), visible
+    return (
+        shown,
+        meter.result(hidden_ruled_out=True, all_shown=True, reached=True, cut=False),
+        visible,
+    )
 
 
 @pytest.mark.parametrize("api", [API_CHAT, API_MESSAGES, API_RESPONSES])

@@ -27,7 +27,7 @@ def meter(
     for piece in pieces:
         assert meter.feed(piece) == piece
     assert meter.close() == b""
-    return meter.result(hidden_ruled_out=ruled_out, reached=reached, cut=cut)
+    return meter.result(hidden_ruled_out=ruled_out, all_shown=True, reached=reached, cut=cut)
 
 
 def counts(metered: Metered) -> dict[str, int | None]:

@@ -133,8 +133,40 @@ def test_a_whole_answer(name: str) -> None:
     assert found.anomalies == {ANOMALY[name] for name in case.anomalies}
     if case.raw is not None:
         assert found.raw_usage == case.raw
-    if case.api != "openai.chat":  # bytes/1 is not defined for the others
-        assert set(labels(found).values()) == {UNVERIFIABLE}
+    assert set(labels(found).values()) <= {UNVERIFIABLE, BOUNDED}
+
+
+BOUNDS = {
+    "completions": 6,
+    "completions, streamed": 6,
+    "mistral": 7,
+    "mistral, streamed": 7,
+    "gemini": 5,
+    "gemini, events": 9,
+    "gemini, array": 9,
+    "converse": 5,
+    "converse, streamed": 5,
+    "cohere": 5,
+    "cohere, streamed": 5,
+    "ollama chat": 0,
+    "ollama chat, streamed": 3,
+    "ollama generate": 7,
+    "groq, streamed": 2,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_output_of_a_whole_answer_is_bounded(name: str) -> None:
+    """LBL-8, LBL-9, LBL-11: by its bytes, where thinking was ruled out; else nothing is."""
+    case = CASES[name]
+    found = read(case.api, case.data, case.kind, ruled_out=True)
+    bounds = [(b.lower, b.upper) for b in found.usage if b.label == BOUNDED]
+    size = BOUNDS.get(name)
+    assert bounds == ([] if size is None else [(min(size, 1), size + 16)])
+    silent = labels(read(case.api, case.data, case.kind))
+    assert set(silent.values()) - {UNVERIFIABLE} == (
+        {BOUNDED} if "output_visible" in case.counts else set()
+    )
 
 
 def test_usage_of_relatives_of_openai() -> None:

@@ -122,7 +122,7 @@ def test_a_large_last_event(api: str, kind: str, size: int) -> None:
     for start in range(0, len(data), 8192):
         meter.feed(data[start : start + 8192])
     meter.close()
-    found = meter.result(hidden_ruled_out=False, reached=True, cut=False)
+    found = meter.result(hidden_ruled_out=False, all_shown=True, reached=True, cut=False)
     assert (found.metering, found.ended) == (FINAL, True)
 
 

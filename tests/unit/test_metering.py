@@ -211,7 +211,7 @@ def test_an_event_beyond_the_bound_passes_unread_and_leaves_an_anomaly() -> None
     response = {"usage": {"input_tokens": 1}}
     terminal = event({"type": "response.completed", "response": response, "x": "x" * 2000})
     assert meter.feed(terminal) == terminal
-    metered = meter.result(hidden_ruled_out=False, reached=True, cut=False)
+    metered = meter.result(hidden_ruled_out=False, all_shown=True, reached=True, cut=False)
     assert metered.metering == NONE
     assert metered.anomalies == {ANOMALY["usage_too_long"]}
 
