@@ -29,10 +29,14 @@ from tests.unit import wire_streams as wire
 from tests.unit.wire_streams import DONE, sse
 
 if TYPE_CHECKING:
+    import cohere
+    import httpx
+    import ollama
     import openai
     from google import genai
     from mistralai import client as mistral
 else:
+    cohere, httpx, ollama = map(Later, ("cohere", "httpx", "ollama"))
     openai, genai, mistral = map(Later, ("openai", "google.genai", "mistralai.client"))
 
 PROMPT: Any = [{"role": "user", "content": "Is “réçu” a receipt? 收据 🧾"}]
@@ -234,11 +238,9 @@ def test_mistral(bench: Bench) -> None:
 
 
 def test_cohere(bench: Bench) -> None:
-    cohere = pytest.importorskip("cohere", reason="the SDK of Cohere pulls in 60 MB")
-    httpx = pytest.importorskip("httpx")
     _serve(bench, wire.COHERE, wire.COHERE_STREAM)
     http = httpx.Client()
-    client = cohere.ClientV2(KEY, base_url=f"{bench.rig.url}/cohere", httpx_client=http)
+    client: Any = cohere.ClientV2(KEY, base_url=f"{bench.rig.url}/cohere", httpx_client=http)
     found: list[Any] = []
 
     def work() -> None:
@@ -253,8 +255,7 @@ def test_cohere(bench: Bench) -> None:
 
 
 def test_ollama(bench: Bench) -> None:
-    ollama = pytest.importorskip("ollama", reason="the SDK of Ollama is not pinned")
-    client = ollama.Client(host=f"{bench.rig.url}/ollama")
+    client: Any = ollama.Client(host=f"{bench.rig.url}/ollama")
     head = STREAM_HEAD.replace(b"text/event-stream; charset=utf-8", b"application/x-ndjson")
     lines = head + chunk(wire.OLLAMA_STREAM) + b"0\r\n\r\n"
 
