@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from nous_ledger.gateway.drafts import receipt_name
 from nous_ledger.gateway.gap import Gap
+from nous_ledger.gateway.gathering import Gathering
 from nous_ledger.gateway.metrics import Metrics
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.sequencer import Work
@@ -49,40 +50,6 @@ def close_open_calls(ledger: Ledger) -> int:
     return len(intents)
 
 
-class _Reply:
-    """What becomes of one piece of work, told in the thread of its event loop.
-
-    Who waits may be cancelled; what was handed to the ledger cannot be taken back.
-    """
-
-    __slots__ = ("_future", "_outcome", "_settled", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = loop
-        self._future: asyncio.Future[None] = loop.create_future()
-        self._settled = False
-        self._outcome: object = None
-
-    def settle(self, outcome: object) -> None:
-        self._settled, self._outcome = True, outcome
-        if not self._future.done():
-            self._future.set_result(None)
-
-    async def wait(self) -> None:
-        """Return once the work is durable, or raise its error; a cancellation comes after it."""
-        cancelled: asyncio.CancelledError | None = None
-        while not self._settled:
-            try:
-                await self._future
-            except asyncio.CancelledError as error:
-                cancelled = error
-                self._future = asyncio.get_running_loop().create_future()
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        if cancelled is not None:
-            raise cancelled
-
-
 class Journal:
     """Writes intents and receipts, and reads what is served.
 
@@ -110,6 +77,7 @@ class Journal:
         self._readers = ThreadPoolExecutor(_READERS, "nous-gateway-read")
         self._in_flight: dict[bytes, asyncio.Event | None] = {}
         self._late: dict[bytes, Work] = {}
+        self._gathering = Gathering(ledger, lambda: self.metrics.in_flight)
 
     @property
     def waiting(self) -> int:
@@ -232,9 +200,7 @@ class Journal:
         """
         started = time.perf_counter()
         try:
-            reply = _Reply(asyncio.get_running_loop())
-            self.ledger.send(work, reply)
-            await reply.wait()
+            await self._gathering.send(work).wait()
         except LedgerError:
             self.healthy = False
             raise

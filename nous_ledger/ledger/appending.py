@@ -296,6 +296,15 @@ class LedgerAppender(LedgerLife):
         """
         self._committing().send(work, reply)
 
+    def send_all(self, works: Sequence[tuple[Work, Reply]]) -> None:
+        """Do as `send` with work that its sender has gathered, in one transaction if it fits.
+
+        Raises:
+            LedgerUseError: read-only, closed, other-process; then nothing was taken in.
+            StoreError: overloaded, as well.
+        """
+        self._committing().send_all(works)
+
     def _committing(self) -> GroupCommitter:
         if self._committer is None:
             raise LedgerUseError("read-only", "the ledger was opened for reading only")

@@ -54,6 +54,7 @@ class GroupCommitter:
         self._waiting: deque[_Item] = deque()
         self._weight = 0
         self._asleep = False
+        self._gathered = False  # who sent what waits has waited for others already
         self._enough = 1
         self._wake = threading.Lock()  # a semaphore could be left locked by Ctrl-C
         self._wake.acquire()
@@ -95,19 +96,32 @@ class GroupCommitter:
             StoreError: overloaded, if too much work is waiting.
             LedgerUseError: closed, other-process.
         """
+        self._take_in([(work, reply)], gathered=False)
+
+    def send_all(self, items: Sequence[_Item]) -> None:
+        """Take in work that its sender has gathered, all or none: no more is waited for.
+
+        Raises:
+            StoreError: overloaded, if too much work is waiting.
+            LedgerUseError: closed, other-process.
+        """
+        self._take_in(items, gathered=True)
+
+    def _take_in(self, items: Sequence[_Item], *, gathered: bool) -> None:
         if self._process != os.getpid():
             raise LedgerUseError("other-process", "the ledger was opened before this fork")
         with self._lock:
             if self._closed:
                 raise LedgerUseError("closed", "the ledger was closed")
             # Callers that try again at once must not keep a head from being signed in time.
-            room = HEAD_ROOM if isinstance(work, HeadWork) else 0
+            room = HEAD_ROOM if isinstance(items[0][0], HeadWork) else 0
             if self._weight >= self._max_waiting + room:
                 raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
             if self._thread is None:
                 self._start()
-            self._waiting.append((work, reply))
-            self._weight += _weight(work)
+            self._waiting += items
+            self._weight += sum([_weight(work) for work, _ in items])
+            self._gathered |= gathered
             self._rouse()
 
     def close(self) -> None:
@@ -146,7 +160,8 @@ class GroupCommitter:
             raise StoreError("overloaded", f"no thread could be started: {error}") from error
 
     def _rouse(self) -> None:
-        if self._asleep and (self._closed or len(self._waiting) >= self._enough):
+        done = self._closed or self._gathered
+        if self._asleep and (done or len(self._waiting) >= self._enough):
             # In this order: one that Ctrl-C ends in between has woken the thread.
             if self._wake.locked():
                 self._wake.release()
@@ -178,7 +193,7 @@ class GroupCommitter:
     def _sleep(self, enough: int, seconds: float | None) -> None:
         """Wait until so much work is waiting, none will come any more, or it took too long."""
         with self._lock:
-            if self._closed or len(self._waiting) >= enough:
+            if self._closed or self._gathered or len(self._waiting) >= enough:
                 return
             self._asleep, self._enough = True, enough
         self._wake.acquire(timeout=-1 if seconds is None else seconds)
@@ -189,6 +204,7 @@ class GroupCommitter:
     def _take(self) -> list[_Item]:
         group: list[_Item] = []
         size = 0
+        self._gathered = False
         while self._waiting and size < MAX_TOGETHER:
             group.append(self._waiting.popleft())
             size += _weight(group[-1][0])

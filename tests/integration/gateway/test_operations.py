@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from nous_ledger.gateway.app import AppConfig, Gateway
-from nous_ledger.gateway.journal import Journal, _Reply
+from nous_ledger.gateway.gathering import Reply
+from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.logs import JsonFormatter
 from nous_ledger.gateway.server import GatewayThread, ServerThread, TlsFiles
 from nous_ledger.gateway.tokens import hash_tokens
@@ -181,7 +182,7 @@ def test_what_passed_in_a_gap_that_lasts_to_the_end_is_said_to_be_lost(
 async def test_who_waits_for_a_write_may_be_cancelled_but_not_the_write(
     outcome: StoreError | None,
 ) -> None:
-    reply = _Reply(asyncio.get_running_loop())
+    reply = Reply(asyncio.get_running_loop())
     task = asyncio.create_task(reply.wait())
     for _ in range(2):
         await asyncio.sleep(0)
