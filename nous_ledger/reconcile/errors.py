@@ -13,28 +13,24 @@ from typing import Final
 from nous_ledger.protocol.errors import ErrorInfo, UnavailableError
 
 
-class RecountError(UnavailableError):
+class _ReconcileError(UnavailableError):
+    """One of the codes of this package, with its hint."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
+        """Make an error with one of the codes of its class."""
+        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
+
+
+class RecountError(_ReconcileError):
     """Tokens could not be counted again; nothing is said about the count."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
-        """Make an error with one of the codes of this class."""
-        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
 
-
-class PriceError(UnavailableError):
+class PriceError(_ReconcileError):
     """Prices could not be had; nothing is said about costs."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
-        """Make an error with one of the codes of this class."""
-        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
 
-
-class ExportError(UnavailableError):
+class ExportError(_ReconcileError):
     """What was imported could not be read or kept."""
-
-    def __init__(self, code: str, message: str, *, hint: str = "", **attrs: object) -> None:
-        """Make an error with one of the codes of this class."""
-        super().__init__(code, message, hint=hint or RECONCILE_ERROR_CODES[code].hint, **attrs)
 
 
 RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(

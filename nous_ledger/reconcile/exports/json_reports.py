@@ -1,15 +1,16 @@
 """OpenAI's and Anthropic's usage and cost reports: JSON values with buckets of time.
 
-Both services answer in pages; a file may hold one page, a list of pages, or a page on
-every line.
+Both services answer in pages; a file may hold one page, a list of pages, a page on
+every line, or pages one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Final
 
 from nous_ledger.protocol.types import PicoUsd, UnixMillis
+from nous_ledger.reconcile.exports.json_stream import read_buckets
 from nous_ledger.reconcile.exports.rows import (
     RowError,
     RowFault,
@@ -23,56 +24,31 @@ from nous_ledger.reconcile.exports.rows import (
 )
 
 Found = Statement | RowFault
+_ReadResult = Callable[..., Statement]
 
 
-def buckets_of(document: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON of any form
-    """Yield the buckets of a page, of a list of pages, or of a list of buckets."""
-    pages = document if isinstance(document, list) else [document]
-    for page in pages:
-        if isinstance(page, dict):
-            data = page.get("data")
-            yield from (item for item in (data if isinstance(data, list) else [page]) if item)
-
-
-def read_openai(document: Any, first: int) -> Iterator[Found]:  # noqa: ANN401 - JSON of any form
-    """Yield what a usage or costs report of OpenAI says.
+def read_report(stream: IO[bytes], name: str) -> Iterator[Found]:
+    """Yield what a usage or cost report says.
 
     Args:
-        document: a page, or a list of pages.
-        first: number of its first result.
+        stream: the report, at its beginning.
+        name: whose it is, one of REPORTS.
     """
-    for number, bucket, result in _results(document, first):
-        try:
-            start = time_of(bucket.get("start_time"), "start_time")
-            end = time_of(bucket.get("end_time"), "end_time")
-            yield _openai(result, line=number, start=start, end=end)
-        except RowError as error:
-            yield RowFault(line=number, message=str(error))
-
-
-def read_anthropic(document: Any, first: int) -> Iterator[Found]:  # noqa: ANN401 - JSON of any form
-    """Yield what a usage or cost report of Anthropic says.
-
-    Args:
-        document: a page, or a list of pages.
-        first: number of its first result.
-    """
-    for number, bucket, result in _results(document, first):
-        try:
-            start = time_of(bucket.get("starting_at"), "starting_at")
-            end = time_of(bucket.get("ending_at"), "ending_at")
-            yield _anthropic(result, line=number, start=start, end=end)
-        except RowError as error:
-            yield RowFault(line=number, message=str(error))
-
-
-def _results(document: Any, first: int) -> Iterator[tuple[int, dict[str, Any], Any]]:  # noqa: ANN401
-    number = first
-    for bucket in buckets_of(document):
-        results = member(bucket, "results")
+    start, end, read = REPORTS[name]
+    number = 0
+    for found in read_buckets(stream):
+        if isinstance(found, RowFault):
+            yield found
+            continue
+        line, bucket = found
+        results = bucket.get("results")
         for result in results if isinstance(results, list) else ():
-            yield number, bucket, result
             number += 1
+            try:
+                span = (time_of(bucket.get(start), start), time_of(bucket.get(end), end))
+                yield read(result, line=number, start=span[0], end=span[1])
+            except RowError as error:
+                yield RowFault(line=line, message=f"result {number}: {error}")
 
 
 def _openai(result: Any, *, line: int, start: UnixMillis, end: UnixMillis) -> Statement:  # noqa: ANN401
@@ -129,3 +105,10 @@ def _dollars(amount: Any) -> PicoUsd | None:  # noqa: ANN401 - JSON of any form
     currency = text_of(member(amount, "currency"), "amount.currency") or "usd"
     value = member(amount, "value")
     return dollars_of(value, "amount.value") if currency.lower() == "usd" else None
+
+
+REPORTS: Final[dict[str, tuple[str, str, _ReadResult]]] = {
+    "openai": ("start_time", "end_time", _openai),
+    "anthropic": ("starting_at", "ending_at", _anthropic),
+}
+"""For each service the members that hold a bucket's span, and what reads a result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -12,10 +13,10 @@ from nous_ledger.reconcile.prices import to_pico
 
 MAX_LINE: Final = 4 * 1024 * 1024
 """Longest line of an export that is read, in bytes."""
-MAX_DOCUMENT: Final = 64 * 1024 * 1024
-"""Longest report that is one JSON value, in bytes."""
+MAX_BUCKET: Final = 4 * 1024 * 1024
+"""Longest bucket of a JSON report that is read at once, in characters."""
 
-HOUR_MS: Final = 3_600_000
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Statement:
     """What an export says of one call, or of all calls of a span of time.
 
     Attributes:
-        line: line of the file, or number of the item in a JSON report, from 1.
+        line: line of the file, or number of the result in a JSON report, from 1.
         start: beginning of the span, or time of the call; milliseconds.
         end: end of the span, exclusive; equal to start for one call.
         provider: name of the provider, as in receipts; empty if the export spans several.
@@ -54,7 +55,7 @@ class RowFault:
     """A row that could not be read.
 
     Attributes:
-        line: line of the file, or number of the item, from 1.
+        line: line of the file, from 1; of a JSON report that on which its bucket begins.
         message: what is wrong with it.
     """
 
@@ -138,6 +139,8 @@ def text_of(value: object, name: str, *, most: int = 512) -> str:
         return ""
     if not isinstance(value, str) or len(value) > most:
         raise RowError(f"{name} is no text of at most {most} characters: {value!r:.40}")
+    if _SURROGATE.search(value):  # bytes that are no UTF-8, or half of an escaped pair
+        raise RowError(f"{name} is no UTF-8")
     return value.strip()
 
 
