@@ -7,7 +7,7 @@ extra usage chunk out of what the client gets. Nothing else of the body changes,
 not even its white space; the receipt commits to both versions.
 
 Spec:
-    PROTOCOL.md COMM-2, LBL-9.
+    PROTOCOL.md COMM-2, LBL-9, BND-5.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nous_ledger.gateway.providers import API_CHAT, API_COMPLETIONS, API_OTHER
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.exact import is_plain_request
+from nous_ledger.reconcile.hidden import Allowance, read_allowance
 from nous_ledger.reconcile.jsontext import Located, parse_json
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
@@ -43,6 +44,7 @@ class RequestFacts:
         all_shown: it leaves no room for output that is not shown.
         altered: the body to forward instead, if the include_usage rule applies.
         plain: it asks for one choice of plain text and nothing beside it.
+        allowance: how much it takes.
     """
 
     model: str | None = None
@@ -50,6 +52,7 @@ class RequestFacts:
     all_shown: bool = False
     altered: bytes | None = None
     plain: bool = False
+    allowance: Allowance = Allowance()
 
 
 def read_request(
@@ -84,6 +87,7 @@ def read_request(
         all_shown=shows_all(shape.api, fields if is_object else None),
         altered=_ask_for_usage(request, fields) if asks else None,
         plain=is_object and is_plain_request(fields),
+        allowance=read_allowance(shape.api, fields),
     )
 
 

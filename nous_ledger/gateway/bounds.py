@@ -1,0 +1,299 @@
+"""Bounding, as calls end, what cannot be counted: hidden output, input, media.
+
+What the request allowed is noted when it is read, which costs a few look-ups. Input is
+looked at when the call is over and its usage says that there is something to bound: a
+short request on the spot, anything longer, and any counting of tokens that takes
+longer than moving to a thread, beside the event loop. Nothing of a request is kept
+beyond its call.
+
+Spec:
+    PROTOCOL.md BND-1 to BND-20.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from nous_ledger.gateway.metering import Metered
+from nous_ledger.gateway.request import MAX_SEPARATORS
+from nous_ledger.protocol.accuracy import Recount
+from nous_ledger.protocol.errors import FormatError, InputError
+from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
+from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.registries import API, KIND, METERING
+from nous_ledger.reconcile.counting import counter_for
+from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.hidden import (
+    MAX_RATE,
+    METHOD_CAP,
+    METHOD_TRACE,
+    Allowance,
+    OutputEvidence,
+    bound_output,
+    read_allowance,
+)
+from nous_ledger.reconcile.jsontext import parse_json
+from nous_ledger.reconcile.media import METHOD_IMAGE_INPUT, METHOD_IMAGE_OUTPUT
+from nous_ledger.reconcile.prompt import (
+    METHOD_PROMPT,
+    METHOD_PROMPT_BYTES,
+    InputEvidence,
+    bound_input,
+)
+from nous_ledger.reconcile.tally import VisibleOutput
+from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_table
+
+MAX_PROMPT_BYTES: Final = 8 * 1024 * 1024
+"""Longest request whose input is bounded."""
+SHORT_BYTES: Final = 2 * 1024
+"""A request up to this length is counted faster than a thread is asked to."""
+
+_METERED: Final = frozenset({METERING["final"], METERING["partial"]})
+_INPUT: Final = frozenset(
+    {*range(KIND["input_uncached"], KIND["input_unsplit"] + 1), KIND["input_image"]}
+)
+_MADE: Final = frozenset({KIND["output_image"], KIND["output_unsplit"]})
+_IMAGES_API: Final = API["openai.images"]
+_METHODS: Final = frozenset(
+    (
+        *(METHOD_CAP, METHOD_TRACE, METHOD_PROMPT, METHOD_PROMPT_BYTES),
+        *(METHOD_IMAGE_INPUT, METHOD_IMAGE_OUTPUT),
+    )
+)
+_NO_TABLE: Final = TokenizerTable(encodings={}, rules=())
+
+
+class CallNotes(NamedTuple):
+    """What bounds a call, beside what was metered.
+
+    Attributes:
+        body: the request without content codings; None where these stayed.
+        allowance: what the request takes.
+        route: where it went.
+        started: when it came, on the monotonic notes.
+        first_visible: when the first visible text came; None if that is not known.
+    """
+
+    body: bytes | None
+    allowance: Allowance
+    route: str
+    started: float
+    first_visible: float | None
+
+
+class Bounder:
+    """Bounds what cannot be counted. One for all calls of a gateway."""
+
+    def __init__(
+        self,
+        ceilings: Mapping[str, int] = MappingProxyType({}),
+        table: TokenizerTable | None = None,
+    ) -> None:
+        """Start.
+
+        Args:
+            ceilings: declared decode ceilings in tokens per second, by route.
+            table: which encoding a model has; the one of this release unless given.
+        """
+        self._ceilings = ceilings
+        self._table = table or builtin_table()
+        self._ready: set[str] = set()  # encodings whose engine is loaded
+
+    def times(self, route: str) -> bool:
+        """Return whether a decode ceiling is declared for a route."""
+        return route in self._ceilings
+
+    async def label(
+        self, metered: Metered, draft: Receipt, status: int, notes: CallNotes
+    ) -> Metered:
+        """Return what was metered with a bound where one applies.
+
+        Args:
+            metered: what the meter found, counted again where that could be.
+            draft: the call's receipt as it was begun.
+            status: how the call ended.
+            notes: of the call, whose response is over by now.
+        """
+        if metered.metering not in _METERED:
+            return metered
+        model = metered.model or draft.model_requested
+        evidence = OutputEvidence(
+            provider=draft.provider,
+            api=draft.api,
+            model=model,
+            status=status,
+            allowance=notes.allowance,
+            visible=metered.output,
+            **self._timing(notes),
+        )
+        usage = bound_output(metered.usage, evidence)
+        body = notes.body
+        if body is not None and len(body) <= MAX_PROMPT_BYTES and _wants_input(draft.api, usage):
+            usage = await self._bound_input(usage, draft, model, body)
+        return replace(metered, usage=usage)
+
+    def _timing(self, notes: CallNotes) -> dict[str, int]:
+        rate = self._ceilings.get(notes.route)
+        if rate is None:
+            return {}
+        ended = time.monotonic()
+        first = ended if notes.first_visible is None else notes.first_visible
+        return {
+            "rate": rate,
+            "first_ms": math.ceil((first - notes.started) * 1000),
+            "whole_ms": math.ceil((ended - notes.started) * 1000),
+        }
+
+    async def _bound_input(
+        self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes
+    ) -> tuple[Bucket, ...]:
+        rule = self._table.rule(receipt.provider, model, receipt.upstream)
+        loaded = rule is None or rule.encoding.name in self._ready
+        if loaded and len(body) <= SHORT_BYTES:
+            return bound_request(usage, receipt, model, body, self._table)
+        found = await asyncio.to_thread(bound_request, usage, receipt, model, body, self._table)
+        if rule is not None and any(_is_counted(bucket) for bucket in found):
+            self._ready.add(rule.encoding.name)
+        return found
+
+
+def bound_again(
+    receipt: Receipt, request: bytes, visible: VisibleOutput | None
+) -> Mapping[int, Recount]:
+    """Return the range of each bucket that this module's methods bound, found again.
+
+    Args:
+        receipt: the receipt whose labels are claimed.
+        request: the request body that its commitment covers.
+        visible: what the caller got, read again; None if that is not known in full.
+
+    Returns:
+        Ranges by bucket kind. Left out is what cannot be found again here: a bound by
+        time, a count whose vocabulary is not installed, a method that does not apply.
+    """
+    claims = {b.kind: b for b in receipt.usage or () if b.label == BOUNDED and _is_ours(b)}
+    fields = request_fields(request) if claims else None
+    if fields is None:
+        return {}
+    unlabelled = tuple(
+        Bucket(kind=b.kind, reported=b.reported, label=UNVERIFIABLE)
+        if b.kind in claims and b.reported is not None
+        else b
+        for b in receipt.usage or ()
+    )
+    model = receipt.model_served or receipt.model_requested
+    evidence = OutputEvidence(
+        provider=receipt.provider,
+        api=receipt.api,
+        model=model,
+        status=receipt.status,
+        allowance=read_allowance(receipt.api, fields),
+        visible=visible,
+    )
+    # A gateway without the vocabulary bounds by bytes what another one counts.
+    table = builtin_table() if any(map(_is_counted, claims.values())) else _NO_TABLE
+    found = bound_request(bound_output(unlabelled, evidence), receipt, model, request, table)
+    return {
+        b.kind: Recount(lower=b.lower, upper=b.upper)
+        for b in found
+        if b.lower is not None and b.upper is not None
+        if b.kind in claims and b.method == claims[b.kind].method
+    }
+
+
+def _is_ours(bucket: Bucket) -> bool:
+    return (bucket.method or "").partition("+")[0] in _METHODS
+
+
+def _is_counted(bucket: Bucket) -> bool:
+    return (bucket.method or "").startswith(f"{METHOD_PROMPT}+")
+
+
+def _wants_input(api: int, usage: Iterable[Bucket]) -> bool:
+    kinds = _MADE if api == _IMAGES_API else _INPUT
+    return any(bucket.label == UNVERIFIABLE and bucket.kind in kinds for bucket in usage)
+
+
+def bound_request(
+    usage: tuple[Bucket, ...],
+    receipt: Receipt,
+    model: str | None,
+    body: bytes,
+    table: TokenizerTable,
+) -> tuple[Bucket, ...]:
+    """Return buckets with the input that a request explains BOUNDED.
+
+    Args:
+        usage: labelled buckets.
+        receipt: names provider and api.
+        model: the model that answered, else the one asked for.
+        body: the request body.
+        table: which encoding a model has.
+    """
+    fields = request_fields(body)
+    if fields is None:
+        return usage
+    evidence = InputEvidence(
+        provider=receipt.provider,
+        upstream=receipt.upstream,
+        api=receipt.api,
+        model=model,
+        fields=fields,
+        length=len(body),
+    )
+    return bound_input(usage, evidence, table, count_texts)
+
+
+def request_fields(body: bytes) -> Mapping[str, Any] | None:
+    """Return the members of a request body, None if it is no JSON object within bounds."""
+    try:
+        found = parse_json(body, max_separators=MAX_SEPARATORS).value
+    except FormatError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def count_texts(encoding: Encoding, texts: list[str]) -> int | None:
+    """Return the tokens of texts, each by itself; None if they cannot be counted here."""
+    tokens = 0
+    for text in texts:
+        try:
+            counter = counter_for(encoding)
+        except RecountError:
+            return None
+        counter.feed(text)
+        if (found := counter.result()) is None:
+            return None
+        tokens += found
+    return tokens
+
+
+def read_ceilings(given: Iterable[str]) -> Mapping[str, int]:
+    """Return decode ceilings by route, of settings ROUTE=TOKENS_PER_SECOND.
+
+    Raises:
+        InputError: one is not of that form, or its number is not from 1 to 1,000,000.
+    """
+    found: dict[str, int] = {}
+    for item in given:
+        route, equals, rate = item.partition("=")
+        if not (equals and route and rate.isascii() and rate.isdecimal() and len(rate) <= 7):
+            raise _not_a_ceiling(item)
+        if not 1 <= int(rate) <= MAX_RATE:
+            raise _not_a_ceiling(item)
+        found[route] = int(rate)
+    return found
+
+
+def _not_a_ceiling(item: str) -> InputError:
+    return InputError(
+        "input",
+        f"{item!r} is no decode ceiling",
+        hint=f"write ROUTE=TOKENS, as openai=400: tokens per second, 1 to {MAX_RATE}",
+    )

@@ -1,0 +1,307 @@
+"""Bounds of output that cannot be counted: by the request, by the trace, by the time.
+
+    max-tokens/1            the request named the most that it would take
+    trace-bytes/1           the provider returns all of the thinking, so bytes bound it
+    decode-ceiling/1+RATE   nothing decodes faster than RATE tokens a second, says the operator
+
+Of the bounds that apply to a bucket the least counts. None of them says that a count
+is right: it says what the count cannot be without breaking the request's own terms,
+the text that came, or the operator's assumption.
+
+Spec:
+    PROTOCOL.md BND-1 to BND-9.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from nous_ledger.protocol.label import (
+    BOUNDED,
+    OUTPUT_UNSPLIT,
+    OUTPUT_VISIBLE,
+    REASONING,
+    UNVERIFIABLE,
+    Bucket,
+    bytes_bound,
+)
+from nous_ledger.protocol.registries import API, STATUS
+from nous_ledger.protocol.types import MAX_UINT
+from nous_ledger.reconcile.tally import VisibleOutput
+
+METHOD_CAP: Final = "max-tokens/1"
+METHOD_TRACE: Final = "trace-bytes/1"
+METHOD_CEILING: Final = "decode-ceiling/1"
+MAX_ANSWERS: Final = 128
+MAX_RATE: Final = 1_000_000
+"""Largest decode ceiling that can be declared, in tokens per second."""
+
+_CHAT: Final = API["openai.chat"]
+_RESPONSES: Final = API["openai.responses"]
+_COMPLETIONS: Final = API["openai.completions"]
+_MESSAGES: Final = API["anthropic.messages"]
+_GEMINI: Final = API["gemini.generate"]
+_CONVERSE: Final = API["bedrock.converse"]
+_OLLAMA_CHAT: Final = API["ollama.chat"]
+_OLLAMA: Final = API["ollama.generate"]
+_MISTRAL: Final = API["mistral.chat"]
+
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """Where requests of a format say how much they take.
+
+    Attributes:
+        caps: members that name the most tokens of an answer; the first that is there counts.
+        answers: members that name how many answers; the greatest counts.
+        providers: who counts everything that its models generate under that cap.
+        own_tools: values of `type` of a tool that the caller runs; None where tools are
+            told apart by their members.
+    """
+
+    caps: tuple[_Path, ...]
+    answers: tuple[_Path, ...] = ()
+    providers: frozenset[str]
+    own_tools: tuple[str | None, ...] = ("function", "custom")
+
+
+_OPENAI: Final = frozenset({"openai", "azure-openai"})
+_GOOGLE: Final = frozenset({"gemini", "vertex"})
+_TERMS: Final[Mapping[int, _Terms]] = MappingProxyType(
+    {
+        _CHAT: _Terms(
+            caps=(("max_completion_tokens",), ("max_tokens",)), answers=(("n",),), providers=_OPENAI
+        ),
+        _RESPONSES: _Terms(caps=(("max_output_tokens",),), providers=_OPENAI),
+        _COMPLETIONS: _Terms(
+            caps=(("max_tokens",),), answers=(("n",), ("best_of",)), providers=_OPENAI
+        ),
+        _MESSAGES: _Terms(
+            caps=(("max_tokens",),),
+            providers=frozenset({"anthropic", "vertex", "bedrock"}),
+            own_tools=(None, "custom"),
+        ),
+        _GEMINI: _Terms(
+            caps=(
+                ("generationConfig", "maxOutputTokens"),
+                ("generation_config", "max_output_tokens"),
+            ),
+            answers=(("generationConfig", "candidateCount"),),
+            providers=_GOOGLE,
+        ),
+        _CONVERSE: _Terms(
+            caps=(("inferenceConfig", "maxTokens"),), providers=frozenset({"bedrock"})
+        ),
+        _OLLAMA_CHAT: _Terms(caps=(("options", "num_predict"),), providers=frozenset({"ollama"})),
+        _OLLAMA: _Terms(caps=(("options", "num_predict"),), providers=frozenset({"ollama"})),
+        _MISTRAL: _Terms(
+            caps=(("max_tokens",),), answers=(("n",),), providers=frozenset({"mistral"})
+        ),
+    }
+)
+# What makes a provider generate more than the answers, or what alters the terms unseen.
+_MORE: Final = ("prediction", "web_search_options", "echo", "mcp_servers", "container", "prompt")
+_MEMBERS_OF_OWN_TOOLS: Final[Mapping[int, frozenset[str]]] = MappingProxyType(
+    {
+        _GEMINI: frozenset({"functionDeclarations", "function_declarations"}),
+        _CONVERSE: frozenset({"toolSpec", "cachePoint"}),
+    }
+)
+# Models of Bedrock whose cap is known to cover thinking.
+_CONVERSE_MODELS: Final = re.compile(r"(?:[a-z-]+\.)?anthropic\.claude-[a-z0-9.:-]+")
+# Who returns all of the thinking, as it was generated.
+_TRACED: Final[Mapping[int, frozenset[str]]] = MappingProxyType(
+    {
+        _CHAT: frozenset({"deepseek"}),
+        _OLLAMA_CHAT: frozenset({"ollama"}),
+        _OLLAMA: frozenset({"ollama"}),
+    }
+)
+_WHOLE: Final = frozenset({STATUS["complete"], STATUS["incomplete"]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """How much a request takes.
+
+    Attributes:
+        tokens: most tokens of one answer; None if it does not say, or if what it asks
+            for beside is not known to be covered.
+        answers: how many answers it asks for; None if that cannot be told.
+    """
+
+    tokens: int | None = None
+    answers: int | None = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputEvidence:
+    """What bounds the output of one call.
+
+    Attributes:
+        provider: name of the provider, as in the receipt.
+        api: wire format.
+        model: the model that answered, else the one asked for.
+        status: how the call ended.
+        allowance: what the request takes.
+        visible: what the caller got, if that is known in full.
+        rate: declared decode ceiling in tokens per second; None if none is declared.
+        first_ms: time to the first visible token, rounded up to milliseconds.
+        whole_ms: time to the end of the response, likewise.
+    """
+
+    provider: str
+    api: int
+    model: str | None
+    status: int
+    allowance: Allowance = Allowance()
+    visible: VisibleOutput | None = None
+    rate: int | None = None
+    first_ms: int = 0
+    whole_ms: int = 0
+
+
+def read_allowance(api: int, fields: Mapping[str, Any]) -> Allowance:
+    """Return how much a request takes.
+
+    Args:
+        api: wire format.
+        fields: members of the request body.
+    """
+    terms = _TERMS.get(api)
+    if terms is None:
+        return Allowance()
+    answers = _answers(terms, fields)
+    caps = (_at(fields, path) for path in terms.caps)
+    cap = next((found for found in caps if found is not None), None)
+    known = _is_positive(cap) and answers is not None and _asks_for_answers_only(api, terms, fields)
+    return Allowance(tokens=cap if known else None, answers=answers)
+
+
+def bound_output(usage: Iterable[Bucket], evidence: OutputEvidence) -> tuple[Bucket, ...]:
+    """Return the buckets with the output that can be bounded BOUNDED.
+
+    Args:
+        usage: labelled buckets; only UNVERIFIABLE ones change.
+        evidence: what is known of the call.
+    """
+    buckets = tuple(usage)
+    visible = next((b.reported or 0 for b in buckets if b.kind == OUTPUT_VISIBLE), 0)
+    return tuple(
+        _bounded(bucket, evidence, visible)
+        if bucket.label == UNVERIFIABLE
+        and bucket.kind in (OUTPUT_VISIBLE, REASONING, OUTPUT_UNSPLIT)
+        else bucket
+        for bucket in buckets
+    )
+
+
+def cap_holds(provider: str, api: int, model: str | None) -> bool:
+    """Return whether all that a model generates is known to be under the request's cap."""
+    terms = _TERMS.get(api)
+    if terms is None or provider not in terms.providers:
+        return False
+    return api != _CONVERSE or bool(model and _CONVERSE_MODELS.fullmatch(model))
+
+
+def _bounded(bucket: Bucket, evidence: OutputEvidence, visible: int) -> Bucket:
+    bounds = [
+        bound
+        for bound in (
+            _by_cap(bucket.kind, evidence, visible),
+            _by_trace(bucket.kind, evidence),
+            _by_time(bucket.kind, evidence),
+        )
+        if bound is not None and bound[1] <= MAX_UINT
+    ]
+    if not bounds:
+        return bucket
+    lower, upper, method = min(bounds, key=lambda bound: bound[1])  # the first of equals
+    return Bucket(
+        kind=bucket.kind,
+        reported=bucket.reported,
+        label=BOUNDED,
+        lower=lower,
+        upper=upper,
+        method=method,
+    )
+
+
+_Bound = tuple[int, int, str]
+
+
+def _by_cap(kind: int, evidence: OutputEvidence, visible: int) -> _Bound | None:
+    """Bound by what the request takes: a token more for each answer may end it."""
+    cap, answers = evidence.allowance.tokens, evidence.allowance.answers
+    if cap is None or answers is None:
+        return None
+    if not cap_holds(evidence.provider, evidence.api, evidence.model):
+        return None
+    whole = answers * (cap + 1)
+    return 0, max(0, whole - visible) if kind == REASONING else whole, METHOD_CAP
+
+
+def _by_trace(kind: int, evidence: OutputEvidence) -> _Bound | None:
+    """Bound by the bytes of the thinking, where all of it came."""
+    seen = evidence.visible
+    if evidence.provider not in _TRACED.get(evidence.api, ()) or seen is None:
+        return None
+    if evidence.status not in _WHOLE or not seen.thinking_bytes or kind == OUTPUT_VISIBLE:
+        return None
+    if kind == REASONING:
+        lower, upper = bytes_bound(seen.thinking_bytes, seen.choices)
+    else:
+        length = seen.thinking_bytes + seen.utf8_bytes
+        lower, upper = bytes_bound(length, 2 * seen.choices + seen.tool_calls)
+    return lower, upper, METHOD_TRACE
+
+
+def _by_time(kind: int, evidence: OutputEvidence) -> _Bound | None:
+    """Bound by the time, where the operator says how fast nothing is."""
+    rate, answers = evidence.rate, evidence.allowance.answers
+    if rate is None or answers is None:
+        return None
+    time = evidence.first_ms if kind == REASONING else evidence.whole_ms
+    return 0, answers * rate * time // 1000, f"{METHOD_CEILING}+{rate}"
+
+
+def _answers(terms: _Terms, fields: Mapping[str, Any]) -> int | None:
+    found = [value for path in terms.answers if (value := _at(fields, path)) is not None]
+    if not all(_is_positive(value) and value <= MAX_ANSWERS for value in found):
+        return None
+    return max(found, default=1)
+
+
+def _asks_for_answers_only(api: int, terms: _Terms, fields: Mapping[str, Any]) -> bool:
+    """Return whether nothing is asked for by which a provider generates more than answers."""
+    # The text of completions and of Ollama's generate stands in `prompt`.
+    if any(fields.get(name) for name in _MORE if name != "prompt" or api == _RESPONSES):
+        return False
+    tools = fields.get("tools")
+    if api == _CONVERSE:
+        tools = _at(fields, ("toolConfig", "tools"))
+    if not tools:
+        return True
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        return False
+    members = _MEMBERS_OF_OWN_TOOLS.get(api)
+    if members is not None:
+        return all(tool.keys() <= members for tool in tools)
+    return all(tool.get("type") in terms.own_tools for tool in tools)
+
+
+def _at(fields: Mapping[str, Any], path: _Path) -> Any:  # noqa: ANN401 - any JSON value
+    found: Any = fields
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) is int and 0 < value <= MAX_UINT
