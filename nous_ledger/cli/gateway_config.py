@@ -20,6 +20,7 @@ from nous_ledger.protocol.errors import InputError, UnavailableError
 if TYPE_CHECKING:
     from nous_ledger.gateway.server import GatewayConfig, TlsFiles
     from nous_ledger.gateway.settings import Settings
+    from nous_ledger.reconcile.tokenizers import TokenizerTable
 
 _OTHERS = 0o077
 
@@ -118,6 +119,7 @@ def make_config(settings: Settings) -> GatewayConfig:
         fail_open=settings["ledger.fail_open"],
         unmetered=settings["calls.unmetered"] == "pass",
         recount=settings["calls.recount"] == "on",
+        tokenizers=read_tokenizers(settings["calls.tokenizers_file"]),
         publish_usage=settings["ledger.publish_usage"],
         named=NamedUpstreams(
             map(parse_allowed, settings["named_upstreams.allow"]),
@@ -136,6 +138,19 @@ def make_config(settings: Settings) -> GatewayConfig:
         grace_s=settings["limits.shutdown_s"],
         tls=_tls(settings),
     )
+
+
+def read_tokenizers(path: Path | None) -> TokenizerTable | None:
+    """Return the table of tokenizers with an operator's before it; None without one.
+
+    Raises:
+        InputError: the file does not exist, or something in it is wrong.
+    """
+    if path is None:
+        return None
+    from nous_ledger.reconcile.tokenizers import MAX_TABLE_BYTES, extended_table
+
+    return extended_table(read_bounded(path, MAX_TABLE_BYTES, "input"), path.parent)
 
 
 def not_installed(error: ModuleNotFoundError) -> UnavailableError:

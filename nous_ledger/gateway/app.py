@@ -52,6 +52,7 @@ from nous_ledger.ledger.headkeeper import HeadKeeper
 from nous_ledger.ledger.witnesses import Witness
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.policy import Policy
+from nous_ledger.reconcile.tokenizers import TokenizerTable
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
@@ -83,6 +84,7 @@ class AppConfig:
         fail_open: calls are forwarded even if the ledger cannot be written.
         unmetered: calls that are not metered (batches, uploads, tunings) are forwarded.
         recount: answers are counted again where a tokenizer is known and installed.
+        tokenizers: which models' answers can be counted; None for the built-in table.
         egress: how upstreams are reached.
         named: upstreams that callers may name; they are not reached by a proxy, which
             would resolve their names once more.
@@ -103,6 +105,7 @@ class AppConfig:
     fail_open: bool = False
     unmetered: bool = True
     recount: bool = True
+    tokenizers: TokenizerTable | None = None
     egress: Egress = field(default_factory=Egress)
     named: NamedUpstreams = field(default_factory=NamedUpstreams)
     resolver: AbstractResolver | None = None
@@ -282,7 +285,9 @@ class Gateway:
                 egress=self._config.egress,
                 unmetered=self._config.unmetered,
                 recorder=self._config.recorder,
-                recounter=Recounter() if self._config.recount else None,
+                recounter=Recounter(self._config.tokenizers, self._metrics)
+                if self._config.recount
+                else None,
             )
             writer = asyncio.create_task(self._journal.keep_writing())
             self._keeper.start()

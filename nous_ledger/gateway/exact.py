@@ -12,20 +12,22 @@ Spec:
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from typing import Final
 
 from nous_ledger.gateway.metering import Metered
-from nous_ledger.gateway.providers import API_CHAT, API_RESPONSES
-from nous_ledger.protocol.label import OUTPUT_VISIBLE
+from nous_ledger.gateway.metrics import Metrics
+from nous_ledger.protocol.label import OUTPUT_UNSPLIT, OUTPUT_VISIBLE
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.registries import TEXT_APIS
 from nous_ledger.protocol.types import TokenCount
-from nous_ledger.reconcile.counting import TokenCounter, engine_for
+from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
-from nous_ledger.reconcile.exact import CallFacts, exact_bucket, may_be_exact
+from nous_ledger.reconcile.exact import CallFacts, exact_bucket, known_counts, may_be_exact
 from nous_ledger.reconcile.tokenizers import ModelRule, TokenizerTable, builtin_table
 
-_READABLE: Final = frozenset({API_CHAT, API_RESPONSES})
+_log: Final = logging.getLogger("nous_ledger.gateway")
 
 
 class Recounter:
@@ -35,15 +37,21 @@ class Recounter:
         trouble: why an encoding cannot be counted in here, by its name.
     """
 
-    def __init__(self, table: TokenizerTable | None = None) -> None:
-        """Start without any engine: one is loaded when the first answer needs it."""
+    def __init__(self, table: TokenizerTable | None = None, metrics: Metrics | None = None) -> None:
+        """Start without any engine: one is loaded when the first answer needs it.
+
+        Args:
+            table: which models can be counted; None for the built-in table.
+            metrics: where answers that cannot be counted are counted; None for nowhere.
+        """
         self._table = table or builtin_table()
+        self._metrics = metrics
         self._providers = frozenset[str]().union(*(rule.providers for rule in self._table.rules))
         self.trouble: dict[str, str] = {}
 
     def wants(self, api: int, provider: str, *, plain_request: bool) -> bool:
         """Return whether the text of an answer is worth keeping."""
-        return plain_request and api in _READABLE and provider in self._providers
+        return plain_request and api in TEXT_APIS and provider in self._providers
 
     async def label(self, metered: Metered, draft: Receipt, status: int) -> Metered:
         """Return what was metered with an EXACT label where one is due.
@@ -53,7 +61,7 @@ class Recounter:
             draft: the call's receipt as it was begun.
             status: how the call ended.
         """
-        rule = self._table.rule(draft.provider, metered.model)
+        rule = self._table.rule(draft.provider, metered.model, draft.upstream)
         if rule is None or metered.output is None or metered.output.text is None:
             return metered
         facts = CallFacts(
@@ -63,21 +71,32 @@ class Recounter:
             anomalies=metered.anomalies | frozenset(draft.anomalies or ()),
             plain_request=True,
         )
-        reported = {bucket.kind: bucket.reported or 0 for bucket in metered.usage}
-        if not may_be_exact(rule, facts, metered.output, reported.items()):
+        counts = [(bucket.kind, bucket.reported or 0) for bucket in metered.usage]
+        if not may_be_exact(rule, facts, metered.output, counts):
             return metered
         counted = await asyncio.to_thread(self._count, rule, metered.output.text)
-        bucket = None if counted is None else exact_bucket(rule, reported[OUTPUT_VISIBLE], counted)
+        reported = known_counts(rule, counts)[OUTPUT_VISIBLE]
+        bucket = None if counted is None else exact_bucket(rule, reported, counted)
         if bucket is None:
             return metered
-        usage = tuple(bucket if b.kind == OUTPUT_VISIBLE else b for b in metered.usage)
-        return replace(metered, usage=usage)
+        visible = (OUTPUT_VISIBLE, OUTPUT_UNSPLIT)
+        return replace(
+            metered, usage=tuple(bucket if b.kind in visible else b for b in metered.usage)
+        )
 
     def _count(self, rule: ModelRule, text: str) -> TokenCount | None:
         try:
-            counter = TokenCounter(engine_for(rule.encoding))
+            counter = counter_for(rule.encoding)
         except RecountError as error:
-            self.trouble.setdefault(rule.encoding.name, error.message)
+            self._note(rule.encoding.name, error)
             return None
         counter.feed(text)
         return counter.result()
+
+    def _note(self, name: str, error: RecountError) -> None:
+        """Say once, and count always, that nothing is EXACT in an encoding."""
+        if self._metrics is not None:
+            self._metrics.uncounted(name, error.code)
+        if name not in self.trouble:
+            self.trouble[name] = error.message
+            _log.warning("no answer is EXACT in %s: %s", name, error.message)

@@ -70,10 +70,18 @@ class Metrics:
         self._calls: dict[tuple[str, int, int, int], int] = {}
         self._tokens: dict[tuple[str, int], int] = {}
         self._refused: dict[str, int] = {}
+        self._uncounted: dict[tuple[str, str], int] = {}
 
     def refused(self, code: str) -> None:
         """Count a request that was not admitted."""
         self._refused[code] = self._refused.get(code, 0) + 1
+
+    def uncounted(self, encoding: str, code: str) -> None:
+        """Count an answer whose tokens could not be counted in its encoding.
+
+        This one is called by the threads that count; one lost in a race is no harm.
+        """
+        self._uncounted[encoding, code] = self._uncounted.get((encoding, code), 0) + 1
 
     def ended(self, receipt: Receipt) -> None:
         """Count a call that is over."""
@@ -112,6 +120,14 @@ class Metrics:
             "nous_ledger_refused_requests_total",
             "Requests that were not admitted, by reason.",
             ((_labels(("reason",), (code,)), n) for code, n in sorted(self._refused.items())),
+        )
+        lines += _family(
+            "nous_ledger_uncounted_answers_total",
+            "Answers that could be EXACT, had their tokens been counted, by encoding and reason.",
+            (
+                (_labels(("encoding", "reason"), key), count)
+                for key, count in sorted(self._uncounted.items())
+            ),
         )
         lines += _family(
             "nous_ledger_fail_open_calls_total",

@@ -17,7 +17,7 @@ from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.label import BOUNDED, EXACT, METHOD_BYTES, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import STATUS
-from nous_ledger.reconcile.counting import TokenCounter, engine_for
+from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
@@ -89,7 +89,7 @@ def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
     if encoding is None or encoding.vocabulary != bucket.vocab or bucket.count is None:
         return {}
     try:
-        counter = TokenCounter(engine_for(encoding))
+        counter = counter_for(encoding)
     except RecountError:
         return {}
     counter.feed(text)

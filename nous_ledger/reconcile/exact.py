@@ -5,7 +5,7 @@ no vocabulary shows (a tool call, a part that is no text, hidden thinking, a sec
 choice, a refusal told apart) keeps its bounds and is not EXACT.
 
 Spec:
-    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5.
+    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5, TOK-7.
 """
 
 from __future__ import annotations
@@ -29,12 +29,32 @@ from nous_ledger.reconcile.tokenizers import ModelRule
 _FINAL: Final = METERING["final"]
 _COMPLETE: Final = STATUS["complete"]
 
-# Members of a request beside which the output may hold tokens that are not its text.
-_BESIDE: Final = (
-    *("tools", "functions", "web_search_options", "prediction", "audio"),
-    *("logprobs", "top_logprobs"),
-    *("stop", "echo", "suffix"),  # text that is generated and cut off, or never generated
+# Members of a request beside which the output may hold tokens that are not its text, or
+# the text may not be what the model would write: constrained output is cut into tokens in
+# other ways than text is.
+_BESIDE: Final = frozenset(
+    {
+        *("tools", "functions", "toolConfig", "tool_config", "web_search_options", "plugins"),
+        *("connectors", "documents", "citation_options", "guardrailConfig", "transforms"),
+        *("prediction", "audio", "images", "raw", "additionalModelRequestFields"),
+        *("logprobs", "top_logprobs", "return_logprobs", "responseLogprobs", "prompt_logprobs"),
+        # Text that is generated and cut off, or never generated.
+        *("stop", "stop_sequences", "stopSequences", "stop_token_ids", "echo", "suffix", "prefix"),
+        *("include_stop_str_in_output", "continue_final_message", "bad_words"),
+        *("logit_bias", "grammar", "format", "regex", "json_schema", "structured_outputs"),
+        *("allowed_token_ids", "responseSchema", "responseJsonSchema", "response_schema"),
+    }
 )
+_ONE: Final = ("n", "best_of", "num_generations", "candidateCount", "candidate_count")
+_NOTHING_SAID: Final[Mapping[str, tuple[object, ...]]] = {
+    "modalities": (None, ["text"]),
+    "responseModalities": (None, ["TEXT"], ["text"]),
+    "responseMimeType": (None, "text/plain"),
+    "response_format": (None, {"type": "text"}),
+    "skip_special_tokens": (None, True),
+}
+_WITHIN: Final = ("generationConfig", "generation_config", "options", "inferenceConfig")
+_SPEAKERS: Final = ("assistant", "model", "chatbot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +82,59 @@ def is_plain_request(fields: Mapping[str, Any]) -> bool:
     Args:
         fields: members of the request body.
     """
-    if any(fields.get(name) for name in _BESIDE):
+    if not _asks_for_text(fields) or _is_begun(fields):
         return False
-    if any(fields.get(name) not in (None, 1) for name in ("n", "best_of")):
-        return False
-    if fields.get("modalities") not in (None, ["text"]):
+    for name in _WITHIN:
+        inner = fields.get(name)
+        if inner is not None and not (isinstance(inner, Mapping) and _asks_for_text(inner)):
+            return False
+    text = fields.get("text")
+    if isinstance(text, Mapping) and text.get("format") not in (None, {"type": "text"}):
         return False
     include = fields.get("include")
     return not (isinstance(include, list) and any("logprobs" in str(item) for item in include))
+
+
+def _asks_for_text(fields: Mapping[str, Any]) -> bool:
+    for name, value in fields.items():
+        if value and (name in _BESIDE or name.startswith("guided_")):
+            return False
+        if name in _ONE and value not in (None, 1):
+            return False
+        if name in _NOTHING_SAID and value not in _NOTHING_SAID[name]:
+            return False
+    return True
+
+
+def _is_begun(fields: Mapping[str, Any]) -> bool:
+    """Return whether the answer is to go on with what the caller began.
+
+    Then the first token may have been another one than the text alone gives.
+    """
+    for name in ("messages", "contents"):
+        turns = fields.get(name)
+        last = turns[-1] if isinstance(turns, list) and turns else None
+        if isinstance(last, Mapping) and str(last.get("role")).lower() in _SPEAKERS:
+            return True
+    return False
+
+
+def known_counts(rule: ModelRule, counts: Iterable[tuple[int, int]]) -> Mapping[int, int]:
+    """Return what a provider reported, knowing whether the model thinks.
+
+    Where there is no split, all output of a model that never thinks is visible.
+
+    Spec:
+        TOK-7.
+
+    Args:
+        rule: what is known of the model's counts.
+        counts: (bucket kind, tokens) pairs that the provider reported.
+    """
+    reported = dict(counts)
+    if not rule.thinks and OUTPUT_UNSPLIT in reported and OUTPUT_VISIBLE not in reported:
+        reported[OUTPUT_VISIBLE] = reported.pop(OUTPUT_UNSPLIT)
+    return reported
 
 
 def may_be_exact(
@@ -81,7 +146,7 @@ def may_be_exact(
     """Return whether a re-count of the visible output may be called EXACT.
 
     Spec:
-        LBL-5.
+        LBL-5, TOK-5, TOK-7.
 
     Args:
         rule: what is known of the model's counts.
@@ -96,7 +161,7 @@ def may_be_exact(
         return False
     if visible is None or visible.text is None or not visible.applicable:
         return False
-    reported = dict(counts)
+    reported = known_counts(rule, counts)
     split = OUTPUT_VISIBLE in reported and OUTPUT_UNSPLIT not in reported
     if not split or not MEDIA_KINDS.isdisjoint(reported):
         return False

@@ -24,7 +24,8 @@ from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.label import MAX_OFFSET
 
 TOKTOK: Final = "toktok"
-KITOKEN: Final = "kitoken"
+TIKTOKEN: Final = "tiktoken"
+TOKENIZERS: Final = "tokenizers"
 RANKS: Final = "ranks"
 TEKKEN: Final = "tekken"
 TOKENIZER_JSON: Final = "tokenizer.json"
@@ -258,12 +259,15 @@ def _check_source(place: str, fields: Mapping[str, Any], *, own: bool) -> None:
     match fields.get("engine"), fields.get("form"):
         case "toktok", None if not own:
             needed, optional = {"vocabulary", "engine"}, set()
-        case "kitoken", "tokenizer.json":
+        case "tokenizers", "tokenizer.json":
             needed, optional = {"vocabulary", "engine", "form"}, {"shown"}
-        case "kitoken", ("ranks" | "tekken"):
+        case "tiktoken", form if form in (RANKS, TEKKEN) or (form == TOKENIZER_JSON and not own):
             needed = {"vocabulary", "engine", "form", "pattern"}
         case _:
-            raise _wrong(f"{place}: engine kitoken, and form ranks, tekken or tokenizer.json")
+            raise _wrong(
+                f"{place}: engine tiktoken with form ranks or tekken, or tokenizers with"
+                " tokenizer.json"
+            )
     if "form" in fields:
         needed |= {"path"} if own else {"package", "file"}
     if not needed <= fields.keys() <= needed | optional:

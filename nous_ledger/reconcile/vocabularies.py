@@ -14,14 +14,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from nous_ledger.reconcile.errors import RecountError
-from nous_ledger.reconcile.tokenizers import TEKKEN, TOKENIZER_JSON, Encoding
+from nous_ledger.reconcile.tokenizers import TEKKEN, TOKENIZER_JSON, TOKENIZERS, Encoding
 
 Engine = Callable[[str], int | None]
 """Counts the tokens of a text; None for a text of which no count can be stated."""
@@ -29,6 +30,17 @@ Engine = Callable[[str], int | None]
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """Longest vocabulary file that is read."""
 
+MAX_SPACES: Final = 4096
+"""Longest run of white space that is counted; the engine's patterns fail on very long ones."""
+
+_SPACES: Final = re.compile(r"\s+")
+# Byte-level vocabularies write each byte as a letter: those that print as themselves, the
+# others from U+0100 on.
+_PRINTED: Final = (*range(33, 127), *range(161, 173), *range(174, 256))
+_BYTE_OF: Final = {chr(byte): byte for byte in _PRINTED} | {
+    chr(256 + place): byte
+    for place, byte in enumerate(byte for byte in range(256) if byte not in _PRINTED)
+}
 _NO_NORMALIZER: Final = (None, {"type": "Sequence", "normalizers": []})
 _NFC: Final = {"type": "NFC"}
 
@@ -83,36 +95,51 @@ def read_engine(encoding: Encoding) -> Engine:
         RecountError: no-tokenizer: file or engine is not there, or cannot be used;
             wrong-vocabulary: the file holds another one than the table names.
     """
-    try:
-        from kitoken import Kitoken  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise _absent(encoding, "the engine kitoken is not installed") from error
     data = _read(encoding, find_file(encoding))
-    nfc = encoding.nfc
+    make = _tokenizers_engine if encoding.engine == TOKENIZERS else _tiktoken_engine
     try:
-        if encoding.form == TOKENIZER_JSON:
-            document = json.loads(data)
-            _check(encoding, hash_tokenizer_json(document))
-            nfc = _needs_nfc(encoding, document)
-            # Without their names special tokens are ordinary text, in every engine.
-            tokenizer = Kitoken.from_tokenizers(
-                json.dumps(document | {"added_tokens": []}, ensure_ascii=False).encode()
-            )
-        else:
-            tokens = _tekken(data) if encoding.form == TEKKEN else _ranks(data)
-            _check(encoding, hash_ranks(tokens))
-            tokenizer = Kitoken.from_tiktoken(_MINIMAL)
-            tokenizer.set_definition(_definition(tokenizer.definition(), tokens, encoding.pattern))
+        return make(encoding, data)
+    except ImportError as error:
+        raise _absent(encoding, f"the engine {encoding.engine} is not installed") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _absent(
-            encoding, f"its file is not of the form {encoding.form}: {error!r}"
-        ) from error
-    return _guarded(tokenizer.encode, encoding.shown, nfc=nfc)
+        raise _absent(encoding, f"its file is not of the form {encoding.form}") from error
 
 
-_MINIMAL: Final = b"".join(
-    b"%b %d\n" % (base64.b64encode(bytes([value])), value) for value in range(256)
-)
+def _tiktoken_engine(encoding: Encoding, data: bytes) -> Engine:
+    import tiktoken  # noqa: PLC0415 - an extra
+
+    if encoding.form == TOKENIZER_JSON:
+        document = json.loads(data)
+        _check(encoding, hash_tokenizer_json(document))
+        ranks = _byte_level(document["model"]["vocab"])
+    else:
+        tokens = _tekken(data) if encoding.form == TEKKEN else _ranks(data)
+        _check(encoding, hash_ranks(tokens))
+        ranks = {token: rank for rank, token in enumerate(tokens)}
+    # Without their names special tokens are ordinary text.
+    engine = tiktoken.Encoding(
+        encoding.name, pat_str=encoding.pattern, mergeable_ranks=ranks, special_tokens={}
+    )
+    return _guarded(engine.encode_ordinary, encoding.shown, nfc=encoding.nfc)
+
+
+def _tokenizers_engine(encoding: Encoding, data: bytes) -> Engine:
+    from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
+
+    document = json.loads(data)
+    _check(encoding, hash_tokenizer_json(document))
+    nfc = _needs_nfc(encoding, document)
+    plain = document | {"added_tokens": [], "truncation": None, "padding": None}
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(plain, ensure_ascii=False))
+    except Exception as error:
+        raise ValueError(str(error)) from error  # the engine has no class of its own for it
+
+    def encode(text: str) -> Sequence[int]:
+        ids: Sequence[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    return _guarded(encode, encoding.shown, nfc=nfc)
 
 
 def _read(encoding: Encoding, path: Path) -> bytes:
@@ -146,13 +173,13 @@ def _tekken(data: bytes) -> list[bytes]:
     ]
 
 
-def _definition(base: dict[str, Any], tokens: list[bytes], pattern: str) -> dict[str, Any]:
-    """Return the engine's definition of a byte-pair tokenizer without special tokens."""
-    vocab = [{"id": rank, "bytes": list(token)} for rank, token in enumerate(tokens)]
-    split = [{"Pattern": {"pattern": {"Regex": pattern}, "behavior": "Isolate"}}]
-    model = {"BytePair": base["model"]["BytePair"] | {"vocab": vocab}}
-    config = base["config"] | {"split": split, "templates": []}
-    return base | {"model": model, "specials": [], "config": config}
+def _byte_level(vocab: dict[str, int]) -> dict[bytes, int]:
+    """Return ranks of the tokens that are bytes; others are names of special ones."""
+    return {
+        bytes(_BYTE_OF[letter] for letter in token): rank
+        for token, rank in vocab.items()
+        if all(letter in _BYTE_OF for letter in token)
+    }
 
 
 def _needs_nfc(encoding: Encoding, document: dict[str, Any]) -> bool:
@@ -188,17 +215,25 @@ def _check(encoding: Encoding, found: bytes) -> None:
         )
 
 
-def _guarded(encode: Callable[[str], list[int]], shown: tuple[str, ...], *, nfc: bool) -> Engine:
+def _guarded(
+    encode: Callable[[str], Sequence[int]], shown: tuple[str, ...], *, nfc: bool
+) -> Engine:
     """Return what counts texts, except those that may stand for several counts (TOK-9)."""
 
     def count(text: str) -> int | None:
         if nfc and not unicodedata.is_normalized("NFC", text):
             return None
-        if any(name in text for name in shown):
+        if any(name in text for name in shown) or _is_spacious(text):
             return None
         return len(encode(text))
 
     return count
+
+
+def _is_spacious(text: str) -> bool:
+    return len(text) > MAX_SPACES and any(
+        found.end() - found.start() > MAX_SPACES for found in _SPACES.finditer(text)
+    )
 
 
 def _absent(encoding: Encoding, why: str) -> RecountError:

@@ -8,7 +8,13 @@ import pytest
 
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.types import TokenCount
-from nous_ledger.reconcile.exact import CallFacts, exact_bucket, is_plain_request, may_be_exact
+from nous_ledger.reconcile.exact import (
+    CallFacts,
+    exact_bucket,
+    is_plain_request,
+    known_counts,
+    may_be_exact,
+)
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.tally import MAX_KEPT, VisibleOutput, VisibleReader
 from nous_ledger.reconcile.tokenizers import ModelRule, builtin_table
@@ -98,7 +104,7 @@ def test_calls_that_went_otherwise(change: dict[str, Any]) -> None:
     "counts",
     [
         ((1, 12),),
-        ((1, 12), (18, 2)),
+        ((1, 12), (17, 5), (18, 2)),
         ((1, 12), (16, 2), (17, 5)),
         ((1, 12), (16, 2), (35, 1)),
         ((1, 12), (16, 2), (33, 4)),
@@ -118,6 +124,18 @@ def test_models_that_think_need_a_split_and_a_pinned_offset() -> None:
     bucket = exact_bucket(pinned, 3, TokenCount(2))
     assert bucket is not None
     assert (bucket.lower, bucket.upper, bucket.method) == (3, 3, "o200k_base/1+split")
+
+
+def test_without_a_split_all_output_of_a_model_that_never_thinks_is_visible() -> None:
+    """TOK-7."""
+    unsplit = ((1, 12), (18, 2))
+    assert known_counts(rule(), unsplit) == {1: 12, 16: 2}
+    assert may_be_exact(rule(), CALL, PLAIN, unsplit)
+    thinking = chat(said(content="hello world", reasoning_content="hm"))
+    assert not may_be_exact(rule(), CALL, thinking, unsplit)
+    pinned = rule(thinks=True, pinned=True, lowest=1, highest=1)
+    assert known_counts(pinned, unsplit) == dict(unsplit)
+    assert not may_be_exact(pinned, CALL, PLAIN, unsplit)
 
 
 def test_a_range_below_nothing_is_no_range() -> None:
@@ -144,6 +162,36 @@ def test_a_range_below_nothing_is_no_range() -> None:
         {"stop": ["\n"]},
         {"echo": True},
         {"suffix": "end"},
+        {"stop_sequences": ["."]},
+        {"num_generations": 2},
+        {"logit_bias": {"50256": -100}},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {}}},
+        {"text": {"format": {"type": "json_schema", "schema": {}}}},
+        {"grammar": "root ::= x"},
+        {"guided_regex": "[a-z]+"},
+        {"guided_json": {}, "guided_choice": ["a"]},
+        {"skip_special_tokens": False},
+        {"format": "json"},
+        {"raw": True},
+        {"images": ["aGk="]},
+        {"options": {"stop": ["\n"]}},
+        {"options": []},
+        {"options": [1]},
+        {"generationConfig": {"candidateCount": 2}},
+        {"generationConfig": {"stopSequences": ["x"]}},
+        {"generationConfig": {"responseMimeType": "application/json"}},
+        {"generationConfig": {"responseLogprobs": True}},
+        {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}},
+        {"generationConfig": {"responseSchema": {"type": "OBJECT"}}},
+        {"inferenceConfig": {"stopSequences": ["x"]}},
+        {"toolConfig": {"tools": [{}]}},
+        {"additionalModelRequestFields": {"top_k": 5}},
+        {"guardrailConfig": {"guardrailIdentifier": "g"}},
+        {"documents": [{"data": "x"}]},
+        {"messages": [{"role": "user"}, {"role": "assistant", "content": "The", "prefix": True}]},
+        {"messages": [{"role": "assistant", "content": "The"}]},
+        {"contents": [{"role": "model", "parts": []}]},
     ],
 )
 def test_requests_for_more_than_text(fields: dict[str, Any]) -> None:
@@ -157,6 +205,11 @@ def test_requests_for_more_than_text(fields: dict[str, Any]) -> None:
         {},
         {"tools": [], "n": 1, "logprobs": False, "stop": None, "modalities": ["text"]},
         {"include": ["reasoning.encrypted_content"], "temperature": 0},
+        {"response_format": {"type": "text"}, "text": {"format": {"type": "text"}}},
+        {"options": {"num_predict": 5}, "generationConfig": {"temperature": 0.5}},
+        {"generationConfig": {"responseModalities": ["TEXT"], "candidateCount": 1}},
+        {"messages": [{"role": "assistant", "content": "Hi"}, {"role": "user", "content": "x"}]},
+        {"messages": [], "contents": None, "options": None, "inferenceConfig": {"maxTokens": 9}},
     ],
 )
 def test_plain_requests(fields: dict[str, Any]) -> None:

@@ -111,7 +111,7 @@ path = "ds/tokenizer.json"
 
 [encodings.mine]
 vocabulary = "%s"
-engine = "kitoken"
+engine = "tokenizers"
 form = "tokenizer.json"
 path = "/models/mine.json"
 
@@ -155,7 +155,8 @@ def test_an_operator_adds_files_encodings_and_models() -> None:
         ("[encodings.deepseek-v3]", "[encodings.o200k_base]"),
         ('path = "/models/mine.json"', ""),
         ('path = "/models/mine.json"', 'package = "p"\nfile = "f"'),
-        ('engine = "kitoken"', 'engine = "toktok"'),
+        ('engine = "tokenizers"', 'engine = "toktok"'),
+        ('engine = "tokenizers"', 'engine = "tiktoken"\npattern = "x"'),
         ('form = "tokenizer.json"', 'form = "ranks"'),
         ('form = "tokenizer.json"', 'form = "sentencepiece"'),
         ('form = "tokenizer.json"', 'form = "tokenizer.json"\nnfc = true'),
