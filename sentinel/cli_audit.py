@@ -58,6 +58,7 @@ class _Wishes:
     anchor_rpc: tuple[str, ...]
     anchor_contract: bytes | None
     anchor_max_age_s: int | None
+    require_counts: bool
     legacy: str | None
     legacy_key: Path | None
     metrics: str | None
@@ -149,6 +150,13 @@ class _Wishes:
     help="Longest time that newer records may wait for an anchor.",
 )
 @click.option(
+    "--require-consistent-counts",
+    "require_counts",
+    is_flag=True,
+    help="Let what streams of receipts say of providers decide the outcome too: 1 if one of them "
+    "is not consistent, 3 if receipts could not be read.",
+)
+@click.option(
     "--legacy",
     type=click.Choice(["nous-v2"]),
     help="Audit a gateway of this earlier protocol at URL instead; needs no --policy.",
@@ -181,6 +189,8 @@ def command(**given: Any) -> int:  # noqa: ANN401 - one for each option above
         raise _usage("--webhook and --webhook-secret-file go together")
     if wishes.metrics is not None and not wishes.watching:
         raise _usage("--metrics is for a watch: add --watch")
+    if wishes.require_counts and (wishes.heads_only or wishes.legacy is not None):
+        raise _usage("--require-consistent-counts needs the records of a nous-ledger log")
     # An audit makes few cycles, and each look for them costs as much as ten records.
     gc.set_threshold(_GARBAGE)
     stopping = threading.Event()
@@ -232,6 +242,7 @@ def _open(
         peers=_open_peers(wishes.peers, stack),
         anchors=_open_anchors(wishes),
         anchor_max_age_s=wishes.anchor_max_age_s,
+        require_counts=wishes.require_counts,
         processes=processors(),
         progress=stack.enter_context(progress_bar("auditing", "records", at_least=LONG)),
         stopping=stopping.is_set,

@@ -13,6 +13,8 @@ from sentinel.render import render_stored, stored_to_json
 from sentinel.state_findings import list_findings
 from sentinel.terminal import printable, say
 
+_LISTED = (Severity.ALARM, Severity.FAULT, Severity.VERDICT)
+
 
 @click.command(
     "history",
@@ -35,15 +37,15 @@ from sentinel.terminal import printable, say
 def command(
     *, state_file: Path | None, origin: str | None, only_open: bool, everything: bool, as_json: bool
 ) -> None:
-    """List findings with their numbers: alarms and faults, acknowledged or not."""
+    """List findings with their numbers: alarms, faults and verdicts, acknowledged or not."""
     shown = 0
     with remembered_states(state_file) as states:
         for state, row in logs_of(states, origin):
             if not as_json:
                 say(f"{printable(row.origin)}  ({printable(state.path)})")
             for found in list_findings(state, row.number):
-                wrong = everything or found.severity in (Severity.ALARM, Severity.FAULT)
-                if found.is_open if only_open else wrong:
+                listed = everything or found.severity in _LISTED
+                if found.is_open if only_open else listed:
                     shown += 1
                     json_line = json.dumps(stored_to_json(found, row.origin))
                     say(json_line if as_json else render_stored(found))

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from sentinel.cli_options import json_option, logs_of, remembered_states, state_option
+from sentinel.render_streams import render_streams
 from sentinel.state import LogRow, State
 from sentinel.state_findings import list_findings
+from sentinel.state_streams import read_streams
 from sentinel.terminal import format_time, plural, printable, say
 
 EXIT_GOOD, EXIT_WRONG, EXIT_UNAVAILABLE = 0, 1, 3
@@ -62,6 +64,7 @@ def _status(state: State, row: LogRow) -> dict[str, Any]:
         "outcome": outcome,
         "open_findings": still_open,
         "last_round": last or None,
+        "streams": read_streams(state, row).to_json(),
     }
 
 
@@ -81,6 +84,7 @@ def _render(status: dict[str, Any]) -> str:
             f"last round  {format_time(last.get('at'))}",
             f"records     {records}",
             f"open        {plural(status['open_findings'], 'finding')}",
+            *render_streams(status["streams"]),
             click.style(status["outcome"].replace("-", " "), fg=colour, bold=True),
             "",
         ]

@@ -299,7 +299,7 @@ class LogAudit:
         if folded.state.audited == self.state.audited:
             return False
         self.state = folded.state
-        self.memory.take(facts.leaves, folded.changes)
+        self.report(self.memory.take(facts.leaves, folded.changes))
         return True
 
     def _commit(self, head: SeenHead | None = None) -> None:

@@ -37,6 +37,7 @@ class Options:
         clock: this machine's time in seconds.
         peers: other witnesses of the log, to compare heads with.
         anchors: the contract that the log's heads are anchored in; None for no look.
+        require_counts: whether what streams of receipts show decides how a round comes out.
         anchor_max_age_s: longest time in seconds that records may wait for an anchor.
         progress: is told how many leaves of how many were audited.
         stopping: whether to end early.
@@ -52,5 +53,6 @@ class Options:
     peers: tuple[Peer, ...] = ()
     anchors: AnchorContract | None = None
     anchor_max_age_s: int | None = None
+    require_counts: bool = False
     progress: Callable[[int, int], None] = field(default=lambda _done, _total: None)
     stopping: Callable[[], bool] = field(default=lambda: False)

@@ -20,6 +20,16 @@ from sentinel.report import Outcome, RoundReport
 _TIMEOUT_S: Final = 5.0
 _CONTENT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PATH: Final = "/metrics"
+_STREAMS: Final = {
+    "speaking": "Streams of receipts that are not consistent, or hold a contradicted receipt.",
+    "contradicted": "Receipts far beyond their re-count by themselves.",
+    "excess": "Largest share of a re-count that the excess of a stream was shown to pass.",
+    "samples": "Receipts with an EXACT count that streams audit.",
+    "sampled_tokens": "Reported output tokens of these.",
+    "output_tokens": "Reported output tokens of all receipts that could be read.",
+    "unread_receipts": "Receipts that no stream could look at.",
+    "erased_samples": "Samples whose bodies were erased since.",
+}
 
 
 class Metrics:
@@ -66,10 +76,12 @@ def _gauges(last: RoundReport) -> Iterator[tuple[str, str, float]]:
     yield "withheld_bodies", "Bodies that were not read, for whatever reason.", unread
     yield "last_round_timestamp_seconds", "When the last round began.", last.at
     yield "last_round_seconds", "How long it took.", round(last.took_s, 6)
+    for name, text in _STREAMS.items() if last.streams is not None else ():
+        yield f"streams_{name}", text, last.streams[name]
 
 
 def _flag(last: RoundReport) -> int:
-    return int(last.otherwise is Outcome.GOOD)
+    return int(last.otherwise is not Outcome.COULD_NOT_CHECK)
 
 
 def _metric(name: str, kind: str, text: str, values: dict[str, float]) -> Iterator[str]:

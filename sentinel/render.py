@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from sentinel.audit.findings import Severity
+from sentinel.render_streams import streams_line
 from sentinel.report import Outcome, RoundReport, finding_to_json
 from sentinel.state_findings import StoredFinding
 from sentinel.terminal import format_time, plural, printable
@@ -18,6 +19,7 @@ _COLOURS: Final = {
     Severity.FAULT: "red",
     Severity.UNCHECKED: "yellow",
     Severity.NOTICE: "cyan",
+    Severity.VERDICT: "magenta",
 }
 _OUTCOMES: Final = {
     Outcome.GOOD: ("good", "green"),
@@ -49,6 +51,7 @@ def render_round(report: RoundReport) -> str:
         f"read from   {printable(report.address)}",
         f"head        {head if report.leaf_count else '-'}",
         f"audited     {audited}, {plural(totals.receipts, 'receipt')}{withheld}",
+        *(f"counts      {line}" for line in streams_line(report.streams)),
         *(
             _finding_line(found.severity, found.place.value, found.code, found.message)
             for found in report.findings
@@ -64,6 +67,8 @@ def render_watch(report: RoundReport) -> str:
     at = format_time(report.at)
     head = f"{report.audited:,}/{report.leaf_count:,} audited, {report.new:,} new"
     lines = [f"{at}  {verdict(report)}  {head}  {report.change or 'no head'}"]
+    if report.streams and report.streams["speaking"]:
+        lines[0] += "".join(f"  counts: {line}" for line in streams_line(report.streams))
     lines += [
         _finding_line(found.severity, found.place.value, found.code, found.message)
         for found in report.findings
@@ -76,11 +81,18 @@ def verdict(report: RoundReport) -> str:
     """Return in words what a round comes to."""
     text, colour = _OUTCOMES[report.outcome]
     if report.outcome is Outcome.WRONG:
-        text = f"{text}: {plural(report.open_findings, 'finding')} not acknowledged"
+        reasons = []
+        if report.open_findings:
+            reasons.append(f"{plural(report.open_findings, 'finding')} not acknowledged")
+        if report.miscounted():
+            reasons.append(f"{plural(report.miscounted(), 'stream')} of receipts")
+        text = f"{text}: {', '.join(reasons)}"
     elif report.outcome is Outcome.COULD_NOT_CHECK:
         reasons = sorted({found.code for found in report.unchecked()})
         if report.waiting:
             reasons.append(f"{plural(report.waiting, 'record')} still to be audited")
+        if report.uncounted():
+            reasons.append(f"{plural(report.uncounted(), 'receipt')} not read")
         text = f"{text}: {', '.join(reasons) or 'stopped early'}"
     return click.style(text, fg=colour, bold=True)
 

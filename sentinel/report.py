@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -40,6 +41,8 @@ class RoundReport:
         waiting: records below the trusted head that are still to be audited, unless only
             heads are looked at.
         stopped: whether the round was asked to end early.
+        streams: sums of the audit of streams of receipts; None where there is none.
+        require_counts: whether these decide how the round comes out.
     """
 
     origin: str
@@ -58,6 +61,8 @@ class RoundReport:
     open_findings: int
     waiting: int = 0
     stopped: bool = False
+    streams: Mapping[str, Any] | None = None
+    require_counts: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -67,8 +72,22 @@ class RoundReport:
     @property
     def otherwise(self) -> Outcome:
         """What the round would come to if everything open were acknowledged."""
-        unfinished = self.unchecked() or self.waiting or self.stopped
+        if self.miscounted():
+            return Outcome.WRONG
+        unfinished = self.unchecked() or self.waiting or self.stopped or self.uncounted()
         return Outcome.COULD_NOT_CHECK if unfinished else Outcome.GOOD
+
+    def miscounted(self) -> int:
+        """Return how many streams show something, where that was to decide."""
+        if not self.require_counts or self.streams is None:
+            return 0
+        return int(self.streams["speaking"])
+
+    def uncounted(self) -> int:
+        """Return how many receipts could not be read, where streams were to decide."""
+        if not self.require_counts or self.streams is None:
+            return 0
+        return int(self.streams["unread_receipts"])
 
     def unchecked(self) -> tuple[Finding, ...]:
         """Return what was required and could not be checked."""
@@ -99,6 +118,7 @@ class RoundReport:
             "totals": self.totals._asdict(),
             "open_findings": self.open_findings,
             "stopped": self.stopped,
+            "streams": self.streams,
             "findings": [finding_to_json(found) for found in self.findings],
         }
 

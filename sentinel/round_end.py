@@ -148,6 +148,8 @@ def finish(audit: LogAudit, *, now: int, started: float, before: int) -> RoundRe
         if audit.options.heads_only or trusted is None
         else trusted.leaf_count - state.audited,
         stopped=audit.options.stopping(),
+        streams=memory.streams.view.summary(),
+        require_counts=audit.options.require_counts,
     )
     memory.finish_round(json.dumps(report.to_json()))
     return report

@@ -184,11 +184,11 @@ def _finding(row: tuple[Any, ...]) -> Finding:
 def _identity(finding: Finding) -> bytes:
     """Return what two findings have in common if they are the same one seen again.
 
-    What could not be checked is one matter however often it happens; what is wrong is
-    another one at every leaf and head.
+    What could not be checked is one matter however often it happens; what is wrong, and
+    what a stream comes to, is another one at every leaf and head.
     """
     parts: list[Any] = [finding.place, finding.code]
-    if finding.severity in LASTING:
+    if finding.severity in LASTING or finding.severity is Severity.VERDICT:
         parts += [finding.index, finding.count, sorted(finding.attrs.items())]
     return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]
 
@@ -216,11 +216,11 @@ def list_findings(state: State, log: int | None = None) -> tuple[StoredFinding, 
 
 
 def untold_findings(state: State, log: int, limit: int) -> tuple[StoredFinding, ...]:
-    """Return alarms and faults that nobody was told of yet, the oldest first."""
+    """Return alarms, faults and verdicts that nobody was told of yet, the oldest first."""
     with state_errors(state.path):
         rows = state.connection.execute(
             f"SELECT {_COLUMNS} FROM findings LEFT JOIN acknowledgements ON finding = id"  # noqa: S608
-            " WHERE log = ? AND severity IN ('alarm', 'fault')"
+            " WHERE log = ? AND severity IN ('alarm', 'fault', 'verdict')"
             " AND id > (SELECT told FROM logs WHERE id = ?) ORDER BY id LIMIT ?",
             (log, log, limit),
         ).fetchall()

@@ -11,11 +11,13 @@ from typing import Final, TypeVar
 
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, NodePos
+from sentinel.audit.findings import Finding
 from sentinel.audit.ports import ChainEnd, Changes, Claim, Used, Withheld
 from sentinel.audit.state import SeenHead
 from sentinel.state import LogRow, State
 from sentinel.state_cited import CitedRecords
 from sentinel.state_findings import Findings
+from sentinel.state_streams import StreamMemory
 from sentinel.state_tables import ChangeWriter, LogTables, unpack
 from sentinel.state_tree import Tiles
 
@@ -36,6 +38,7 @@ class LogMemory:
         row: the log.
         findings: what was found in it.
         cited: records that findings cite.
+        streams: the audit of streams of receipts.
     """
 
     def __init__(self, state: State, row: LogRow, audited: LeafCount) -> None:
@@ -52,6 +55,7 @@ class LogMemory:
         self._tables = LogTables(state, row)
         self._writer = ChangeWriter(self._tables)
         self.cited = CitedRecords(self._tables)
+        self.streams = StreamMemory(self._tables)
         self._tiles = Tiles(state.connection, row.number, audited)
         self._changes: list[Changes] = []
         self._ends: dict[bytes, ChainEnd] = {}
@@ -67,12 +71,15 @@ class LogMemory:
         """
         return self._tiles.read_nodes(positions)
 
-    def take(self, leaves: bytes, changes: Changes) -> None:
+    def take(self, leaves: bytes, changes: Changes) -> list[Finding]:
         """Remember the next records; durable with the next commit.
 
         Args:
             leaves: their leaf hashes, 32 bytes each.
             changes: what else the fold of them adds.
+
+        Returns:
+            Verdicts that streams of receipts lead to.
         """
         self._tiles.append(leaves)
         self._changes.append(changes)
@@ -80,6 +87,7 @@ class LogMemory:
         for receipt in changes.receipts:
             self._ids[receipt.id] = receipt.leaf
         self._newest_id = max(self._newest_id, *(r.id for r in changes.receipts), b"")
+        return self.streams.take(changes)
 
     def commit(
         self, state: str, head: SeenHead | None = None, *, log_id: bytes, address: str, now: int
@@ -103,6 +111,7 @@ class LogMemory:
             self._tiles.write()
             self._writer.write(self._changes)
             self.cited.write()
+            self.streams.write()
             self.findings.write()
         self._changes.clear()
         self._ids.clear()

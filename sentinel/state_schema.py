@@ -15,6 +15,8 @@
     peer_heads       heads that other witnesses have seen and this log has not shown here yet
     anchors          what a contract held of the log at the last look
     acknowledgements who dealt with a finding, and why
+    streams          bets on streams of receipts; samples finds the stream of a leaf
+    stream_services  reported output tokens by who answered; stream_sums what was taken in all
 
 What grows with the log is written in ascending order, or in order within an era of
 65,536 leaves, so that writing costs the same in a long log as in a short one.
@@ -22,6 +24,7 @@ What grows with the log is written in ascending order, or in order within an era
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from sentinel.state_file import Migration
@@ -109,5 +112,34 @@ CREATE TABLE acknowledgements (
 """
 """Version 1."""
 
-MIGRATIONS: Final[tuple[Migration, ...]] = ()
+_STREAMS: Final = """
+CREATE TABLE streams (
+    log INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, audit BLOB NOT NULL,
+    erased INTEGER NOT NULL, PRIMARY KEY (log, number)
+) STRICT;
+CREATE TABLE samples (
+    log INTEGER NOT NULL, leaf INTEGER NOT NULL, stream INTEGER NOT NULL,
+    PRIMARY KEY (log, leaf)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE stream_services (
+    log INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, output TEXT NOT NULL,
+    PRIMARY KEY (log, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE stream_sums (
+    log INTEGER PRIMARY KEY, receipts TEXT NOT NULL, unread TEXT NOT NULL, beyond TEXT NOT NULL,
+    output_beyond TEXT NOT NULL
+) STRICT;
+INSERT INTO stream_sums
+    SELECT id, '0', CAST(json_extract(state, '$.totals.receipts') AS TEXT), '0', '0'
+    FROM logs WHERE json_extract(state, '$.totals.receipts') > 0;
+"""
+"""Version 2. Receipts that were audited before there were streams: no stream took them."""
+
+
+def _add_streams(connection: sqlite3.Connection) -> None:
+    for statement in filter(str.strip, _STREAMS.split(";\n")):
+        connection.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_add_streams,)
 """The step from version 1 to version 2, then the one to version 3, and so on."""

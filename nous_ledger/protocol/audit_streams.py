@@ -1,11 +1,12 @@
 """The audited streams of a log: which receipt belongs to which, from the log alone.
 
 Spec:
-    PROTOCOL.md, section "Stream audit", AUD-1, AUD-2, AUD-8.
+    PROTOCOL.md, section "Stream audit", AUD-1, AUD-2, AUD-8, AUD-11, AUD-13, AUD-14.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,11 @@ from nous_ledger.protocol.types import TokenCount
 if TYPE_CHECKING:
     from nous_ledger.protocol.receipt import Receipt
 
-_OUTPUT_KINDS: Final = range(16, 32)
+MAX_STREAMS: Final = 1_024
+MAX_SERVICES: Final = 4_096
+"""Most streams and most services that are followed: what comes later is counted, not taken."""
+OUTPUT_KINDS: Final = range(16, 32)
+"""Bucket kinds that are output tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,11 @@ def service_of(receipt: Receipt) -> Service:
     )
 
 
+def output_of(receipt: Receipt) -> int:
+    """Return the output tokens that a receipt's provider reported, of every kind."""
+    return sum(b.reported or 0 for b in receipt.usage or () if b.kind in OUTPUT_KINDS)
+
+
 def stream_sample(receipt: Receipt) -> tuple[StreamKey, TokenCount, TokenCount] | None:
     """Return the stream that a receipt belongs to, its reported and its counted tokens.
 
@@ -102,9 +112,13 @@ class AuditedStreams:
         alpha: chance of any false alarm over all streams together.
         streams: the audit of each stream, in the order in which they were opened.
         output: reported output tokens of every receipt, samples or not, by who answered.
+        receipts: receipts that were taken.
+        unread: receipts that could not be: their bodies are erased or withheld.
+        beyond: samples that were not taken, because there were too many streams or services.
+        output_beyond: reported output tokens of further services.
     """
 
-    __slots__ = ("alpha", "output", "streams")
+    __slots__ = ("alpha", "beyond", "output", "output_beyond", "receipts", "streams", "unread")
 
     def __init__(self, alpha: float = ALPHA) -> None:
         """Start before the first receipt.
@@ -119,23 +133,65 @@ class AuditedStreams:
         self.alpha = alpha
         self.streams: dict[StreamKey, StreamAudit] = {}
         self.output: dict[Service, int] = {}
+        self.receipts = self.unread = self.beyond = self.output_beyond = 0
 
-    def take(self, receipt: Receipt) -> StreamKey | None:
-        """Bet on the next receipt; return its stream, None where no stream audits it."""
-        tokens = sum(b.reported or 0 for b in receipt.usage or () if b.kind in _OUTPUT_KINDS)
-        if tokens:
-            service = service_of(receipt)
-            self.output[service] = self.output.get(service, 0) + tokens
-        if (sample := stream_sample(receipt)) is None:
+    def take(self, receipt: Receipt | None) -> StreamKey | None:
+        """Bet on the next receipt; return its stream, None where no stream audits it.
+
+        Args:
+            receipt: the receipt; None for one that cannot be read.
+        """
+        if receipt is None:
+            self.unread += 1
             return None
-        key, reported, counted = sample
+        self.receipts += 1
+        tokens, sample = output_of(receipt), stream_sample(receipt)
+        if tokens or sample is not None:
+            self.take_output(service_of(receipt), tokens)
+        return None if sample is None or self.take_sample(*sample) is None else sample[0]
+
+    def take_output(self, service: Service, tokens: int) -> None:
+        """Add output tokens of a service, which from then on is known if there is room.
+
+        Args:
+            service: who reported them.
+            tokens: how many; 0 for those of a sample alone.
+        """
+        if service in self.output:
+            self.output[service] += tokens
+        elif len(self.output) < MAX_SERVICES:
+            self.output[service] = tokens
+        else:
+            self.output_beyond += tokens
+
+    def take_sample(
+        self, key: StreamKey, reported: TokenCount, counted: TokenCount
+    ) -> StreamAudit | None:
+        """Bet on a sample whose output was taken; return its stream's audit.
+
+        Spec:
+            AUD-3, AUD-8, AUD-13.
+
+        Returns:
+            None where the stream is beyond what is followed.
+        """
         audit = self.streams.get(key)
         if audit is None:
+            if len(self.streams) == MAX_STREAMS or key.service not in self.output:
+                self.beyond += 1
+                return None
             level = alarm_level(len(self.streams) + 1, self.alpha)
             audit = StreamAudit(lowest=key.lowest, highest=key.highest, level=level)
             self.streams[key] = audit
         audit.update(reported, counted)
-        return key
+        return audit
+
+    def sampled(self) -> Counter[Service]:
+        """Return the reported output tokens that were samples, by who answered."""
+        found: Counter[Service] = Counter()
+        for key, audit in self.streams.items():
+            found[key.service] += audit.reported
+        return found
 
     def coverage(self, service: Service) -> tuple[int, int]:
         """Return how many of a model's reported output tokens were samples, and how many in all.
@@ -143,5 +199,8 @@ class AuditedStreams:
         Spec:
             AUD-11.
         """
-        sampled = sum(a.reported for key, a in self.streams.items() if key.service == service)
-        return sampled, self.output.get(service, 0)
+        return self.sampled()[service], self.output.get(service, 0)
+
+    def total_coverage(self) -> tuple[int, int]:
+        """Return the same over all receipts."""
+        return self.sampled().total(), sum(self.output.values()) + self.output_beyond

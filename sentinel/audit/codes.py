@@ -24,12 +24,14 @@ class Severity(StrEnum):
     fault: checked and wrong, but nobody else can be convinced of who did it.
     unchecked: could not be checked; says nothing against the log.
     notice: worth knowing.
+    verdict: about a provider whose answers the log has receipts of, and never about the log.
     """
 
     ALARM = "alarm"
     FAULT = "fault"
     UNCHECKED = "unchecked"
     NOTICE = "notice"
+    VERDICT = "verdict"
 
 
 class Place(StrEnum):
@@ -51,6 +53,7 @@ class Place(StrEnum):
     PEER = "peer"
     LEGACY = "legacy"
     ANCHOR = "anchor"
+    PROVIDER = "provider"
 
 
 class Proof(StrEnum):
@@ -90,6 +93,7 @@ _ALARM: Final = Severity.ALARM
 _FAULT: Final = Severity.FAULT
 _UNCHECKED: Final = Severity.UNCHECKED
 _NOTICE: Final = Severity.NOTICE
+_VERDICT: Final = Severity.VERDICT
 
 _ENCODING: Final = (
     "truncated",
@@ -211,6 +215,11 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.ANCHOR, "event-missing", _FAULT, "servers withhold an event: the running hash does not come out"),
     _row(Place.ANCHOR, "rewound", _FAULT, "the contract holds less than before, which no final block can"),
     _row(Place.ANCHOR, "stopped", _FAULT, "newer records have waited for an anchor for longer than --anchor-max-age"),
+    _row(Place.PROVIDER, "over-reported", _VERDICT, "a stream of receipts shows more tokens than a re-count and every known offset allow"),
+    _row(Place.PROVIDER, "under-reported", _VERDICT, "a stream of receipts shows fewer tokens than a re-count and every known offset allow"),
+    _row(Place.PROVIDER, "inconsistent", _VERDICT, "no known offset explains the counts of a stream of receipts"),
+    _row(Place.PROVIDER, "two-sided", _VERDICT, "a stream shows too many and too few: a wrong tokenizer, or missing text; nothing is said of the provider"),
+    _row(Place.PROVIDER, "contradicted", _VERDICT, "one receipt reports more than 10 tokens and half of its re-count beyond it"),
     _row(Place.LEGACY, "stale", _UNCHECKED, "fewer leaves than before, or than belong together; a cache may lag", required=True),
     _row(Place.LEGACY, "unpinned", _UNCHECKED, "the key was first taken from the gateway itself: pin it with --legacy-key"),
     _row(Place.LEGACY, "legacy-unsigned", _UNCHECKED, "records without a signature: nothing attributes them to the gateway", required=True),

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from nous_ledger.protocol.accuracy import verify_binding
+from nous_ledger.protocol.audit_streams import output_of, service_of, stream_sample
 from nous_ledger.protocol.bodies import (
     BODY_CLASSES,
     Binding,
@@ -161,13 +162,25 @@ def _check_receipt(
     place = read_usual_receipt(body)
     if place is not None and place.time <= logged_at + MAX_CLOCK_SKEW_MS:
         tally.receipts.append((leaf, body_hash, place.id, place.subject, place.seq, place.prev))
+        if place.output:
+            tally.answered(place.service, place.output)
         return
     receipt = _read_body(leaf, data, TYPE_RECEIPT, body, tally)
     if isinstance(receipt, Receipt):
         subject, seq, prev = receipt.subject, receipt.subject_seq, receipt.subject_prev
         tally.receipts.append((leaf, body_hash, receipt.id, subject, seq, prev))
+        _note_counts(leaf, receipt, tally)
     else:
         tally.withheld.append((leaf, TYPE_RECEIPT, body_hash, True))
+
+
+def _note_counts(leaf: LeafIndex, receipt: Receipt, tally: Tally) -> None:
+    """Note what a receipt adds to the audit of streams (AUD-1, AUD-2)."""
+    tokens, sample = output_of(receipt), stream_sample(receipt)
+    if tokens or sample is not None:
+        tally.answered(service_of(receipt), tokens)
+    if sample is not None:
+        tally.sample(leaf, *sample)
 
 
 def _read_body(leaf: LeafIndex, data: bytes, type_: int, body: bytes, tally: Tally) -> Body | None:

@@ -67,4 +67,8 @@ class Learned:
             ),
             announced=tuple(self.announced),
             claims=tuple(Claim(leaf, type_) for leaf, type_ in self.events("claim")),
+            samples=tuple(self.facts.samples),
+            outputs=tuple(self.facts.outputs),
+            read=len(self.facts.receipts),
+            unread=self.facts.counts[0] - len(self.facts.receipts),
         )

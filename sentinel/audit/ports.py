@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from nous_ledger.protocol.types import LeafIndex
+from nous_ledger.protocol.audit_streams import Service, StreamKey
+from nous_ledger.protocol.types import LeafIndex, TokenCount
 
 
 class ChainEnd(NamedTuple):
@@ -69,6 +70,22 @@ class Claim(NamedTuple):
     type: int
 
 
+class Sample(NamedTuple):
+    """A receipt that a stream audits.
+
+    Attributes:
+        leaf: where it stands.
+        stream: its stream.
+        reported: tokens that were reported.
+        counted: tokens that the re-count found.
+    """
+
+    leaf: LeafIndex
+    stream: StreamKey
+    reported: TokenCount
+    counted: TokenCount
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a fold adds to the memory; to be stored together with the new state.
@@ -82,6 +99,10 @@ class Changes:
         announced: leaves that redactions name; those of them that are withheld, now or
             from earlier spans, are so with notice.
         claims: to be compared later.
+        samples: of the audit of streams, in the order of the log.
+        outputs: reported output tokens by who answered, in the order of first receipts.
+        read: receipts whose bodies were read.
+        unread: receipts whose bodies were not.
     """
 
     receipts: tuple[Receipt, ...] = ()
@@ -91,6 +112,10 @@ class Changes:
     withheld: tuple[Withheld, ...] = ()
     announced: tuple[LeafIndex, ...] = ()
     claims: tuple[Claim, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    outputs: tuple[tuple[Service, int], ...] = ()
+    read: int = 0
+    unread: int = 0
 
 
 class Memory(Protocol):

@@ -1,6 +1,6 @@
 r"""The common receipt, accepted by its bytes without an object of it ever being made.
 
-A sentinel reads every receipt of a log to learn five things about it and to know that it
+A sentinel reads every receipt of a log to learn a few things about it and to know that it
 breaks no rule. One canonical encoding per value means that most receipts are of one form,
 which a regular expression describes: every length and range that a header can show is in
 it, and a string ends before the next byte that no printable text has, a key. What is left
@@ -16,9 +16,11 @@ Spec:
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from nous_ledger.protocol.audit_streams import OUTPUT_KINDS, Service
 from nous_ledger.protocol.encoding import decode
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket, check_usage
@@ -84,6 +86,8 @@ class ReceiptPlace(NamedTuple):
         seq: its number in its subject's chain.
         prev: body hash of the receipt before; None for the first.
         time: start of the call in milliseconds.
+        service: source and names of who answered, as they are encoded.
+        output: output tokens that were reported.
     """
 
     id: bytes
@@ -91,6 +95,8 @@ class ReceiptPlace(NamedTuple):
     seq: int
     prev: bytes | None
     time: int
+    service: bytes
+    output: int
 
 
 class _Names(NamedTuple):
@@ -98,6 +104,7 @@ class _Names(NamedTuple):
 
     fields: int
     upstream: bool
+    service: Service
 
 
 def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
@@ -121,7 +128,23 @@ def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
     seq = _number(parts[7])
     if (parts[8] is None) != (seq == 0) or not _fits(parts, names):
         return None
-    return ReceiptPlace(parts[2], parts[6], seq, parts[8], _number(parts[3]))
+    output = 0 if parts[14] is None else _output(parts[14], parts[15])
+    if output < 0:
+        return None
+    service = parts[5] + parts[_NAMES_AT]
+    return ReceiptPlace(parts[2], parts[6], seq, parts[8], _number(parts[3]), service, output)
+
+
+@lru_cache(maxsize=1024)
+def read_service(service: bytes) -> Service:
+    """Return who answered a receipt that was read as a usual one.
+
+    Args:
+        service: as `ReceiptPlace` has it.
+    """
+    names = _names(service[1:])
+    assert names is not None, "they were good before"  # noqa: S101
+    return replace(names.service, source=service[0])
 
 
 def _fits(parts: tuple[Any, ...], names: _Names) -> bool:
@@ -133,7 +156,6 @@ def _fits(parts: tuple[Any, ...], names: _Names) -> bool:
         (names.upstream or parts[5] != _PROXY or status == _REFUSED)
         and (http is None or http == _OK or 100 <= _number(http) <= 599)
         and not (unmetered and (usage or total or parts[16]))
-        and (usage is None or _is_good_usage(usage, total))
         and (usage is not None or total is None or total == b"\x00")
         and (tier is None or _is_whole(tier, _MAX_TIER))
         and (request_id is None or _is_whole(request_id, _MAX_REQUEST_ID))
@@ -166,7 +188,14 @@ def _names(data: bytes) -> _Names | None:
             _KINDS[key].check(value)
     except LedgerError:
         return None
-    return _Names(fields, upstream=9 in found)
+    service = Service(
+        source=0,
+        provider=found[8],
+        upstream=found.get(9, ""),
+        operation=found[10],
+        model=found.get(13) or found.get(12) or "unknown",
+    )
+    return _Names(fields, 9 in found, service)
 
 
 @lru_cache(maxsize=1024)
@@ -178,25 +207,33 @@ def _is_good_context(data: bytes) -> bool:
     return True
 
 
-def _is_good_usage(usage: bytes, stated: bytes | None) -> bool:
-    """Return whether buckets are good, may stand together, and add up to the total."""
+def _output(usage: bytes, stated: bytes | None) -> int:
+    """Return the output tokens of buckets that are good, may stand together, and add up.
+
+    Returns:
+        -1 where they are not, or do not.
+    """
     buckets = _BUCKETS.findall(usage)
-    total, complete = 0, True
+    total, output, complete = 0, 0, True
     for header, kind, reported, label, lower, upper, method in buckets:
         if label == _BOUNDED:
             whole = lower and _number(lower) <= _number(upper) and _is_whole(method, _MAX_METHOD)
             if not whole or header != (b"\x86" if reported else b"\x85"):
-                return False
+                return -1
         elif header != b"\x83" or not reported or lower:
-            return False
+            return -1
         if kind[0] < TOKEN_KINDS_END:
-            if reported:
-                total += _number(reported)
-            else:
+            if not reported:
                 complete = False
+                continue
+            tokens = _number(reported)
+            total += tokens
+            if kind[0] in OUTPUT_KINDS:
+                output += tokens
     if len(buckets) != usage[0] & 0x0F or not _may_stand(b"".join(b[1] for b in buckets)):
-        return False
-    return stated is None or not complete or _number(stated) == total
+        return -1
+    good = stated is None or not complete or _number(stated) == total
+    return output if good else -1
 
 
 @lru_cache(maxsize=1024)

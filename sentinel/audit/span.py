@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from nous_ledger.protocol.audit_streams import Service
 from nous_ledger.protocol.errors import EncodingError
 from nous_ledger.protocol.record import RECORD_LENGTH
 from nous_ledger.protocol.tiles import ENTRY_BYTES, FULL_WIDTH, decode_bodies
@@ -20,6 +21,7 @@ from nous_ledger.protocol.types import LeafIndex
 from sentinel.audit.findings import Finding, Place
 from sentinel.audit.growth import Frontier
 from sentinel.audit.leaf import LeafRules, check_leaf
+from sentinel.audit.ports import Sample
 from sentinel.audit.state import AuditState
 from sentinel.audit.tally import Tally
 
@@ -62,6 +64,8 @@ class SpanFacts(NamedTuple):
         counts: how many records are receipts, were not read for want of bodies, lie under
             suspect keys, are of unknown types.
         findings: what was found, at most one for each place and code.
+        samples: receipts with an EXACT count, in order.
+        outputs: reported output tokens by who answered, in the order of first receipts.
     """
 
     first: LeafIndex
@@ -73,6 +77,8 @@ class SpanFacts(NamedTuple):
     events: list[tuple[Any, ...]]
     counts: tuple[int, int, int, int]
     findings: list[Finding]
+    samples: Sequence[Sample] = ()
+    outputs: Sequence[tuple[Service, int]] = ()
 
 
 def make_rules(state: AuditState) -> LeafRules:
@@ -156,6 +162,8 @@ def check_span(job: SpanJob) -> SpanFacts:
         events=tally.events,
         counts=(tally.receipt_records, tally.unread, tally.suspect, tally.unknown),
         findings=tally.findings(),
+        samples=tally.samples,
+        outputs=tally.services(),
     )
 
 

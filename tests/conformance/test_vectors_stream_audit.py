@@ -34,7 +34,8 @@ def test_streams(case: Case) -> None:
     assert not looks
     assert (audit.over_at, audit.under_at) == (case["overAt"], case["underAt"])
     assert (audit.inconsistent_at, audit.excess) == (case["inconsistentAt"], case["excess"])
-    assert audit.contradicted == case["contradicted"]
+    found = (audit.contradicted, audit.contradicted_at, str(audit.state))
+    assert found == (case["contradicted"], case["contradictedAt"], case["state"])
 
 
 @cases("stream_audit", "Level")

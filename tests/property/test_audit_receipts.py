@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from nous_ledger.protocol.audit_streams import output_of, service_of, stream_sample
 from nous_ledger.protocol.bodies import decode_body, encode_body
 from nous_ledger.protocol.encoding import encode, pack_checked, read_leniently
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.receipt import Context, Receipt
-from sentinel.audit.receipts import ReceiptPlace, read_usual_receipt
+from sentinel.audit.receipts import ReceiptPlace, read_service, read_usual_receipt
 from tests.unit.audit_log import AuditLog
 
 LOG = AuditLog()
@@ -66,13 +67,16 @@ def agree(data: bytes) -> ReceiptPlace | None:
     if place is not None:
         receipt = decode_body(1, data)
         assert isinstance(receipt, Receipt)
-        assert place == (
+        assert place[:5] == (
             receipt.id,
             receipt.subject,
             receipt.subject_seq,
             receipt.subject_prev,
             receipt.time,
         )
+        assert read_service(place.service) == service_of(receipt)
+        assert place.output == output_of(receipt)
+        assert stream_sample(receipt) is None
     return place
 
 

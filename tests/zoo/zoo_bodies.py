@@ -189,8 +189,22 @@ def count_outside_its_bound(now_s: int) -> Iterator[Round]:
     yield honest(view_of(log))
     bucket = Bucket(kind=16, reported=900, label=2, lower=1, upper=300, method="bytes/1")
     log.receipt(4, usage=(bucket,), provider_total=900)
-    log.receipt(4, usage=(exact_bucket(reported=90),), provider_total=90)
+    log.receipt(4, usage=(exact_bucket(reported=50),), provider_total=50)
     yield honest(view_of(log))
+
+
+@behaviour
+def counts_beyond_a_recount(now_s: int) -> Iterator[Round]:
+    """A provider reports too much, once absurdly and then often: that is not the log's doing."""
+    log = begun(now_s)
+    yield honest(view_of(log))
+    log.receipt(4, usage=(exact_bucket(reported=90),), provider_total=90)
+    yield Round(view_of(log), frozenset({"provider/contradicted"}))
+    for _ in range(30):
+        log.receipt(4, usage=(exact_bucket(reported=50),), provider_total=50)
+    yield Round(view_of(log), frozenset({"provider/over-reported"}))
+    log.receipt(4)
+    yield Round(view_of(log), exit=1, options=("--require-consistent-counts",))
 
 
 @behaviour

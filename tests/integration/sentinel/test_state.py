@@ -13,7 +13,6 @@ import pytest
 from nous_ledger.protocol.errors import InputError, UnavailableError
 from nous_ledger.protocol.mmr import read_root
 from nous_ledger.protocol.types import LeafCount, LeafIndex
-from sentinel import state_schema
 from sentinel.audit.findings import Finding, Place
 from sentinel.audit.ports import ChainEnd, Changes, Claim, Receipt, Used, Withheld
 from sentinel.errors import SENTINEL_ERROR_CODES, SentinelUseError, StateError
@@ -28,7 +27,7 @@ from sentinel.state_findings import (
     untold_findings,
 )
 from sentinel.state_memory import LogMemory
-from sentinel.state_schema import ERA_BITS
+from sentinel.state_schema import ERA_BITS, MIGRATIONS
 from sentinel.state_tree import Tiles
 from tests.integration.ledger_audit import naive_root
 
@@ -117,7 +116,7 @@ def test_a_database_of_another_program(tmp_path: Path) -> None:
 
 
 def test_a_newer_state(state: State, path: Path) -> None:
-    state.connection.execute("PRAGMA user_version = 2")
+    state.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 2}")
     assert error_code(path) == "state-newer"
 
 
@@ -152,15 +151,26 @@ def test_an_older_state_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     def grow(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE logs ADD COLUMN note TEXT")
 
-    for steps in ((fail,), (grow,), (grow,)):
-        monkeypatch.setattr("sentinel.state.MIGRATIONS", steps)
+    for step in (fail, grow, grow):
+        monkeypatch.setattr("sentinel.state.MIGRATIONS", (*MIGRATIONS, step))
         try:
             with State(path) as state:
                 assert state.logs()[0].state == '{"at": 1}'
                 state.connection.execute("SELECT note FROM logs")
         except StateError:
-            assert steps == (fail,)
-    assert state_schema.MIGRATIONS == ()
+            assert step is fail
+
+
+def test_receipts_of_a_state_without_streams_were_taken_by_none(path: Path) -> None:
+    """A state of the first version has read receipts that no stream ever saw."""
+    with State.held(path) as state:
+        commit(open_log(state), '{"totals": {"receipts": 7}}')
+        for table in ("streams", "samples", "stream_services", "stream_sums"):
+            state.connection.execute(f"DROP TABLE {table}")
+        state.connection.execute("PRAGMA user_version = 1")
+    with State(path) as state:
+        streams = open_log(state).streams.view.streams
+        assert (streams.receipts, streams.unread) == (0, 7)
 
 
 def test_where_states_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def stream(case: Json) -> Json:
         "inconsistentAt": audit.inconsistent_at,
         "excess": audit.excess,
         "contradicted": audit.contradicted,
+        "contradictedAt": audit.contradicted_at,
+        "state": audit.state(),
     }
 
 
@@ -64,7 +66,8 @@ def build() -> Suite:
         "stream-audit",
         "9.5 Stream audit",
         "Stream: take `samples` (reported, counted) one by one; `looks` holds Over, Under and E of "
-        "each offset after t samples; the others are what is latched at the end, 0 for never.",
+        "each offset after t samples; the others are what is latched at the end, 0 for never, and "
+        "the word that all of it comes to.",
         "Level: what the bets of stream `number` must reach under `alpha`.",
         "Sample: decode `body` as a receipt; `sample` is its stream, reported and counted tokens, "
         "or null where no stream audits it.",
@@ -113,7 +116,10 @@ def streams(suite: Suite) -> None:
     add("one too many on every call, offset not pinned", "Honest", honest(11, offset=1))
     add("two too few on every call", "Under", honest(12, offset=-2))
     add("now too many, now too few", "Under", swinging(honest(13)))
-    add("absurd by itself: 2 d > 20 + c", "Over", [[171, 100], [160, 100], [161, 100]])
+    add("absurd by itself: 2 d > 20 + c", "Over", [[160, 100], [171, 100], [161, 100]])
+    add("one absurd receipt among honest ones", "Over", [*honest(16, 60), [161, 100], [59, 33]])
+    add("half too many on a pinned model, 8 receipts", "Over", inflated(honest(17, 8), 5_000), 0, 0)
+    add("four of five by five too few", "Under", now_and_then(honest(18)))
     add("the largest counts", "Edge", [[2**53 - 1, 0], [0, 2**53 - 1], [2**53 - 1, 2**53 - 1]])
     add("seventeen offsets", "Edge", honest(14, 60), -8, 8)
     add("only negative offsets", "Edge", honest(15, 60, offset=-3), -4, -2)
@@ -124,6 +130,14 @@ def one_in_twenty(samples: Samples) -> Samples:
     return [
         [reported + (counted // 10 if number % 20 == 0 else 0), counted]
         for number, (reported, counted) in enumerate(samples, 1)
+    ]
+
+
+def now_and_then(samples: Samples) -> Samples:
+    """Take five from four samples of five."""
+    return [
+        [reported - (5 if number % 5 else 0), counted]
+        for number, (reported, counted) in enumerate(samples)
     ]
 
 

@@ -39,7 +39,8 @@ class Stream:
 
     def __init__(self, lowest: int, highest: int, needed: float) -> None:
         self.offsets, self.level = list(range(lowest, highest + 1)), needed
-        self.t = self.over_at = self.under_at = self.inconsistent_at = self.contradicted = 0
+        self.t = self.over_at = self.under_at = self.inconsistent_at = 0
+        self.contradicted = self.contradicted_at = 0
         self.excess = 0.0
         self.over = {o: [0.0] * 8 for o in self.offsets}
         self.under = {o: [0.0] * 8 for o in self.offsets}
@@ -56,7 +57,9 @@ class Stream:
         beyond = max(d - self.offsets[-1], 0)
         for s in LADDER:
             self.shares[s] = grown(self.shares[s], w, min(beyond / (KAPPA + s * c), B))
-        self.contradicted += 1 if 2 * d > 20 + c else 0
+        if 2 * d > 20 + c:
+            self.contradicted += 1
+            self.contradicted_at = self.contradicted_at or self.t
         self.judge()
 
     def judge(self) -> None:
@@ -71,6 +74,14 @@ class Stream:
         for s in LADDER:
             if mean(self.shares[s]) + 1 / (self.t + 1) >= self.level:
                 self.excess = max(self.excess, s)
+
+    def state(self) -> str:
+        """Return the one word that the stream comes to."""
+        if self.over_at:
+            return "two-sided" if self.under_at else "over-reported"
+        if self.under_at:
+            return "under-reported"
+        return "inconsistent" if self.inconsistent_at else "consistent"
 
     def values(self) -> dict[str, list[float]]:
         """Return Over, Under and E for each offset."""
