@@ -94,6 +94,7 @@ class ArrayParser:
     def _cut(self) -> Iterator[StreamEvent]:
         while (at := self._next()) is not None:
             self._ended = self._depth == 0
+            self._missing |= self._ended and self._buffer[at : at + 1] != b"]"
             yield self._take(at + 1, at)
             if self._ended:
                 return

@@ -41,7 +41,9 @@ def receipt_of(case: Case, kind: int) -> Receipt:
 @cases("bytes1", "Bounds")
 def test_bounds(case: Case, kind: int, name: str) -> None:
     """The bounds are these and no others (LBL-8 to LBL-11)."""
-    request, response = (case[part].encode() for part in ("request", "response"))
+    given = case["response"]
+    response = given.encode() if isinstance(given, str) else bytes.fromhex(given["hex"])
+    request = case["request"].encode()
     found = recount_bounds(receipt_of(case, kind), request, response).get(kind)
     bounds = None if found is None else [found.lower, found.upper]
     assert bounds == case[name], case["comment"]

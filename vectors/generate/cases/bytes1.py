@@ -3,22 +3,32 @@
 import json
 from typing import Any
 
+from vectors.generate import bytes1cases, bytes1more
 from vectors.generate.rules import bytes1
 from vectors.generate.rules.bytes1 import CHAT, MESSAGES, RESPONSES
-from vectors.generate.suite import Group, Json, Suite
+from vectors.generate.suite import Group, Json, Suite, unhex
 
 HUSH = {
     CHAT: '{"reasoning_effort":"none"}',
     RESPONSES: '{"reasoning":{"effort":"none"}}',
     MESSAGES: '{"thinking":{"type":"disabled"}}',
+    bytes1cases.COMPLETIONS: "{}",
+    bytes1cases.GEMINI: "{}",
+    bytes1cases.CONVERSE: '{"additionalModelRequestFields":{"thinking":{"type":"disabled"}}}',
+    bytes1cases.COHERE: '{"thinking":{"type":"disabled"}}',
+    bytes1cases.OLLAMA_CHAT: '{"think":false}',
+    bytes1cases.OLLAMA_GENERATE: '{"think":false}',
+    bytes1cases.MISTRAL: "{}",
 }
 
 
 def check(case: Json) -> Json:
     """Give the bounds for kind 16 and for kind 18."""
     reached = case["status"] in (0, 8)
+    given = case["response"]
+    response = given.encode() if isinstance(given, str) else unhex(given["hex"])
     visible, unsplit = bytes1.bounds(
-        case["api"], case["request"], case["response"], streamed=case["streamed"]
+        case["api"], case["request"], response, streamed=case["streamed"]
     )
     return {"visible": visible if reached else None, "unsplit": unsplit if reached else None}
 
@@ -31,12 +41,21 @@ def build() -> Suite:
         "9.4 bytes/1",
         "`visible` are lower and upper of a bucket of kind 16, `unsplit` of kind 18, for a receipt",
         "of this api, status and streamed with this request and response; null: not applicable.",
+        "A response is text, or bytes under `hex`.",
     )
     for name, description, ids in (
         ("Chat", "openai.chat.", "LBL-8"),
         ("Responses", "openai.responses.", "LBL-8"),
         ("Messages", "anthropic.messages.", "LBL-8"),
+        ("Completions", "openai.completions.", "LBL-8"),
+        ("Gemini", "gemini.generate.", "LBL-8"),
+        ("Converse", "bedrock.converse.", "LBL-8"),
+        ("Cohere", "cohere.v2.", "LBL-8"),
+        ("Ollama", "ollama.chat and ollama.generate.", "LBL-8"),
+        ("Mistral", "mistral.chat.", "LBL-8"),
         ("Lines", "Server-sent events in their spellings.", "LBL-8"),
+        ("Framing", "Streams that are no server-sent events.", "LBL-8"),
+        ("Request", "Requests that leave room for output that is not shown.", "LBL-11"),
         ("NotApplicable", "Content that no rule covers.", "LBL-11"),
         ("Thinking", "Hidden thinking, ruled out or not.", "LBL-9"),
         ("Status", "A response that did not reach the caller as a whole.", "LBL-10"),
@@ -48,6 +67,8 @@ def build() -> Suite:
     for part in parts:
         part(adder)
     statuses(adder)
+    for add_more in (*bytes1cases.PARTS, *bytes1more.PARTS):
+        add_more(adder)
     return suite
 
 
@@ -57,10 +78,11 @@ class Adder:
     def __init__(self, group: Group) -> None:
         self.group = group
 
-    def add(self, flag: str, comment: str, api: int, response: str, **how: Any) -> None:
-        """Add a response, by default to a request that rules thinking out."""
+    def add(self, flag: str, comment: str, api: int, response: str | bytes, **how: Any) -> None:
+        """Add a response, by default to a request that rules thinking out if any does."""
+        given: Any = response if isinstance(response, str) else {"hex": response.hex()}
         case = {"api": api, "status": 0, "streamed": False, "request": HUSH[api]} | how
-        self.group.valid(comment, flag, **case, response=response)
+        self.group.valid(comment, flag, **case, response=given)
 
     def body(self, flag: str, comment: str, api: int, body: Any, **how: Any) -> None:
         """Add a response that is one JSON value."""

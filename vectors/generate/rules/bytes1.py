@@ -1,134 +1,26 @@
-"""The method bytes/1: how many bytes of model output a caller could see.
+"""The method bytes/1: how many bytes of model output a caller could see."""
 
-JSON is read here with the place of every value, because some pieces count as they stand.
-"""
-
-import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from vectors.generate.rules.checks import RuleError, reject, require
+from vectors.generate.rules import bytes1_vendors as vendors
+from vectors.generate.rules.checks import RuleError, require
+from vectors.generate.rules.frames import Event, cut
+from vectors.generate.rules.visible import (
+    NOT_APPLICABLE,
+    NOTHING,
+    Raw,
+    Seen,
+    number_of,
+    read_json,
+)
 
-NOT_APPLICABLE = "not-applicable"  # never leaves this module as a code
 CHAT, RESPONSES, MESSAGES = 1, 2, 7
 PER_PART = 16
-SPACE = re.compile(r"[ \t\n\r]*")
-PLAIN = json.JSONDecoder(strict=True, parse_constant=lambda _: reject(NOT_APPLICABLE))
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 CALL_PARTS = (
     "name arguments input code action actions operation queries revised_prompt".split()  # noqa: SIM905 - a list of the table's words
 )
 SILENT_ITEMS = ("mcp_list_tools", "additional_tools", "mcp_approval_response")
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A JSON value and its text."""
-
-    value: Any  # objects: dict of Raw; arrays: list of Raw
-    text: str
-
-    def get(self, name: str) -> "Raw":
-        """Return a member, or nothing where there is none."""
-        found = self.value.get(name) if isinstance(self.value, dict) else None
-        return found or NOTHING
-
-    def items(self) -> "list[Raw]":
-        """Return the items of an array."""
-        return self.value if isinstance(self.value, list) else []
-
-    def is_object(self) -> bool:
-        """Say whether this is an object."""
-        return isinstance(self.value, dict)
-
-
-NOTHING = Raw(None, "")
-
-
-def read_json(text: str) -> Raw:
-    """Return the one value of a text."""
-    try:
-        value, end = _value(text, _skip(text, 0))
-    except (ValueError, IndexError):
-        reject(NOT_APPLICABLE)
-    require(_skip(text, end) == len(text), NOT_APPLICABLE)
-    return value
-
-
-def _skip(text: str, at: int) -> int:
-    match = SPACE.match(text, at)
-    return match.end() if match else at
-
-
-def _value(text: str, at: int) -> tuple[Raw, int]:
-    """Return the value at a place and the place behind it."""
-    if text[at] not in "[{":
-        value, end = PLAIN.raw_decode(text, at)
-        return Raw(value, text[at:end]), end
-    closing = {"[": "]", "{": "}"}[text[at]]
-    members: dict[str, Raw] = {}
-    items: list[Raw] = []
-    place = _skip(text, at + 1)
-    while text[place] != closing:
-        if closing == "}":
-            name, place = PLAIN.raw_decode(text, place)
-            require(isinstance(name, str), NOT_APPLICABLE)
-            place = _skip(text, place)
-            require(text[place] == ":", NOT_APPLICABLE)
-            members[name], place = _value(text, _skip(text, place + 1))
-        else:
-            item, place = _value(text, place)
-            items.append(item)
-        place = _skip(text, place)
-        require(text[place] in ("," + closing), NOT_APPLICABLE)
-        if text[place] == ",":
-            place = _skip(text, place + 1)
-            require(text[place] != closing, NOT_APPLICABLE)
-    return Raw(members if closing == "}" else items, text[at : place + 1]), place + 1
-
-
-def events(text: str) -> Iterator[Raw]:
-    """Yield the JSON of every server-sent event; `[DONE]` is none."""
-    lines: list[str] = []
-    for line in [*re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")), ""]:
-        name, _, value = line.partition(":")
-        if name == "data":
-            lines.append(value.removeprefix(" "))
-        elif not line and lines:
-            data = "\n".join(lines)
-            lines = []
-            if data.strip(" \t\n\r\v\f") != "[DONE]":
-                yield read_json(data)
-
-
-@dataclass
-class Seen:
-    """What was collected."""
-
-    size: int = 0
-    choices: set[Any] = field(default_factory=set)
-    calls: set[Any] = field(default_factory=set)
-    thinking: bool = False
-
-    def string(self, *raws: Raw) -> None:
-        """Collect values that are strings."""
-        for raw in raws:
-            if isinstance(raw.value, str):
-                self.size += len(raw.value.encode("utf-8", "surrogatepass"))
-
-    def string_or_json(self, raw: Raw) -> None:
-        """Collect a string, or the JSON text of anything else but null."""
-        self.string(raw)
-        if raw.value is not None and not isinstance(raw.value, str):
-            self.size += len(raw.text.encode())
-
-
-def _number(raw: Raw, position: int) -> tuple[str, int]:
-    """Return an integer index, else the position."""
-    index = raw.get("index").value
-    return ("index", index) if type(index) is int else ("index", position)
 
 
 def chat(parts: list[Raw], member: str, seen: Seen) -> None:
@@ -138,7 +30,7 @@ def chat(parts: list[Raw], member: str, seen: Seen) -> None:
     for array in arrays:
         for position, choice in enumerate(array.items()):
             if choice.is_object():
-                number = _number(choice, position)
+                number = number_of(choice, position)
                 seen.choices.add(number)
                 _chat_choice(choice.get(member), number, seen)
 
@@ -157,7 +49,7 @@ def _chat_choice(message: Raw, number: Any, seen: Seen) -> None:
         seen.string(call.get("name"), call.get("arguments"), call.get("input"))
     for position, item in enumerate(message.get("tool_calls").items()):
         if item.is_object():
-            seen.calls.add((number, _number(item, position)))
+            seen.calls.add((number, number_of(item, position)))
             for kind in ("function", "custom"):
                 parts = (item.get(kind).get(n) for n in ("name", "arguments", "input"))
                 seen.string(*parts)
@@ -250,35 +142,56 @@ def _block(block: Raw, seen: Seen) -> None:
         require(kind.endswith("tool_result"), NOT_APPLICABLE)
 
 
-def rules_out_thinking(api: int, request: str) -> bool:
+def rules_out_thinking(api: int, request: Raw) -> bool:
     """Say whether a request rules hidden thinking out."""
-    try:
-        found = read_json(request)
-    except RuleError:
-        return False
     if api == CHAT:
-        return bool(found.get("reasoning_effort").value == "none")
+        return bool(request.get("reasoning_effort").value == "none")
     if api == RESPONSES:
-        return bool(found.get("reasoning").get("effort").value == "none")
-    return bool(found.get("thinking").get("type").value == "disabled")
+        return bool(request.get("reasoning").get("effort").value == "none")
+    if api == MESSAGES:
+        return bool(request.get("thinking").get("type").value == "disabled")
+    return vendors.rules_out_thinking(api, request)
+
+
+def asked(request: str) -> Raw:
+    """Return a request, or nothing if it is not an object."""
+    try:
+        found = read_json(request.encode("utf-8", "surrogatepass"))
+    except RuleError:
+        return NOTHING
+    return found if found.is_object() else NOTHING
+
+
+def collect(api: int, request: Raw, events: list[Event], seen: Seen, *, streamed: bool) -> int:
+    """Collect from a response; return how many frames a tool call has."""
+    parts = [event.value for event in events]
+    if api == CHAT:
+        chat(parts, "delta" if streamed else "message", seen)
+    elif api == RESPONSES:
+        responses(parts, seen, streamed=streamed)
+    elif api == MESSAGES:
+        messages(parts, seen, streamed=streamed)
+    else:
+        require(request.is_object(), NOT_APPLICABLE)
+        require(vendors.shows_all(api, request), NOT_APPLICABLE)
+        objects = [event for event in events if event.value.is_object()]
+        vendors.COLLECT[api](objects, seen, streamed=streamed)
+        return 4
+    return 1
 
 
 def bounds(
-    api: int, request: str, response: str, *, streamed: bool
+    api: int, request: str, response: bytes, *, streamed: bool
 ) -> tuple[list[int] | None, list[int] | None]:
     """Return (lower, upper) for kind 16 and for kind 18; None where not applicable."""
     seen = Seen()
+    wish = asked(request)
     try:
-        parts = list(events(response)) if streamed else [read_json(response)]
-        if api == CHAT:
-            chat(parts, "delta" if streamed else "message", seen)
-        elif api == RESPONSES:
-            responses(parts, seen, streamed=streamed)
-        else:
-            messages(parts, seen, streamed=streamed)
+        events = cut(api, response) if streamed else [Event("", read_json(response))]
+        frames = collect(api, wish, events, seen, streamed=streamed)
     except RuleError:
         return None, None
-    upper = seen.size + PER_PART * (len(seen.choices) + len(seen.calls))
+    upper = seen.size + PER_PART * (len(seen.choices) + frames * len(seen.calls))
     visible = [1 if seen.size else 0, upper]
-    unsplit = visible if rules_out_thinking(api, request) and not seen.thinking else None
+    unsplit = visible if rules_out_thinking(api, wish) and not seen.thinking else None
     return visible, unsplit
