@@ -90,6 +90,7 @@ def make_config(settings: Settings) -> GatewayConfig:
     """
     try:
         from nous_ledger.gateway.app import AppConfig, upstreams_of
+        from nous_ledger.gateway.bounds import read_ceilings
         from nous_ledger.gateway.named_upstreams import (
             NamedUpstreams,
             parse_allowed,
@@ -119,6 +120,7 @@ def make_config(settings: Settings) -> GatewayConfig:
         fail_open=settings["ledger.fail_open"],
         unmetered=settings["calls.unmetered"] == "pass",
         recount=settings["calls.recount"] == "on",
+        decode_ceilings=read_ceilings(settings["calls.decode_ceilings"]),
         tokenizers=read_tokenizers(settings["calls.tokenizers_file"]),
         publish_usage=settings["ledger.publish_usage"],
         named=NamedUpstreams(

@@ -23,7 +23,8 @@ from starlette.responses import Response
 from nous_ledger.gateway.addresses import CheckedResolver
 from nous_ledger.gateway.admission import Admission, peer_name
 from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Answer
-from nous_ledger.gateway.call import Call, Service
+from nous_ledger.gateway.bounds import Bounder
+from nous_ledger.gateway.call import Call
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
 from nous_ledger.gateway.drains import Drains
 from nous_ledger.gateway.exact import Recounter
@@ -46,7 +47,8 @@ from nous_ledger.gateway.providers import (
 )
 from nous_ledger.gateway.read_api import ReadApi, error_response, wrong_method
 from nous_ledger.gateway.recording import Recorder
-from nous_ledger.gateway.upstream import Egress, Limits, make_session
+from nous_ledger.gateway.service import Service
+from nous_ledger.gateway.upstream import Egress, Limits, Pool, make_session
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.headkeeper import HeadKeeper
 from nous_ledger.ledger.witnesses import Witness
@@ -85,6 +87,7 @@ class AppConfig:
         unmetered: calls that are not metered (batches, uploads, tunings) are forwarded.
         recount: answers are counted again where a tokenizer is known and installed.
         tokenizers: which models' answers can be counted; None for the built-in table.
+        decode_ceilings: most tokens per second that an upstream generates, by route.
         egress: how upstreams are reached.
         named: upstreams that callers may name; they are not reached by a proxy, which
             would resolve their names once more.
@@ -106,6 +109,7 @@ class AppConfig:
     unmetered: bool = True
     recount: bool = True
     tokenizers: TokenizerTable | None = None
+    decode_ceilings: Mapping[str, int] = field(default_factory=dict)
     egress: Egress = field(default_factory=Egress)
     named: NamedUpstreams = field(default_factory=NamedUpstreams)
     resolver: AbstractResolver | None = None
@@ -278,14 +282,17 @@ class Gateway:
             self._service = Service(
                 journal=self._journal,
                 pseudonyms=Pseudonyms(self._ledger.subject),
-                session=session,
-                checked_session=checked,
+                session=Pool(session, limits, config.egress),
+                checked_session=Pool(checked, limits, config.egress),
                 limits=limits,
                 drains=Drains(limits),
                 egress=self._config.egress,
                 unmetered=self._config.unmetered,
                 recorder=self._config.recorder,
                 recounter=Recounter(self._config.tokenizers, self._metrics)
+                if self._config.recount
+                else None,
+                bounder=Bounder(self._config.decode_ceilings, self._config.tokenizers)
                 if self._config.recount
                 else None,
             )

@@ -21,10 +21,7 @@ import asyncio
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
 from typing import Final
-
-import aiohttp
 
 from nous_ledger.gateway import drafts
 from nous_ledger.gateway.answers import (
@@ -38,11 +35,11 @@ from nous_ledger.gateway.answers import (
     UNMETERED_REFUSED,
     Answer,
 )
+from nous_ledger.gateway.bounds import CallNotes
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
-from nous_ledger.gateway.drains import Drain, Drains
-from nous_ledger.gateway.exact import Recounter
+from nous_ledger.gateway.drains import Drain
 from nous_ledger.gateway.headers import (
     RawHeaders,
     can_pass,
@@ -50,23 +47,18 @@ from nous_ledger.gateway.headers import (
     signed_fields,
     upstream_headers,
 )
-from nous_ledger.gateway.identity import Pseudonyms, find_credential
-from nous_ledger.gateway.journal import Journal
-from nous_ledger.gateway.logs import CallLog
+from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.metering import Metered
-from nous_ledger.gateway.paths import MAX_PATH_BYTES, CallShape
 from nous_ledger.gateway.provider_table import UNMETERED
 from nous_ledger.gateway.providers import Upstream
-from nous_ledger.gateway.recording import Recorder, Recording
+from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
+from nous_ledger.gateway.service import Service
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
-    Egress,
-    Limits,
     NoResponseError,
     UpstreamRequest,
-    open_response,
 )
 from nous_ledger.gateway.wallets import WalletError, claimed_wallet, split_wallet
 from nous_ledger.protocol.errors import LedgerError
@@ -81,58 +73,8 @@ from nous_ledger.protocol.receipt import Receipt
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
-
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods by which no model is asked anything: lists of models, of files, of batches."""
-_MAX_SHAPES: Final = 512
-"""Paths that are remembered, each of at most some thousand bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """What all calls of one gateway share.
-
-    Attributes:
-        journal: the ledger.
-        pseudonyms: of callers.
-        session: connections to upstreams of the configuration.
-        checked_session: to those that callers name.
-        limits: bounds of one call.
-        drains: calls that are read on although their client hung up.
-        egress: how upstreams are reached.
-        recorder: keeps the content of calls; None to keep none.
-        shapes: what was found of paths, by route, base URL, method and path.
-        unmetered: calls that are not metered are forwarded, whatever their method.
-        log: where calls that are over are logged.
-        recounter: counts answers again; None for bounds by their bytes alone.
-    """
-
-    journal: Journal
-    pseudonyms: Pseudonyms
-    session: aiohttp.ClientSession
-    checked_session: aiohttp.ClientSession
-    limits: Limits
-    drains: Drains
-    egress: Egress = field(default_factory=Egress)
-    recorder: Recorder | None = None
-    shapes: dict[tuple[str, str, str, str], CallShape | None] = field(default_factory=dict)
-    unmetered: bool = True
-    log: CallLog = field(default_factory=CallLog)
-    recounter: Recounter | None = None
-
-    def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
-        """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
-        key = (upstream.route.name, upstream.base_url, method, path)
-        try:
-            return self.shapes[key]
-        except KeyError:
-            shape = upstream.shape(method, path)
-        if len(path) > MAX_PATH_BYTES:
-            return shape
-        if len(self.shapes) >= _MAX_SHAPES:
-            self.shapes.clear()
-        self.shapes[key] = shape
-        return shape
 
 
 class Call:
@@ -173,6 +115,7 @@ class Call:
         self._opening = secrets.token_bytes(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
+        self._body: bytes | None = None  # of the request, without content codings
         self._relay: Relay | None = None
         self._recording: Recording | None = None
         self._settled = False
@@ -196,7 +139,7 @@ class Call:
         except TimeoutError:  # as above, but somebody may still be there
             await self._send(BODY_LATE, BODY_LATE.body(self._upstream.route.errors), [])
             return
-        decoded = self._decoded(body)
+        decoded = self._body = self._decoded(body)
         facts = self._read(decoded)
         draft = self._draft(decoded, facts)
         if self._refused is not None or self._trailers:
@@ -268,7 +211,8 @@ class Call:
         altered = facts.altered is not None
         request = UpstreamRequest(
             method=self._method,
-            url=self._upstream.base_url + self._path + self._query_text(),
+            base_url=self._upstream.base_url,
+            target=self._path + self._query_text(),
             headers=upstream_headers(self._client.headers, self._signed, altered=altered),
             body=body,
         )
@@ -288,8 +232,14 @@ class Call:
             cut=broken is not None,
         )
         status = self._status(relay, metered, broken)
-        if self._service.recounter is not None:
-            metered = await self._service.recounter.label(metered, draft, status)
+        notes = CallNotes(
+            body=self._body,
+            allowance=facts.allowance,
+            route=self._upstream.route.name,
+            started=self._started,
+            first_visible=relay.first_visible,
+        )
+        metered = await self._service.label(metered, draft, status, notes)
         ending = Ending(
             status=status,
             http_status=relay.http_status,
@@ -316,7 +266,7 @@ class Call:
         if client.gone:
             drain.start()
         try:
-            response = await open_response(self._session, request, service.egress)
+            response = await self._session.open(request)
             try:
                 self._relay = Relay(
                     response,
@@ -330,6 +280,7 @@ class Call:
                     and service.recounter.wants(
                         draft.api, draft.provider, plain_request=facts.plain
                     ),
+                    timed=service.times(self._upstream.route.name),
                 )
                 await self._relay.run(self._own_headers(draft))
             finally:

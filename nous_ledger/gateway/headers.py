@@ -16,8 +16,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from multidict import CIMultiDict
-
 from nous_ledger.gateway.codings import narrow_accept_encoding
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -82,7 +80,7 @@ def signed_fields(fields: Mapping[bytes, bytes]) -> frozenset[bytes]:
 
 def upstream_headers(
     headers: RawHeaders, signed: frozenset[bytes] = frozenset(), *, altered: bool
-) -> CIMultiDict[str]:
+) -> RawHeaders:
     """Return the request's fields for the upstream.
 
     Args:
@@ -92,14 +90,12 @@ def upstream_headers(
             without content codings.
     """
     dropped = _NOT_SENT_ALTERED if altered else _NOT_SENT
-    result: CIMultiDict[str] = CIMultiDict(
-        [(name.decode("latin-1"), value.decode()) for name, value in _passing(headers, dropped)]
-    )
+    passing = _passing(headers, dropped)
     accepted = None if altered else header(headers, b"accept-encoding")
     if accepted is None or b"accept-encoding" not in signed:
         accepted = narrow_accept_encoding(accepted)
-    result["accept-encoding"] = accepted
-    return result
+    passing.append((b"accept-encoding", accepted.encode("latin-1")))
+    return passing
 
 
 def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False) -> RawHeaders:

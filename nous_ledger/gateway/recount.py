@@ -1,7 +1,7 @@
 """Counting again: a receipt's bounds and exact counts, for `verify --recount`.
 
 Spec:
-    PROTOCOL.md LBL-4, LBL-8 to LBL-10, VER-19, VER-20.
+    PROTOCOL.md LBL-4, LBL-8 to LBL-10, BND-20, VER-19, VER-20.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nous_ledger.gateway.bounds import bound_again
 from nous_ledger.gateway.formats import parser_of
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.request import MAX_SEPARATORS
@@ -43,8 +44,9 @@ def recount_bounds(
 
     Args:
         receipt: the receipt whose labels are claimed.
-        request: request body that its commitment covers; needed for an unsplit output, and
-            for any of the wire formats of which the request decides what is shown.
+        request: request body that its commitment covers; needed for an unsplit output, for
+            any of the wire formats of which the request decides what is shown, and for
+            every bound that the request gives.
         response: response body that its commitment covers.
 
     Returns:
@@ -66,9 +68,10 @@ def recount_bounds(
     ]
     visible = meter.visible_output()
     fields = read_fields(request)
+    shown = visible if shows_all(receipt.api, fields) else None
     found = label_counts(
         claimed,
-        visible if shows_all(receipt.api, fields) else None,
+        shown,
         hidden_ruled_out=rules_out_hidden(receipt.api, fields or {}),
     )
     ranges = {
@@ -79,7 +82,7 @@ def recount_bounds(
     for bucket in exact:
         if visible is not None and visible.text is not None:
             ranges |= _counted(bucket, visible.text)
-    return ranges
+    return ranges if request is None else {**ranges, **bound_again(receipt, request, shown)}
 
 
 def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:

@@ -97,6 +97,7 @@ SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType(
                 choices=("pass", "refuse"),
             ),
             _setting("calls.recount", TEXT, "on", "count answers again", choices=("on", "off")),
+            _setting("calls.decode_ceilings", TEXTS, (), "ROUTE=most tokens a second, declared"),
             _setting("calls.tokenizers_file", PATH, None, "further models and vocabulary files"),
             _setting("listen.host", TEXT, "127.0.0.1", "address; others than loopback with tokens"),
             _setting("listen.port", WHOLE, 8787, "port; 0 for any free one", bounds=(0, 65_535)),

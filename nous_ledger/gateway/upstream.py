@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,14 +22,16 @@ from yarl import URL
 
 from nous_ledger.gateway.addresses import AddressRefusedError
 from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
+from nous_ledger.gateway.direct import MAX_BODY_BYTES, MAX_FIELD_BYTES, Direct, DirectResponse
+from nous_ledger.gateway.headers import RawHeaders
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
-_IN_ONE_GO: Final = 64 * 1024
-_MAX_FIELD_BYTES: Final = 64 * 1024
 _STATUSES: Final = range(200, 600)
+Response: TypeAlias = aiohttp.ClientResponse | DirectResponse
+
 _NOTHING_ADDED: Final = ("Accept", "Content-Type", "User-Agent")
 """Fields that the client library would add where they are absent."""
 
@@ -115,11 +117,20 @@ def read_trust(path: Path) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRequest:
-    """A request as it goes to the upstream."""
+    """A request as it goes to the upstream.
+
+    Attributes:
+        method: its method.
+        base_url: scheme, host, port and path prefix of the upstream.
+        target: path below that, with its query.
+        headers: its fields, values in UTF-8, without Host and Content-Length.
+        body: its body.
+    """
 
     method: str
-    url: str
-    headers: CIMultiDict[str]
+    base_url: str
+    target: str
+    headers: RawHeaders
     body: bytes
 
 
@@ -160,56 +171,79 @@ def make_session(
             ssl=True if egress.trust is None else egress.trust,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
-        ),
+        timeout=_timeout(limits),
         auto_decompress=False,
-        max_line_size=_MAX_FIELD_BYTES,
-        max_field_size=_MAX_FIELD_BYTES,
+        max_line_size=MAX_FIELD_BYTES,
+        max_field_size=MAX_FIELD_BYTES,
     )
 
 
-async def open_response(
-    session: aiohttp.ClientSession, request: UpstreamRequest, egress: Egress
-) -> aiohttp.ClientResponse:
-    """Send a request and return its response once the head has come; the caller closes it.
+class Pool:
+    """Connections to upstreams, and the ways of sending requests over them."""
 
-    A body that was not read to its end leaves a connection nobody can use.
+    def __init__(self, session: aiohttp.ClientSession, limits: Limits, egress: Egress) -> None:
+        """Send over the connections of a session that `make_session` made."""
+        self._session = session
+        self._proxy = egress.proxy or None
+        self._direct = Direct(session, _timeout(limits))
 
-    Raises:
-        NoResponseError: no connection, no response in time, closed without one, or a
-            status that is no final one of HTTP (101 among them: nothing is upgraded).
-    """
-    body, headers = request.body, request.headers
-    absent = [name for name in _NOTHING_ADDED if name not in headers]
-    try:
-        response = await session.request(
+    async def open(self, request: UpstreamRequest) -> Response:
+        """Send a request and return its response once the head has come; the caller closes it.
+
+        A body that was not read to its end leaves a connection nobody can use.
+
+        Raises:
+            NoResponseError: no connection, no response in time, closed without one, or a
+                status that is no final one of HTTP (101 among them: nothing is upgraded).
+        """
+        try:
+            response = await self._send(request)
+        except aiohttp.ClientConnectorDNSError as error:
+            refused = isinstance(error.os_error, AddressRefusedError)
+            raise NoResponseError(ADDRESS_REFUSED if refused else UNREACHABLE) from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise NoResponseError(UNREACHABLE) from error
+        except TimeoutError as error:
+            raise NoResponseError(TIMED_OUT) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoResponseError(UNREACHABLE) from error
+        if response.status not in _STATUSES:
+            response.close()
+            raise NoResponseError(UNREACHABLE)
+        return response
+
+    async def _send(self, request: UpstreamRequest) -> Response:
+        short = len(request.body) <= MAX_BODY_BYTES
+        if short and request.method == "POST" and self._proxy is None:
+            response = await self._direct.post(
+                request.base_url, request.target, request.headers, request.body
+            )
+            if response is not None:
+                return response
+        headers = CIMultiDict(
+            [(name.decode("latin-1"), value.decode()) for name, value in request.headers]
+        )
+        absent = [name for name in _NOTHING_ADDED if name not in headers]
+        # A file-like body is written in pieces.
+        body = request.body if short else io.BytesIO(request.body)
+        return await self._session.request(
             request.method,
-            URL(request.url, encoded=True),
+            URL(request.base_url + request.target, encoded=True),
             headers=headers,
             skip_auto_headers=absent or None,
-            # A file-like body is written in pieces; a large one in one go would
-            # hold up every other call.
-            data=(body if len(body) <= _IN_ONE_GO else io.BytesIO(body)) if body else None,
+            data=body if request.body else None,
             allow_redirects=False,
-            proxy=egress.proxy or None,
+            proxy=self._proxy,
         )
-    except aiohttp.ClientConnectorDNSError as error:
-        refused = isinstance(error.os_error, AddressRefusedError)
-        raise NoResponseError(ADDRESS_REFUSED if refused else UNREACHABLE) from error
-    except aiohttp.ConnectionTimeoutError as error:
-        raise NoResponseError(UNREACHABLE) from error
-    except TimeoutError as error:
-        raise NoResponseError(TIMED_OUT) from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise NoResponseError(UNREACHABLE) from error
-    if response.status not in _STATUSES:
-        response.close()
-        raise NoResponseError(UNREACHABLE)
-    return response
 
 
-def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
+def _timeout(limits: Limits) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=None, sock_connect=limits.connect_s, sock_read=limits.silence_s
+    )
+
+
+def read_at_once(response: Response) -> bytes | None:
     """Return the body if all of it has come, without an end in the middle; else None."""
     content = response.content
     if not content.is_eof() or content.exception() is not None:
@@ -217,7 +251,7 @@ def read_at_once(response: aiohttp.ClientResponse) -> bytes | None:
     return content.read_nowait(-1)
 
 
-async def read_pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def read_pieces(response: Response) -> AsyncIterator[bytes]:
     """Yield the body as it arrives.
 
     Raises:

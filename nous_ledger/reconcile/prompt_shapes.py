@@ -26,7 +26,7 @@ _OPENING: Final = (
     *("previous_response_id", "conversation", "mcp_servers", "container", "images"),
     *("cachedContent", "cached_content", "promptVariables"),
 )
-_EMPTY: Final = (None, False, "", [], {})
+_EMPTY: Final[tuple[object, ...]] = (None, False, "", [], {})
 
 
 class OpenRequestError(Exception):

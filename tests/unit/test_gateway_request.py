@@ -208,18 +208,16 @@ def test_only_connection_fields_and_our_own_are_removed() -> None:
         (b"x-twice", b"2"),
     ]
     kept = {
-        ("authorization", "Bearer k"),
-        ("x-stainless-lang", "pythön"),
-        ("x-twice", "1"),
-        ("x-twice", "2"),
+        (b"authorization", b"Bearer k"),
+        (b"x-stainless-lang", "pythön".encode()),
+        (b"x-twice", b"1"),
+        (b"x-twice", b"2"),
     }
-    assert set(upstream_headers(sent, altered=False).items()) == kept | {
-        ("content-encoding", "gzip"),
-        ("accept-encoding", "gzip"),
+    assert set(upstream_headers(sent, altered=False)) == kept | {
+        (b"content-encoding", b"gzip"),
+        (b"accept-encoding", b"gzip"),
     }
-    assert set(upstream_headers(sent, altered=True).items()) == kept | {
-        ("accept-encoding", "identity")
-    }
+    assert set(upstream_headers(sent, altered=True)) == kept | {(b"accept-encoding", b"identity")}
     answered = [
         (b"Content-Type", b"text/event-stream"),
         (b"Content-Length", b"7"),

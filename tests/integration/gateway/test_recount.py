@@ -1,4 +1,4 @@
-"""What the gateway claims of visible output, a verifier finds again from the content alone."""
+"""What the gateway claims of output and input, a verifier finds again from the content alone."""
 
 import json
 from typing import Any
@@ -29,12 +29,13 @@ ASKS: dict[str, dict[str, Any]] = {
 def test_a_verifier_finds_the_same_bounds(
     rig: Rig, path: str, scenario: str, streamed: bool
 ) -> None:
-    """LBL-8, VER-19, VER-20: from request and response, for every format."""
+    """LBL-8, BND-20, VER-19, VER-20: from request and response, for every format."""
     request = {"model": f"demo-{scenario}", "stream": streamed, **ASKS[path]}
     got = rig.call(path, request)
     receipt = rig.only_receipt()
-    bounded = [bucket.kind for bucket in receipt.usage or () if bucket.label == BOUNDED]
-    assert len(bounded) == 1
+    bounded = {bucket.kind: bucket for bucket in receipt.usage or () if bucket.label == BOUNDED}
+    assert len(bounded.keys() & {16, 18}) == 1
+    assert bounded.keys() & {1, 8}  # and input, which the request explains
     report = verify_bundle(
         rig.ledger.prove(1),
         parse_policy(rig.ledger.policy_text()),
