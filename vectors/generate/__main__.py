@@ -28,6 +28,7 @@ NAMES = (
     "cosignatures",
     "policies",
     "labels",
+    "label_decisions",
     "bytes1",
     "stream_audit",
     "commitments",

@@ -1,0 +1,50 @@
+"""Width and height of an image, from its header (BND-18)."""
+
+import base64
+import binascii
+from typing import Any
+
+
+def number(data: bytes, at: int, length: int, order: Any = "big") -> int:
+    """Return an unsigned integer; past the end there is none."""
+    if at + length > len(data):
+        raise ValueError(at)
+    return int.from_bytes(data[at : at + length], order)
+
+
+def dimensions(text: str) -> tuple[int, int] | None:
+    """Return the size of an image in base64 or a `data:` URL, None if it does not tell."""
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            return None
+    text = text[:349_524]
+    try:
+        data = base64.b64decode(text[: len(text) - len(text) % 4], validate=True)
+        width, height = _read(data)
+    except (ValueError, binascii.Error):
+        return None
+    inside = 1 <= width <= 65_535 and 1 <= height <= 65_535
+    return (width, height) if inside else None
+
+
+def _read(data: bytes) -> tuple[int, int]:
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
+        return number(data, 16, 4), number(data, 20, 4)
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return number(data, 6, 2, "little"), number(data, 8, 2, "little")
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":
+        return number(data, 24, 3, "little") + 1, number(data, 27, 3, "little") + 1
+    if data[:2] == b"\xff\xd8":
+        return _jpeg(data)
+    raise ValueError("no image")
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    at = 2
+    while number(data, at, 1) == 0xFF:
+        marker = number(data, at + 1, 1)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return number(data, at + 7, 2), number(data, at + 5, 2)
+        at += 2 + number(data, at + 2, 2)
+    raise ValueError("no frame")
