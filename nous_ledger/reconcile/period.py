@@ -33,7 +33,8 @@ CREATE TABLE receipts (
     request_id TEXT, input INTEGER, output INTEGER, cost INTEGER
 ) STRICT;
 CREATE TABLE calls (
-    request_id TEXT, provider TEXT, line INTEGER, start INTEGER, input INTEGER, output INTEGER
+    request_id TEXT, provider TEXT, line INTEGER, start INTEGER, input INTEGER, output INTEGER,
+    cost INTEGER
 ) STRICT;
 CREATE TABLE spans (
     provider TEXT, model TEXT, start INTEGER, "end" INTEGER,
@@ -45,6 +46,8 @@ _INDEXES: Final = """
 CREATE INDEX receipts_by_id ON receipts (request_id);
 CREATE INDEX receipts_by_time ON receipts (provider, time);
 CREATE INDEX calls_by_id ON calls (request_id);
+CREATE INDEX calls_by_time ON calls (provider, start);
+CREATE INDEX spans_by_time ON spans (provider, start);
 """
 
 
@@ -80,6 +83,7 @@ class SpanDifference:
         end: end of the span, exclusive.
         receipts: (calls, input, output) of the receipts.
         report: the same of the report; None for what it does not say.
+        indices: leaves of the first and last of the receipts; None if there is none.
     """
 
     provider: str
@@ -88,27 +92,36 @@ class SpanDifference:
     end: UnixMillis
     receipts: tuple[int, int, int]
     report: tuple[int | None, int | None, int | None]
+    indices: tuple[LeafIndex, LeafIndex] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoneyLine:
-    """What a provider charged beside what the receipts come to, over one span.
+    """The three sides beside each other, over the span of an invoice or of a usage report.
 
     Attributes:
         provider: name of the provider.
         start: beginning of the span, milliseconds.
         end: end of the span, exclusive.
-        invoiced: pico-USD that the provider charged.
+        calls: receipts of the span.
         computed: pico-USD of the receipts that have a price.
         unpriced: receipts that have none.
+        told_calls: calls that usage reports tell of; None if none does.
+        told: pico-USD that usage reports put on single calls; None if none does.
+        invoiced: pico-USD that the provider charged; None if no invoice tells of the span.
+        indices: leaves of the first and last of the receipts; None if there is none.
     """
 
     provider: str
     start: UnixMillis
     end: UnixMillis
-    invoiced: PicoUsd
+    calls: int
     computed: PicoUsd
     unpriced: int
+    told_calls: int | None
+    told: PicoUsd | None
+    invoiced: PicoUsd | None
+    indices: tuple[LeafIndex, LeafIndex] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +135,9 @@ class PeriodReport:
         matched_spans: spans whose sums agree.
         span_differences: spans whose sums differ, the first MAX_LISTED.
         span_count: how many spans differ.
-        money: invoices beside receipts.
+        money: receipts, usage reports and invoices, over all that a provider's tell of.
+        days: the same for each span that an invoice tells apart, the first MAX_LISTED.
+        statements: rows of reports and invoices that speak of the period.
     """
 
     matched_calls: int
@@ -132,11 +147,27 @@ class PeriodReport:
     span_differences: tuple[SpanDifference, ...]
     span_count: int
     money: tuple[MoneyLine, ...]
+    days: tuple[MoneyLine, ...]
+    statements: int
 
     @property
     def agrees(self) -> bool:
         """Whether nothing differs (money aside, which needs prices to compare)."""
         return not self.span_count and not any(self.call_counts.values())
+
+
+class _ExactSum:
+    """Adds up any number of integers; SQLite's own SUM fails beyond 2^63."""
+
+    def __init__(self) -> None:
+        self._sum: int | None = None
+
+    def step(self, value: int | None) -> None:
+        if value is not None:
+            self._sum = (self._sum or 0) + value
+
+    def finalize(self) -> str | None:
+        return None if self._sum is None else str(self._sum)
 
 
 class PeriodCheck:
@@ -145,8 +176,10 @@ class PeriodCheck:
     def __init__(self) -> None:
         """Start with nothing."""
         self._db = sqlite3.connect(_TEMPORARY, isolation_level=None)
+        self._db.create_aggregate("EXACT_SUM", 1, _ExactSum)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")
+        self._statements = 0
 
     def take_receipt(self, index: LeafIndex, receipt: Receipt, cost: Cost) -> None:
         """Take a receipt of the period."""
@@ -164,10 +197,11 @@ class PeriodCheck:
 
     def take_statement(self, item: Statement) -> None:
         """Take a row of a report or of an invoice."""
+        self._statements += 1
         tokens = (item.input_tokens, item.output_tokens)
         if item.request_id:
-            row = (item.request_id, item.provider, item.line, item.start, *tokens)
-            self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", row)
+            row = (item.request_id, item.provider, item.line, item.start, *tokens, item.cost)
+            self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         elif item.calls is not None or tokens != (None, None):
             span = (item.provider, item.model, item.start, item.end, item.calls, *tokens)
             self._db.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)", span)
@@ -178,62 +212,95 @@ class PeriodCheck:
     def result(self) -> PeriodReport:
         """Compare the sides."""
         self._db.executescript(_INDEXES)
-        spans = list(self._spans())
-        differing = [span for span in spans if not _alike(span)]
+        matched_spans = span_count = 0
+        differing: list[SpanDifference] = []
+        for span in self._spans():
+            if _alike(span):
+                matched_spans += 1
+                continue
+            span_count += 1
+            if len(differing) < MAX_LISTED:
+                differing.append(span)
         counts, listed = {}, []
         for kind, query in _CALLS.items():
-            rows = self._db.execute(query).fetchall()
-            counts[kind] = len(rows)
-            listed += [_call(kind, row) for row in rows[:MAX_LISTED]]
+            counts[kind] = self._db.execute(f"SELECT COUNT(*) FROM ({query})").fetchone()[0]  # noqa: S608
+            rows = self._db.execute(f"{query} LIMIT {MAX_LISTED}").fetchall()
+            listed += [_call(kind, row) for row in rows]
         (matched,) = self._db.execute(_MATCHED).fetchone()
         return PeriodReport(
             matched_calls=matched,
             call_differences=tuple(listed),
             call_counts=counts,
-            matched_spans=len(spans) - len(differing),
-            span_differences=tuple(differing[:MAX_LISTED]),
-            span_count=len(differing),
-            money=tuple(self._money()),
+            matched_spans=matched_spans,
+            span_differences=tuple(differing),
+            span_count=span_count,
+            money=tuple(self._money(_TOTALS)),
+            days=tuple(self._money(_DAYS)),
+            statements=self._statements,
         )
 
     def _spans(self) -> Iterator[SpanDifference]:
         query = """
-            SELECT provider, model, start, "end", SUM(calls), SUM(input), SUM(output)
+            SELECT provider, model, start, "end",
+                EXACT_SUM(calls), EXACT_SUM(input), EXACT_SUM(output)
             FROM spans GROUP BY provider, model, start, "end" ORDER BY start, provider, model"""
-        for provider, model, start, end, *report in self._db.execute(query).fetchall():
-            receipts = self._db.execute(_RECEIPTS_OF_SPAN, (provider, start, end, model)).fetchone()
+        for provider, model, start, end, *report in self._db.execute(query):
+            count, *tokens, first, last = self._db.execute(
+                _RECEIPTS_OF_SPAN, (provider, start, end, model)
+            ).fetchone()
             yield SpanDifference(
                 provider=provider,
                 model=model,
                 start=UnixMillis(start),
                 end=UnixMillis(end),
-                receipts=tuple(receipts),
-                report=tuple(report),
+                receipts=(count, int(tokens[0] or 0), int(tokens[1] or 0)),
+                report=(_whole(report[0]), _whole(report[1]), _whole(report[2])),
+                indices=None if first is None else (first, last),
             )
 
-    def _money(self) -> Iterator[MoneyLine]:
-        query = """
-            SELECT provider, MIN(start), MAX("end"), SUM(cost)
-            FROM costs GROUP BY provider ORDER BY provider"""
-        for provider, start, end, invoiced in self._db.execute(query).fetchall():
-            computed, unpriced = self._db.execute(_COST_OF_SPAN, (provider, start, end)).fetchone()
+    def _money(self, query: str) -> Iterator[MoneyLine]:
+        for provider, start, end, invoiced in self._db.execute(query):
+            span = (provider, start, end)
+            receipts = self._db.execute(_COST_OF_SPAN, span).fetchone()
+            calls, computed, unpriced, first, last = receipts
+            of_calls, told = self._db.execute(_TOLD_OF_CALLS, span).fetchone()
+            (of_spans,) = self._db.execute(_TOLD_OF_SPANS, span).fetchone()
+            told_calls = of_calls + int(of_spans or 0)
             yield MoneyLine(
                 provider=provider,
                 start=UnixMillis(start),
                 end=UnixMillis(end),
-                invoiced=PicoUsd(invoiced),
-                computed=PicoUsd(computed),
+                calls=calls,
+                computed=PicoUsd(int(computed or 0)),
                 unpriced=unpriced,
+                told_calls=told_calls if of_calls or of_spans is not None else None,
+                told=None if told is None else PicoUsd(int(told)),
+                invoiced=None if invoiced is None else PicoUsd(int(invoiced)),
+                indices=None if first is None else (first, last),
             )
 
 
 _RECEIPTS_OF_SPAN: Final = """
-    SELECT COUNT(*), COALESCE(SUM(input), 0), COALESCE(SUM(output), 0) FROM receipts
+    SELECT COUNT(*), EXACT_SUM(input), EXACT_SUM(output), MIN(idx), MAX(idx)
+    FROM receipts
     WHERE provider = ?1 AND time >= ?2 AND time < ?3
         AND (?4 = '' OR served = ?4 OR (served = '' AND requested = ?4))"""
 _COST_OF_SPAN: Final = """
-    SELECT COALESCE(SUM(cost), 0), COUNT(*) - COUNT(cost) FROM receipts
-    WHERE provider = ? AND time >= ? AND time < ?"""
+    SELECT COUNT(*), EXACT_SUM(cost), COUNT(*) - COUNT(cost), MIN(idx), MAX(idx)
+    FROM receipts WHERE provider = ? AND time >= ? AND time < ?"""
+_TOLD_OF_CALLS: Final = """
+    SELECT COUNT(*), EXACT_SUM(cost) FROM calls WHERE provider = ? AND start >= ? AND start < ?"""
+_TOLD_OF_SPANS: Final = """
+    SELECT EXACT_SUM(calls) FROM spans WHERE provider = ? AND start >= ? AND "end" <= ?"""
+_DAYS: Final = f"""
+    SELECT provider, start, "end", EXACT_SUM(cost) FROM costs GROUP BY provider, start, "end"
+    ORDER BY start, provider LIMIT {MAX_LISTED}"""  # noqa: S608 - a number of ours
+_TOTALS: Final = """
+    SELECT provider, MIN(start), MAX("end"), EXACT_SUM(cost) FROM (
+        SELECT provider, start, "end", cost FROM costs
+        UNION ALL SELECT provider, start, start + 1, NULL FROM calls WHERE provider <> ''
+        UNION ALL SELECT provider, start, "end", NULL FROM spans
+    ) GROUP BY provider ORDER BY provider"""
 _SAME: Final = """
     (calls.input IS NULL OR receipts.input IS calls.input)
     AND (calls.output IS NULL OR receipts.output IS calls.output)"""
@@ -257,6 +324,10 @@ _CALLS: Final = {
         SELECT request_id, idx, line, receipts.input, receipts.output, calls.input, calls.output
         FROM calls JOIN receipts USING (request_id) WHERE NOT ({_SAME}) ORDER BY idx""",  # noqa: S608
 }
+
+
+def _whole(total: str | None) -> int | None:
+    return None if total is None else int(total)
 
 
 def _alike(span: SpanDifference) -> bool:

@@ -16,6 +16,7 @@ MAX_LINE: Final = 4 * 1024 * 1024
 MAX_BUCKET: Final = 4 * 1024 * 1024
 """Longest bucket of a JSON report that is read at once, in characters."""
 
+_MOST_DOLLARS: Final = 9_000_000  # in pico-USD, as much as 63 bits hold
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -100,8 +101,8 @@ def dollars_of(value: object, name: str, *, cents: bool = False) -> PicoUsd | No
         amount = Decimal(str(value).strip().replace(",", "").removeprefix("$"))
     except InvalidOperation as error:
         raise RowError(f"{name} is no amount: {value!r:.40}") from error
-    if not amount.is_finite() or abs(amount) > 10**12:
-        raise RowError(f"{name} is no amount: {value!r:.40}")
+    if not amount.is_finite() or abs(amount) > _MOST_DOLLARS:
+        raise RowError(f"{name} is no amount of at most {_MOST_DOLLARS} dollars: {value!r:.40}")
     return to_pico(amount / 100 if cents else amount)
 
 
