@@ -21,8 +21,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from nous_ledger.protocol.errors import InputError
 from nous_ledger.reconcile.errors import RecountError
-from nous_ledger.reconcile.tokenizers import TEKKEN, TOKENIZER_JSON, TOKENIZERS, Encoding
+from nous_ledger.reconcile.tokenizers import (
+    RANKS,
+    TEKKEN,
+    TOKENIZER_JSON,
+    TOKENIZERS,
+    Encoding,
+)
 
 Engine = Callable[[str], int | None]
 """Counts the tokens of a text; None for a text of which no count can be stated."""
@@ -65,6 +72,24 @@ def hash_tokenizer_json(document: dict[str, Any]) -> bytes:
     }
     text = json.dumps(deciding, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
+
+
+def hash_file(path: Path) -> tuple[str, bytes]:
+    """Return the form of a vocabulary file, told by its content, and its hash.
+
+    Raises:
+        InputError: it cannot be read, or is of no form that is known.
+    """
+    data = _read_bounded(path)
+    try:
+        if not data.lstrip().startswith(b"{"):
+            return RANKS, hash_ranks(_ranks(data))
+        document = json.loads(data)
+        if isinstance(document.get("model"), dict):
+            return TOKENIZER_JSON, hash_tokenizer_json(document)
+        return TEKKEN, hash_ranks(_tekken(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError("input", f"{path} is no vocabulary file of a known form") from error
 
 
 def find_file(encoding: Encoding) -> Path:
@@ -144,12 +169,19 @@ def _tokenizers_engine(encoding: Encoding, data: bytes) -> Engine:
 
 def _read(encoding: Encoding, path: Path) -> bytes:
     try:
+        return _read_bounded(path)
+    except InputError as error:
+        raise _absent(encoding, error.message) from error
+
+
+def _read_bounded(path: Path) -> bytes:
+    try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise _absent(encoding, f"{path} cannot be read: {error.strerror or error}") from error
+        raise InputError("input", f"{path} cannot be read: {error.strerror or error}") from error
     if len(data) > MAX_FILE_BYTES:
-        raise _absent(encoding, f"{path} has more than {MAX_FILE_BYTES} bytes")
+        raise InputError("input", f"{path} has more than {MAX_FILE_BYTES} bytes")
     return data
 
 
