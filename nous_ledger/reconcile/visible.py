@@ -106,12 +106,15 @@ class MessagesReader:
         """Return what was visible in everything taken so far."""
         return self._tally.output()
 
-    def add_text(self, length: int, text: str = "") -> None:  # noqa: ARG002 - none is kept
+    def add_text(self, length: int, text: str = "") -> None:
         """Take some text of events like one that was taken before."""
         self._tally.text_bytes += length
+        if text:
+            self._tally.keep(text)
 
     def keep_text(self) -> None:
-        """Keep nothing: no vocabulary of these models is known."""
+        """Keep what is to come, so that its tokens can be counted."""
+        self._tally.kept = []
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -128,7 +131,7 @@ class MessagesReader:
         if kind == "message_start":
             self._tally.choice(0)
         elif kind == "content_block_delta" and isinstance(delta := value.get("delta"), dict):
-            self._tally.text(delta.get("text"))
+            self._tally.answer(delta.get("text"))
             self._tally.text(delta.get("partial_json"))
         elif kind == "content_block_start" and (block := event.member("content_block")):
             self._block(block)
@@ -138,7 +141,7 @@ class MessagesReader:
             return
         tally, kind = self._tally, block.value.get("type")
         if kind == "text":
-            tally.text(block.value.get("text"))
+            tally.answer(block.value.get("text"))
         elif kind in ("thinking", "redacted_thinking"):
             tally.thinking = True
         elif isinstance(kind, str) and kind.endswith("tool_use"):
@@ -267,3 +270,8 @@ def number_of(holder: dict[str, Any], position: int) -> int:
     """Return the number of a choice or tool call: its index, else its position."""
     index = holder.get("index")
     return index if type(index) is int else position
+
+
+def is_filled(value: object) -> bool:
+    """Return whether a value is a string or an array that is not empty."""
+    return isinstance(value, str | list) and len(value) > 0

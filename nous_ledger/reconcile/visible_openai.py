@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
 from nous_ledger.reconcile.tally import FRAMES_PER_CALL, Tally, VisibleOutput
-from nous_ledger.reconcile.visible import number_of, objects_of
+from nous_ledger.reconcile.visible import is_filled, number_of, objects_of
 
 _COMPLETION_ENDS: Final = ("stop", "length", "eos")
 _MISTRAL_ENDS: Final = ("stop", "length", "model_length", "tool_calls")
@@ -75,7 +75,7 @@ class ChoicesReader:
 
     def _thinks(self, holder: dict[str, Any]) -> None:
         self._tally.thinking |= any(
-            isinstance(thought := holder.get(name), str) and thought != ""
+            isinstance(holder.get(name), str) and holder.get(name) != ""
             for name in ("reasoning_content", "reasoning")
         )
 
@@ -97,8 +97,11 @@ class MistralReader(ChoicesReader):
     ends = _MISTRAL_ENDS
 
     def _choice(self, choice: dict[str, Any], part: str) -> bool:
+        # What a server's own tools did comes as further messages, or as those of a tool.
+        self._tally.unknown |= is_filled(choice.get("messages"))
         if not isinstance(message := choice.get(part), dict):
             return False
+        self._tally.unknown |= is_filled(role := message.get("role")) and role != "assistant"
         self._content(message.get("content"))
         self._thinks(message)
         return bool(objects_of(message.get("tool_calls")))

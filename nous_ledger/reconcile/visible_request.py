@@ -81,7 +81,7 @@ _UNSEEN: Final[Mapping[int, Mapping[str, Callable[[object], bool]]]] = MappingPr
         API["cohere.v2"]: {"tools": _empty, "documents": _empty},
         API["ollama.chat"]: {"tools": _empty},
         API["ollama.generate"]: {"tools": _empty},
-        API["mistral.chat"]: {"prediction": _nothing},
+        API["mistral.chat"]: {"prediction": _nothing, "guardrails": _empty},
     }
 )
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
 from nous_ledger.reconcile.tally import FRAMES_PER_CALL, Tally, VisibleOutput
-from nous_ledger.reconcile.visible import number_of, objects_of
+from nous_ledger.reconcile.visible import is_filled, number_of, objects_of
 
 _GEMINI_ENDS: Final = ("STOP", "MAX_TOKENS")
 _GEMINI_PART: Final = frozenset({"text", "thought", "thoughtSignature", "functionCall"})
@@ -212,9 +212,9 @@ class CohereReader(_Reader):
         if not isinstance(message, dict):
             return
         self._tally.choice(0)
-        self._tally.unknown |= _is_filled(message.get("tool_calls"))
-        self._tally.unknown |= _is_filled(message.get("tool_plan"))
-        self._tally.unseen |= _is_filled(message.get("citations"))
+        self._tally.unknown |= is_filled(message.get("tool_calls"))
+        self._tally.unknown |= is_filled(message.get("tool_plan"))
+        self._tally.unseen |= is_filled(message.get("citations"))
         content = message.get("content")
         for block in content if isinstance(content, list) else [content]:
             if isinstance(block, dict):
@@ -230,7 +230,7 @@ class CohereReader(_Reader):
         block = content if isinstance(content, dict) else {}
         if kind == "content-delta":
             self._tally.answer(block.get("text"))
-            self._tally.thinking |= _is_filled(block.get("thinking"))
+            self._tally.thinking |= is_filled(block.get("thinking"))
         elif kind == "content-start":
             self._block(block, block.get("type"))
         elif kind == "message-start":
@@ -272,9 +272,9 @@ class OllamaReader(_Reader):
         """Take what a message or line holds, whose text and picture have these names."""
         self._tally.answer(message.get(text))
         self._tally.thought(message.get("thinking"))
-        self._tally.thinking |= _is_filled(message.get("thinking"))
-        self._tally.unknown |= _is_filled(message.get("tool_calls"))
-        self._tally.unknown |= _is_filled(message.get(picture))
+        self._tally.thinking |= is_filled(message.get("thinking"))
+        self._tally.unknown |= is_filled(message.get("tool_calls"))
+        self._tally.unknown |= is_filled(message.get(picture))
 
 
 class OllamaTextReader(OllamaReader):
@@ -294,11 +294,6 @@ def _thoughts_are_beside(usage: dict[str, Any]) -> bool:
         return True
     total = usage.get("totalTokenCount")
     return type(total) is int and total == sum(counts)
-
-
-def _is_filled(value: object) -> bool:
-    """Return whether a value is a string or an array that is not empty."""
-    return isinstance(value, str | list) and len(value) > 0
 
 
 def _member(holder: object, *path: str) -> object:

@@ -214,10 +214,22 @@ def mistral(add: Adder) -> None:
     add.body("Mistral", "mistral: two choices without index", MISTRAL, {"choices": choices})
     add.body("Mistral", "mistral: no choice", MISTRAL, {"choices": []})
     add.body(NONE, "mistral: no choices", MISTRAL, {"message": "Unauthorized"})
+    more = {"message": {"content": "a"}, "messages": [{"role": "tool", "content": "b"}]}
+    add.body(NONE, "mistral: several messages", MISTRAL, {"choices": [more]})
+    add.body("Mistral", "mistral: no messages", MISTRAL, {"choices": [more | {"messages": []}]})
+    for role, flag in (
+        ("assistant", "Mistral"),
+        ("", "Mistral"),
+        (None, "Mistral"),
+        ("tool", NONE),
+    ):
+        ok(f"role {role!r}", flag, content="ab", role=role)
     said = {"choices": [{"message": {"content": "abc"}}]}
     cases: list[tuple[str, Any]] = [
         ("mistral: a prediction", {"prediction": {"type": "content"}}),
         ("mistral: no prediction", {"prediction": None}),
+        ("mistral: guardrails", {"guardrails": [{"block_on_error": False}]}),
+        ("mistral: no guardrails", {"guardrails": []}),
         ("mistral: a stop of 16 bytes", {"stop": STOP_16}),
         ("mistral: a stop of 17 bytes", {"stop": ["x", STOP_17]}),
         ("mistral: no effort", {"reasoning_effort": "none"}),

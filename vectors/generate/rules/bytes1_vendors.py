@@ -79,6 +79,8 @@ def mistral(events: list[Event], seen: Seen, *, streamed: bool) -> None:
     for number, choice in choices(events, "choices", seen):
         ended(choice.get("finish_reason"), "stop", "length", "model_length", "tool_calls")
         message = choice.get("delta" if streamed else "message")
+        no(filled(choice.get("messages")))
+        no(filled(message.get("role")) and message.get("role").value != "assistant")
         thinks(message, seen)
         content = message.get("content")
         seen.string(content, *content.items())
@@ -270,6 +272,8 @@ def shows_all(api: int, request: Raw) -> bool:
     if api in (COHERE, OLLAMA_CHAT, OLLAMA_GENERATE) and given.get("tools", []) != []:
         return False
     if api == COHERE and given.get("documents", []) != []:
+        return False
+    if api == MISTRAL and given.get("guardrails", []) != []:
         return False
     if (api == CONVERSE and "guardrailConfig" in given) or (
         api == MISTRAL and "prediction" in given
