@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ from nous_ledger.cli.options import (
 from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.reconcile_attach import command as attach
 from nous_ledger.cli.reconcile_html import render_html
-from nous_ledger.cli.reconcile_text import render_check, render_markdown, render_text, to_json
+from nous_ledger.cli.reconcile_json import to_json
+from nous_ledger.cli.reconcile_text import render_check, render_markdown, render_text
 from nous_ledger.cli.reconcile_tokenizers import calibrate, tokenizers
 from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.protocol.audit_streams import AuditedStreams
@@ -40,6 +42,7 @@ LONG_LOG: Final = 20_000
 """Receipts from which on a terminal gets a progress bar."""
 IMPORTS: Final = "imports.sqlite"
 _START_BYTES: Final = 65_536
+_URL: Final = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+")
 _FOREVER: Final = 2**53 - 1
 
 
@@ -187,7 +190,7 @@ def check(
     """
     report = _report(named, imports, since, until, prices)
     say(json.dumps(to_json(report), indent=2) if as_json else render_check(report))
-    if not report.files:
+    if not report.period.statements:
         return EXIT_UNAVAILABLE
     return EXIT_GOOD if report.period.agrees else EXIT_WRONG
 
@@ -199,6 +202,7 @@ def check(
         "  nous-ledger reconcile report --since 30d\n"
         "  nous-ledger reconcile report --since 2026-06-01 --until 2026-07-01 --html june.html\n"
         "  nous-ledger reconcile report --prices prices.toml --md > june.md\n"
+        "  nous-ledger reconcile report --html june.html --base-url https://ledger.example.com\n"
     ),
 )
 @ledger_option
@@ -211,6 +215,11 @@ def check(
     "--html", type=PATH, metavar="FILE", help="Write one self-contained page with charts."
 )
 @click.option("--force", is_flag=True, help="Replace the page if there is one.")
+@click.option(
+    "--base-url",
+    metavar="URL",
+    help="Where the log is read over HTTP: --html and --md link receipts to their proofs there.",
+)
 @json_option
 def report_command(
     *,
@@ -222,6 +231,7 @@ def report_command(
     as_markdown: bool,
     html: Path | None,
     force: bool,
+    base_url: str | None,
     as_json: bool,
 ) -> None:
     """Say how much of the bill has any ground truth.
@@ -233,16 +243,25 @@ def report_command(
     """
     if as_json and as_markdown:
         raise click.UsageError("--json and --md exclude each other")
+    base_url = _checked_url(base_url)
     report = _report(named, imports, since, until, prices)
     if html is not None:
-        write_new(html, render_html(report).encode(), force=force)
+        write_new(html, render_html(report, base_url).encode(), force=force)
         tell(f"written: {printable(html)}")
     if as_json:
         say(json.dumps(to_json(report), indent=2))
     elif as_markdown:
-        say(render_markdown(report))
+        say(render_markdown(report, base_url))
     elif html is None:
         say(render_text(report))
+
+
+def _checked_url(base_url: str | None) -> str | None:
+    if base_url is None:
+        return None
+    if not _URL.fullmatch(base_url):
+        raise click.UsageError("--base-url is an http or https URL without query")
+    return base_url.rstrip("/")
 
 
 def _report(
@@ -255,13 +274,14 @@ def _report(
     from nous_ledger.protocol.types import UnixMillis
     from nous_ledger.reconcile.period import PeriodCheck
     from nous_ledger.reconcile.prices import cost_of
-    from nous_ledger.reconcile.report import ReconcileReport
+    from nous_ledger.reconcile.report import ReconcileReport, Samples
     from nous_ledger.reconcile.summary import Summary
 
     tables = _tables(prices)
-    check, summary, streams = PeriodCheck(), Summary(), AuditedStreams()
+    check, summary, streams, samples = PeriodCheck(), Summary(), AuditedStreams(), Samples()
     with read_ledger(named) as ledger:
         count = ledger.leaf_count()
+        reconciled = frozenset(ledger.reconciled())
         with progress_bar("reading", "records", at_least=LONG_LOG) as progress:
             for row in ledger.receipts(since=since, until=until, hi=count):
                 progress(row.index, count)
@@ -271,8 +291,10 @@ def _report(
                 cost, table = cost_of(row.receipt, tables)
                 if table is not None:
                     summary.tables[table.digest] = table.name
-                summary.take(row.index, row.receipt, cost)
+                later = ledger.reconciliations(row.index) if row.index in reconciled else None
+                summary.take(row.index, row.receipt, cost, later.evidence if later else ())
                 streams.take(row.receipt)
+                samples.take(row.index, row.receipt)
                 check.take_receipt(row.index, row.receipt, cost)
     with _opened(named, imports) as store:
         span = (UnixMillis(since or 0), UnixMillis(_FOREVER if until is None else until))
@@ -284,6 +306,7 @@ def _report(
         until=until,
         summary=summary,
         streams=streams,
+        samples=samples,
         period=check.result(),
         files=files,
     )
