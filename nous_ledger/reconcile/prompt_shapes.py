@@ -181,9 +181,10 @@ def _of_url(url: object) -> str | None:
 
 # openai.responses --------------------------------------------------------------------
 
-_ITEMS: Final = frozenset({"function_call", "custom_tool_call", "reasoning"})
-_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
-_TEXT_PARTS: Final = frozenset({"input_text", "output_text", "refusal", "text"})
+# Tuples: a type may be any JSON value, and a set cannot be asked for a list.
+_ITEMS: Final = ("function_call", "custom_tool_call", "reasoning")
+_RESULTS: Final = ("function_call_output", "custom_tool_call_output")
+_TEXT_PARTS: Final = ("input_text", "output_text", "refusal", "text")
 
 
 def _responses(prompt: Prompt, fields: Mapping[str, Any]) -> None:
@@ -217,7 +218,7 @@ def _response_parts(prompt: Prompt, content: object) -> None:
 
 # anthropic.messages ------------------------------------------------------------------
 
-_BLOCKS: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+_BLOCKS: Final = ("text", "thinking", "redacted_thinking", "tool_use")
 
 
 def _messages(prompt: Prompt, fields: Mapping[str, Any]) -> None:
