@@ -13,34 +13,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nous_ledger.gateway.bounds import bound_request
 from nous_ledger.gateway.call_texts import CallText
-from nous_ledger.gateway.eventstream import EventStreamParser
-from nous_ledger.gateway.framing import StreamParser
-from nous_ledger.gateway.jsonarray import ArrayParser
-from nous_ledger.gateway.jsonlines import LineParser
+from nous_ledger.gateway.formats import parser_of
 from nous_ledger.gateway.metering import Meter
-from nous_ledger.gateway.providers import (
-    API_CONVERSE,
-    API_GEMINI,
-    API_OLLAMA_CHAT,
-    API_OLLAMA_GENERATE,
-)
-from nous_ledger.gateway.request import MAX_SEPARATORS, rules_out_hidden
+from nous_ledger.gateway.recount import read_fields
 from nous_ledger.protocol.accuracy import Content, check_commitments
 from nous_ledger.protocol.errors import FormatError, LabelError, UnavailableError
-from nous_ledger.protocol.label import BOUNDED, EXACT, OUTPUT_VISIBLE, Bucket
+from nous_ledger.protocol.label import (
+    BOUNDED,
+    EXACT,
+    OUTPUT_UNSPLIT,
+    OUTPUT_VISIBLE,
+    UNVERIFIABLE,
+    Bucket,
+)
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.reconciled import CHECKED, UNCHECKED
-from nous_ledger.protocol.registries import STATUS
+from nous_ledger.protocol.registries import METERING, STATUS
 from nous_ledger.protocol.values import value
-from nous_ledger.reconcile.counting import TokenCounter, engine_for
+from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.exact import CallFacts, exact_bucket, is_plain_request, may_be_exact
+from nous_ledger.reconcile.hidden import OutputEvidence, bound_output, read_allowance
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.tally import VisibleOutput
 from nous_ledger.reconcile.tokenizers import TokenizerTable
+from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
+_METERED: Final = (METERING["final"], METERING["partial"])
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
 
 
@@ -105,7 +107,7 @@ def _read(receipt: Receipt, text: CallText) -> VisibleOutput | None:
     response = text.response
     if text.as_value and response.startswith(b"["):  # events that were kept as an array
         streamed, response = True, _as_events(response)
-    parser = _parser(receipt.api, response) if streamed and not text.as_value else None
+    parser = parser_of(receipt.api, response) if streamed and not text.as_value else None
     meter = Meter(receipt.api, streamed=streamed, parser=parser, keep_text=True)
     meter.feed(response)
     meter.close()
@@ -120,23 +122,11 @@ def _as_events(data: bytes) -> bytes:
     return b"".join(b"data: %b\n\n" % item.wire.replace(b"\n", b" ") for item in items)
 
 
-def _parser(api: int, response: bytes) -> StreamParser | None:
-    """Return what cuts a stream of a format into events; None for server-sent ones."""
-    if api == API_CONVERSE:
-        return EventStreamParser()
-    if api in (API_OLLAMA_CHAT, API_OLLAMA_GENERATE):
-        return LineParser()
-    return ArrayParser() if api == API_GEMINI and response.lstrip()[:1] == b"[" else None
-
-
 def _labelled(
     receipt: Receipt, text: CallText, visible: VisibleOutput, source: str, table: TokenizerTable
 ) -> TextEvidence:
-    fields = _fields(text.request)
-    counts = [(b.kind, b.reported) for b in receipt.usage or () if b.reported is not None]
-    hidden_ruled_out = fields is not None and rules_out_hidden(receipt.api, fields)
-    found = label_counts(counts, visible, hidden_ruled_out=hidden_ruled_out)
-    usage = {bucket.kind: bucket for bucket in found if bucket.label == BOUNDED}
+    fields = read_fields(text.request)
+    usage = _bounded(receipt, text.request, fields, visible, table)
     _compare(receipt, usage)
     reason, uncounted = "", False
     try:
@@ -144,20 +134,45 @@ def _labelled(
         _compare(receipt, usage)
     except UnavailableError as error:
         reason, uncounted = error.message, isinstance(error, RecountError)
-    return TextEvidence(
-        usage=tuple(usage[kind] for kind in sorted(usage)),
-        source=source,
-        reason=reason,
-        uncounted=uncounted,
-    )
+    own = {bucket.kind: bucket for bucket in receipt.usage or ()}
+    kept = tuple(usage[kind] for kind in sorted(usage) if _tells_more(own[kind], usage[kind]))
+    if not kept and usage:
+        reason = "the receipt says as much already"
+    return TextEvidence(usage=kept, source=source, reason=reason, uncounted=uncounted)
 
 
-def _fields(request: bytes | None) -> Mapping[str, Any] | None:
-    try:
-        fields = parse_json(request or b"", max_separators=MAX_SEPARATORS).value
-    except FormatError:
-        return None
-    return fields if isinstance(fields, dict) else None
+def _bounded(
+    receipt: Receipt,
+    request: bytes | None,
+    fields: Mapping[str, Any] | None,
+    visible: VisibleOutput,
+    table: TokenizerTable,
+) -> dict[int, Bucket]:
+    """Return the buckets that can be bounded, by every method that the gateway has but time."""
+    counts = [(b.kind, b.reported) for b in receipt.usage or () if b.reported is not None]
+    shown = visible if shows_all(receipt.api, fields) else None
+    hidden_ruled_out = rules_out_hidden(receipt.api, fields or {})
+    usage = label_counts(counts, shown, hidden_ruled_out=hidden_ruled_out)
+    if request is not None and fields is not None and receipt.metering in _METERED:
+        model = receipt.model_served or receipt.model_requested
+        evidence = OutputEvidence(
+            provider=receipt.provider,
+            api=receipt.api,
+            model=model,
+            status=receipt.status,
+            allowance=read_allowance(receipt.api, fields),
+            visible=shown,
+        )
+        usage = bound_request(bound_output(usage, evidence), receipt, model, request, table)
+    return {bucket.kind: bucket for bucket in usage if bucket.label == BOUNDED}
+
+
+def _tells_more(own: Bucket, found: Bucket) -> bool:
+    """Return whether a bucket says more than, or the same as, that of the receipt."""
+    if own.label == UNVERIFIABLE or found.label == EXACT:
+        return True
+    width = (found.upper or 0) - (found.lower or 0)
+    return own.label == BOUNDED and width < (own.upper or 0) - (own.lower or 0)
 
 
 def _exact(
@@ -172,7 +187,7 @@ def _exact(
         UnavailableError: not-recounted: it may not be called EXACT; the message says why.
         RecountError: it may, and could not be counted here.
     """
-    rule = table.rule(receipt.provider, receipt.model_served)
+    rule = table.rule(receipt.provider, receipt.model_served, receipt.upstream)
     if rule is None:
         raise UnavailableError("not-recounted", "no tokenizer of this model is known")
     if fields is None:
@@ -185,9 +200,11 @@ def _exact(
         plain_request=is_plain_request(fields),
     )
     reported = {bucket.kind: bucket.reported or 0 for bucket in receipt.usage or ()}
-    if not may_be_exact(rule, facts, visible, reported.items()):
+    # What a receipt does not tell apart, no later evidence can (LBL-5).
+    split = OUTPUT_VISIBLE in reported and OUTPUT_UNSPLIT not in reported
+    if not split or not may_be_exact(rule, facts, visible, reported.items()):
         raise UnavailableError("not-recounted", "the call is none whose count can be exact")
-    counter = TokenCounter(engine_for(rule.encoding))
+    counter = counter_for(rule.encoding)
     counter.feed(visible.text or "")
     counted = counter.result()
     bucket = None if counted is None else exact_bucket(rule, reported[OUTPUT_VISIBLE], counted)
