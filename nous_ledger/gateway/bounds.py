@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from nous_ledger.gateway.metering import Metered
+from nous_ledger.gateway.providers import find_route
 from nous_ledger.gateway.request import MAX_SEPARATORS
 from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.errors import FormatError, InputError
@@ -278,7 +279,8 @@ def read_ceilings(given: Iterable[str]) -> Mapping[str, int]:
     """Return decode ceilings by route, of settings ROUTE=TOKENS_PER_SECOND.
 
     Raises:
-        InputError: one is not of that form, or its number is not from 1 to 1,000,000.
+        InputError: one is not of that form, its number is not from 1 to 1,000,000, or
+            there is no such route.
     """
     found: dict[str, int] = {}
     for item in given:
@@ -287,7 +289,7 @@ def read_ceilings(given: Iterable[str]) -> Mapping[str, int]:
             raise _not_a_ceiling(item)
         if not 1 <= int(rate) <= MAX_RATE:
             raise _not_a_ceiling(item)
-        found[route] = int(rate)
+        found[find_route(route).name] = int(rate)
     return found
 
 
