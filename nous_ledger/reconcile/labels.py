@@ -5,12 +5,14 @@ else (input, which the provider tokenises with parts nobody sees, and hidden
 output) has nothing to be held against and is UNVERIFIABLE.
 
 Spec:
-    PROTOCOL.md LBL-8 to LBL-11.
+    PROTOCOL.md LBL-8 to LBL-11, BND-21.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from nous_ledger.protocol.label import (
     BOUNDED,
@@ -19,9 +21,20 @@ from nous_ledger.protocol.label import (
     OUTPUT_VISIBLE,
     UNVERIFIABLE,
     Bucket,
+    Verdict,
     bytes_bound,
 )
+from nous_ledger.reconcile.hidden import METHOD_CAP, METHOD_CEILING, METHOD_TRACE
 from nous_ledger.reconcile.tally import VisibleOutput
+
+# What lies below these ranges is nothing, so outside is above.
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        METHOD_CAP: "more than the request allowed",
+        METHOD_CEILING: "more than the declared decode ceiling allows",
+        METHOD_TRACE: "not what the thinking that came can be",
+    }
+)
 
 
 def label_counts(
@@ -45,6 +58,21 @@ def label_counts(
         else Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE)
         for kind, tokens in counts
     )
+
+
+def words_for(word: Verdict, method: str | None) -> str:
+    """Return in words what a count is that is not `ok`; nobody is accused.
+
+    Spec:
+        BND-21.
+
+    Args:
+        word: its verdict: above, below or outside.
+        method: how its range was found.
+    """
+    if word is not Verdict.OUTSIDE:
+        return f"{word} what the evidence allows"
+    return _WORDS.get((method or "").partition("+")[0], "outside of what the evidence allows")
 
 
 def _is_visible(kind: int, visible: VisibleOutput, *, hidden_ruled_out: bool) -> bool:

@@ -17,6 +17,7 @@ from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.reconciled import Evidence, usage_after
 from nous_ledger.protocol.registries import METERING, STATUS, TOKEN_KINDS_END
 from nous_ledger.protocol.types import LeafIndex, PicoUsd
+from nous_ledger.reconcile.labels import words_for
 from nous_ledger.reconcile.prices import Cost
 
 MAX_LINKS: Final = 20
@@ -244,7 +245,7 @@ class Summary:
         found.verdicts[word] += 1
         if word not in _FLAGGED:
             return
-        why = f"{word} what the evidence allows" if word != Verdict.OUTSIDE else _OUTSIDE
+        why = words_for(word, bucket.method)
         self._add(found.asks.setdefault(why, Slice()), index, receipt, bucket.reported, cost)
         if len(found.flags) < MAX_LINKS:
             found.flags.append(_flag(index, receipt, bucket, source, word))
@@ -278,9 +279,6 @@ class Summary:
 def link_to(receipt: Receipt) -> Link:
     """Return what names a receipt beside a number."""
     return Link(receipt_id=receipt.id, request_id=receipt.provider_request_id or "")
-
-
-_OUTSIDE: Final = "outside of what the evidence allows"
 
 
 def _flag(

@@ -14,6 +14,7 @@ from nous_ledger.reconcile.hidden import (
     cap_holds,
     read_allowance,
 )
+from nous_ledger.reconcile.labels import words_for
 from nous_ledger.reconcile.tally import VisibleOutput
 
 CHAT, RESPONSES, COMPLETIONS, MESSAGES, GEMINI, CONVERSE = 1, 2, 3, 7, 8, 9
@@ -242,3 +243,24 @@ def test_the_least_bound_counts(cap: int, rate: int, method: str) -> None:
     """BND-2: of equal ones the contract comes first."""
     found = evidence(allowance=Allowance(tokens=cap), rate=rate, first_ms=1000, whole_ms=1000)
     assert bounds(unverifiable((17, 1)), found)[17][2] == method
+
+
+@pytest.mark.parametrize(
+    ("word", "method", "words"),
+    [
+        (Verdict.ABOVE, "o200k_base/1", "above what the evidence allows"),
+        (Verdict.BELOW, "o200k_base/1", "below what the evidence allows"),
+        (Verdict.OUTSIDE, "bytes/1", "outside of what the evidence allows"),
+        (Verdict.OUTSIDE, None, "outside of what the evidence allows"),
+        (Verdict.OUTSIDE, "max-tokens/1", "more than the request allowed"),
+        (Verdict.OUTSIDE, "trace-bytes/1", "not what the thinking that came can be"),
+        (
+            Verdict.OUTSIDE,
+            "decode-ceiling/1+400",
+            "more than the declared decode ceiling allows",
+        ),
+    ],
+)
+def test_what_is_said_of_a_count(word: Verdict, method: str | None, words: str) -> None:
+    """BND-21."""
+    assert words_for(word, method) == words
