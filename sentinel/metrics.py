@@ -76,8 +76,9 @@ def _gauges(last: RoundReport) -> Iterator[tuple[str, str, float]]:
     yield "withheld_bodies", "Bodies that were not read, for whatever reason.", unread
     yield "last_round_timestamp_seconds", "When the last round began.", last.at
     yield "last_round_seconds", "How long it took.", round(last.took_s, 6)
-    for name, text in _STREAMS.items() if last.streams is not None else ():
-        yield f"streams_{name}", text, last.streams[name]
+    if last.streams is not None:
+        for name, text in _STREAMS.items():
+            yield f"streams_{name}", text, last.streams[name]
 
 
 def _flag(last: RoundReport) -> int:

@@ -1,13 +1,16 @@
 """`nous-ledger audit`: do the receipts of a stream show more tokens than there were?
 
 Spec:
-    PROTOCOL.md, section "Stream audit", AUD-1 to AUD-12.
+    PROTOCOL.md, section "Stream audit", AUD-1 to AUD-15.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,25 +18,19 @@ import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
 from nous_ledger.cli.files import read_ledger
-from nous_ledger.cli.options import json_option, ledger_option
+from nous_ledger.cli.options import PATH, json_option, ledger_option
 from nous_ledger.cli.progress import progress_bar
-from nous_ledger.cli.render import format_table
-from nous_ledger.cli.terminal import say
-from nous_ledger.protocol.audit_streams import AuditedStreams, StreamKey
-from nous_ledger.protocol.registries import SOURCE
-from nous_ledger.protocol.stream_audit import ALPHA, AuditState, StreamAudit
+from nous_ledger.cli.render import format_table, format_time, plural
+from nous_ledger.cli.terminal import printable, say
+from nous_ledger.protocol.audit_report import shows_something
+from nous_ledger.protocol.stream_audit import ALPHA
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
+    from nous_ledger.ledger.stream_follower import StreamFollower
 
 LONG_LOG: Final = 20_000
-"""Receipts from which on a terminal gets a progress bar."""
-ASSUMPTIONS: Final = (
-    "the allowances were calibrated on English chat",
-    "the model's offset is one constant of those listed",
-    "the vocabulary is the model's own",
-    "nothing of the answers is missing",
-)
+"""Records from which on a terminal gets a progress bar."""
 COLUMNS: Final = (
     *("stream", "provider", "model", "method", "receipts", "reported", "counted"),
     *("evidence", "needs", "excess", "coverage", "state"),
@@ -47,8 +44,14 @@ COLUMNS: Final = (
         "  nous-ledger audit\n"
         "  nous-ledger audit --alpha 0.01 --json\n"
         "  nous-ledger audit --watch --interval 60\n"
+        "  nous-ledger audit --state streams.state      # goes on where the last call was\n"
         "\n"
-        "Exit codes: 0 no stream shows anything, 1 at least one does, 3 it could not be checked."
+        "Columns: evidence is the smallest bet over the known offsets, needs what it must reach, "
+        "excess the share of the re-count that the excess was shown to pass, coverage the share of "
+        "the model's reported output tokens that was counted again.\n"
+        "\n"
+        "Exit codes: 0 no stream shows anything, 1 at least one does, 2 used wrongly, 3 it could "
+        "not be checked. A receipt whose body was erased is counted as not read."
     ),
 )
 @ledger_option
@@ -68,8 +71,22 @@ COLUMNS: Final = (
     metavar="SECONDS",
     help="How often --watch looks for new receipts.",
 )
+@click.option(
+    "--state",
+    type=PATH,
+    metavar="FILE",
+    help="Go on from what this file keeps, and keep it there; one that does not fit is made anew.",
+)
 @json_option
-def command(*, named: Path | None, alpha: float, watch: bool, interval: int, as_json: bool) -> int:
+def command(
+    *,
+    named: Path | None,
+    alpha: float,
+    watch: bool,
+    interval: int,
+    state: Path | None,
+    as_json: bool,
+) -> int:
     """Test each stream of receipts for reported tokens beyond a re-count.
 
     A stream is one model at one upstream whose visible output was counted again by
@@ -77,122 +94,104 @@ def command(*, named: Path | None, alpha: float, watch: bool, interval: int, as_
     providers show small gaps. What a stream shows is excess over the re-count, under
     the assumptions printed with it, and never whether anybody meant it.
     """
-    streams = AuditedStreams(alpha)
+    from nous_ledger.ledger.stream_follower import StreamFollower  # quick --help
+
     with read_ledger(named) as ledger:
-        seen = _take(ledger, streams, 0)
-        _show(streams, as_json=as_json)
+        audit = StreamFollower(ledger, alpha, state)
+        _follow(audit, ledger)
+        _show(audit, as_json=as_json)
         while watch:
             time.sleep(interval)
-            if (now := _take(ledger, streams, seen)) > seen:
-                seen = now
-                _show(streams, as_json=as_json)
-    return EXIT_WRONG if any(map(_found, streams.streams.values())) else EXIT_GOOD
+            if _follow(audit, ledger):
+                _show(audit, as_json=as_json, at=None if as_json else time.time())
+    return EXIT_WRONG if any(map(shows_something, audit.streams.streams.values())) else EXIT_GOOD
 
 
-def _take(ledger: Ledger, streams: AuditedStreams, first: int) -> int:
-    """Take the receipts from an index on; return the index after the last record."""
-    count = ledger.leaf_count()
+def _follow(audit: StreamFollower, ledger: Ledger) -> int:
+    """Take the records from where the audit is; return how many there were."""
+    first, count = audit.upto, ledger.leaf_count()
     with progress_bar("auditing", "records", at_least=LONG_LOG) as progress:
-        for row in ledger.receipts(lo=first, hi=count):
-            if row.receipt is not None:
-                streams.take(row.receipt)
-            progress(row.index - first, count - first)
-    return count
+        while audit.upto < count:
+            audit.step()
+            progress(min(audit.upto, count) - first, count - first)
+    if audit.upto > first:
+        audit.keep()
+    return audit.upto - first
 
 
-def _found(audit: StreamAudit) -> bool:
-    return audit.state is not AuditState.CONSISTENT or audit.contradicted > 0
-
-
-def _show(streams: AuditedStreams, *, as_json: bool) -> None:
+def _show(audit: StreamFollower, *, as_json: bool, at: float | None = None) -> None:
+    found = audit.to_json()
     if as_json:
-        say(json.dumps(_to_json(streams)))
+        say(json.dumps(found))
         return
-    if not streams.streams:
-        say("no receipt has an EXACT count: there is nothing to audit")
-        return
-    rows = [
-        _row(streams, number, key, audit)
-        for number, (key, audit) in enumerate(streams.streams.items(), start=1)
-    ]
-    say(format_table(COLUMNS, rows, "rlllrrrrrrrl"))
-    for number, audit in enumerate(streams.streams.values(), start=1):
-        for line in _remarks(audit):
-            say(click.style(f"stream {number}: {line}", fg="red"))
-    say(f"alpha {streams.alpha:g} over all streams. Assumed: {'; '.join(ASSUMPTIONS)}.")
+    if at is not None:
+        say(f"\n{format_time(int(at))}  {audit.upto} records")
+    for line in _lines(found):
+        say(line)
 
 
-def _row(
-    streams: AuditedStreams, number: int, key: StreamKey, audit: StreamAudit
-) -> tuple[str, ...]:
-    sampled, output = streams.coverage(key.service)
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the result for people.
+
+    Spec:
+        AUD-11, AUD-12, AUD-14.
+    """
+    streams = found["streams"]
+    if streams:
+        yield from _table([_row(stream) for stream in streams])
+    else:
+        yield "no receipt has an EXACT count: there is nothing to audit"
+    for stream in streams:
+        for remark in stream["remarks"]:
+            yield click.style(f"stream {stream['number']}: {remark}", fg="red")
+    for name, text in (
+        ("unread_receipts", "could not be read, and nothing is said of them"),
+        ("erased_receipts", "were erased after they had been taken"),
+        ("samples_beyond", "were not taken: there are too many streams"),
+    ):
+        if count := found[name]:
+            yield f"{count} receipt{plural(count)} {text}"
+    if not streams:
+        return
+    yield (
+        f"{found['samples']} samples of {found['receipts']} receipts,"
+        f" {_share(found['sampled_tokens'], found['output_tokens'])} of all reported output tokens."
+    )
+    names = ("kappa", "rho", "kappa_under", "rho_under", "max_ratio")
+    stated = ", ".join(f"{name} {found['parameters'][name]:g}" for name in names)
+    yield f"alpha {found['alpha']:g} over all streams, {stated}."
+    yield f"Assumed: {'; '.join(found['assumptions'])}."
+    yield f"Not seen: {'; '.join(found['blind_spots'])}."
+
+
+def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a table, or a list where the terminal is too narrow for it."""
+    lines = format_table(COLUMNS, rows, "rlllrrrrrrrl").splitlines()
+    if not sys.stdout.isatty() or max(map(len, lines)) <= shutil.get_terminal_size().columns:
+        yield from lines
+        return
+    for row in rows:
+        pairs = list(zip(COLUMNS, row, strict=True))
+        yield f"stream {row[0]}: {row[-1]}"
+        yield from (f"  {name:<9} {value}" for name, value in pairs[1:-1])
+
+
+def _row(stream: dict[str, Any]) -> tuple[str, ...]:
     return (
-        str(number),
-        key.service.provider,
-        key.service.model,
-        key.method,
-        str(audit.receipts),
-        str(audit.reported),
-        str(audit.counted),
-        f"{min(audit.evidence()):.3g}",
-        f"{audit.level:.3g}",
-        f"{audit.excess:.2%}" if audit.excess else "-",
-        f"{sampled / output:.1%}" if output else "-",
-        str(audit.state),
+        str(stream["number"]),
+        printable(stream["provider"]),
+        printable(stream["model"]),
+        stream["method"],
+        str(stream["receipts"]),
+        str(stream["reported"]),
+        str(stream["counted"]),
+        f"{min(stream['evidence']):.3g}",
+        f"{stream['level']:.3g}",
+        f"{stream['excess']:.2%}" if stream["excess"] else "-",
+        _share(stream["sampled_tokens"], stream["output_tokens"]),
+        stream["state"],
     )
 
 
-def _remarks(audit: StreamAudit) -> list[str]:
-    """Return what has to be said beside the numbers (AUD-11)."""
-    found = []
-    if audit.over_at:
-        found.append(
-            f"reported tokens go beyond the re-count and every known offset since sample "
-            f"{audit.over_at}; ask the provider how they were counted"
-        )
-    elif audit.inconsistent_at:
-        found.append(f"no known offset explains it since sample {audit.inconsistent_at}")
-    if audit.over_at and audit.under_at:
-        found.append(
-            "there are both too many and too few: a wrong tokenizer, or text is missing; "
-            "nothing can be said of the provider"
-        )
-    if audit.contradicted:
-        found.append(f"receipts far beyond their re-count by themselves: {audit.contradicted}")
-    return found
-
-
-def _to_json(streams: AuditedStreams) -> dict[str, Any]:
-    found = []
-    for number, (key, audit) in enumerate(streams.streams.items(), start=1):
-        sampled, output = streams.coverage(key.service)
-        found.append(
-            {
-                "number": number,
-                "source": SOURCE.name_of(key.service.source),
-                "provider": key.service.provider,
-                "upstream": key.service.upstream,
-                "operation": key.service.operation,
-                "model": key.service.model,
-                "method": key.method,
-                "vocab": key.vocab.hex(),
-                "offsets": list(audit.offsets),
-                "receipts": audit.receipts,
-                "reported": audit.reported,
-                "counted": audit.counted,
-                "over": list(audit.over()),
-                "under": list(audit.under()),
-                "evidence": list(audit.evidence()),
-                "level": audit.level,
-                "excess": audit.excess,
-                "contradicted": audit.contradicted,
-                "over_at": audit.over_at,
-                "under_at": audit.under_at,
-                "inconsistent_at": audit.inconsistent_at,
-                "sampled_tokens": sampled,
-                "output_tokens": output,
-                "state": str(audit.state),
-                "remarks": _remarks(audit),
-            }
-        )
-    return {"alpha": streams.alpha, "assumptions": list(ASSUMPTIONS), "streams": found}
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"

@@ -45,6 +45,16 @@ _GIVEN_WALLET: Final[Schema] = {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}
 _OK: Final[Schema] = {"const": True}
 _SOURCE: Final[Schema] = {"type": "string", "description": "proxy, embedded, import or manual"}
 
+_NUMBER: Final[Schema] = {"type": "number", "minimum": 0}
+_AUDIT_SUMS: Final = (
+    *("receipts", "unread_receipts", "samples", "samples_beyond", "sampled_tokens"),
+    *("output_tokens", "speaking", "contradicted"),
+)
+_STREAM_SUMS: Final = (
+    *("number", "receipts", "reported", "counted", "contradicted", "over_at", "under_at"),
+    *("inconsistent_at", "contradicted_at", "sampled_tokens", "output_tokens"),
+)
+
 _RECORD: Final = shape(
     {
         "version": {"const": 1},
@@ -190,6 +200,33 @@ SCHEMAS: Final[dict[str, Schema]] = {
             }
         ),
         source=_SOURCE,
+    ),
+    "StreamAudit": shape(
+        {
+            "log_id": hex_of(32),
+            "records": UINT,
+            "erased_receipts": UINT,
+            "parameters": {"type": "object"},
+            "assumptions": list_of(TEXT),
+            "blind_spots": list_of(TEXT),
+            "states": {"type": "object", "additionalProperties": UINT},
+            "alpha": _NUMBER,
+            "excess": _NUMBER,
+            **dict.fromkeys(_AUDIT_SUMS, SUM),
+            "streams": list_of(of("AuditedStream")),
+        }
+    ),
+    "AuditedStream": shape(
+        {
+            **dict.fromkeys(("source", "provider", "upstream", "operation"), TEXT),
+            **dict.fromkeys(("model", "method", "state"), TEXT),
+            "vocab": hex_of(32),
+            "offsets": list_of({"type": "integer"}),
+            **dict.fromkeys(("over", "under", "evidence"), list_of(_NUMBER)),
+            **dict.fromkeys(("level", "excess"), _NUMBER),
+            **dict.fromkeys(_STREAM_SUMS, SUM),
+            "remarks": list_of(TEXT),
+        }
     ),
     "WalletUsage": _ok(
         shape(

@@ -98,6 +98,17 @@ ROUTES: Final = (
         media=NOTE,
     ),
     ApiRoute(
+        name="stream_audit",
+        path="/v1/audit",
+        text=(
+            "the audit of streams: what receipts with EXACT counts show of each model, with"
+            " every parameter and assumption; what a first pass over the log comes to"
+        ),
+        who=IF_PUBLISHED,
+        schema="StreamAudit",
+        errors=(403,),
+    ),
+    ApiRoute(
         name="record_proof",
         path="/v1/records/{index}/proof",
         text="the `.tlog-proof` of any record, with its body for who may read that",

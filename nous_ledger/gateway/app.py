@@ -195,7 +195,9 @@ class Gateway:
         self._api = ReadApi(
             self._journal, heads, config.auditor_tokens, publish_usage=config.publish_usage
         )
-        self._operations = Operations(self._journal, heads, self._metrics, config.operator_tokens)
+        self._operations = Operations(
+            self._journal, heads, self._metrics, self._api.streams, config.operator_tokens
+        )
         self._router = Starlette(
             routes=[*self._operations.routes(), *self._api.routes()],
             exception_handlers={404: _nothing_here, 405: wrong_method},

@@ -147,7 +147,7 @@ class Metrics:
             lines += histogram.lines(name)
         in_flight = {"nous_ledger_calls_in_flight": ("Calls that are not over.", self.in_flight)}
         for name, (meaning, value) in {**in_flight, **gauges}.items():
-            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge", f"{name} {value:g}"]
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge", f"{name} {+value}"]
         return "\n".join(lines) + "\n"
 
 

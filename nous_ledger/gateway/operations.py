@@ -21,6 +21,7 @@ from nous_ledger.gateway.heads import Heads
 from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.metrics import CONTENT_TYPE, Metrics
 from nous_ledger.gateway.read_api import error_response
+from nous_ledger.gateway.stream_audit import StreamAuditApi
 from nous_ledger.protocol.errors import LedgerError
 
 _NOT_STORED: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -34,7 +35,12 @@ class Operations:
     """
 
     def __init__(
-        self, journal: Journal, heads: Heads, metrics: Metrics, tokens: frozenset[bytes]
+        self,
+        journal: Journal,
+        heads: Heads,
+        metrics: Metrics,
+        streams: StreamAuditApi,
+        tokens: frozenset[bytes],
     ) -> None:
         """Tell of one gateway.
 
@@ -42,11 +48,13 @@ class Operations:
             journal: the ledger.
             heads: how witnesses stand.
             metrics: what was counted.
+            streams: the audit of streams.
             tokens: SHA-256 of each token that is let in; empty to let everybody in.
         """
         self._journal = journal
         self._heads = heads
         self._metrics = metrics
+        self._streams = streams
         self._tokens = tokens
         self.ready = False
 
@@ -100,6 +108,7 @@ class Operations:
             gauges["nous_ledger_leaf_count"] = ("Records in the log.", count)
         except LedgerError:  # then the number is not known, and not zero
             gauges["nous_ledger_ledger_writable"] = ("1 if the last write succeeded.", 0)
+        gauges |= self._streams.gauges()
         text = self._metrics.render(gauges)
         return Response(text, headers={**_NOT_STORED, "content-type": CONTENT_TYPE})
 

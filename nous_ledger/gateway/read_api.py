@@ -4,6 +4,7 @@ Which routes there are stands in `api_table`; what they answer is made by
 
     log_api         heads, tiles, proofs, receipts by id: public but for bodies
     subject_api     a subject's receipts, statements and bindings
+    stream_audit    what streams of receipts show
     nous_token_api  the routes that nous-token had
     api_document    the table of routes, as OpenAPI and as a page
 
@@ -39,6 +40,7 @@ from nous_ledger.gateway.journal import Journal
 from nous_ledger.gateway.log_api import LogApi
 from nous_ledger.gateway.nous_token_api import NousTokenApi
 from nous_ledger.gateway.read_rights import ReadRights
+from nous_ledger.gateway.stream_audit import StreamAuditApi
 from nous_ledger.gateway.subject_api import SubjectApi
 from nous_ledger.gateway.usage_follower import UsageFollower
 
@@ -46,7 +48,11 @@ __all__ = ["ReadApi", "error_response", "wrong_method"]
 
 
 class ReadApi:
-    """Answers readers from one ledger."""
+    """Answers readers from one ledger.
+
+    Attributes:
+        streams: the audit of the ledger's streams.
+    """
 
     def __init__(
         self,
@@ -66,12 +72,14 @@ class ReadApi:
         """
         rights = ReadRights(journal.ledger, auditor_tokens, publish_usage=publish_usage)
         self._index = UsageFollower(journal.ledger)
+        self.streams = StreamAuditApi(journal.ledger, rights)
         subjects = SubjectApi(journal, heads, rights, self._index)
         self._parts = (
             self,
             LogApi(journal, heads, rights),
             subjects,
             NousTokenApi(journal, heads, rights, self._index, subjects),
+            self.streams,
         )
 
     def routes(self) -> list[Route]:
@@ -90,6 +98,7 @@ class ReadApi:
     async def close(self) -> None:
         """End what was started to answer; nothing can be asked afterwards."""
         await self._index.close()
+        await self.streams.close()
 
     async def openapi(self, _: Request) -> Response:
         """Give the OpenAPI document."""

@@ -184,18 +184,19 @@ def _names(data: bytes) -> _Names | None:
     try:
         found = decode(bytes([0x80 | fields]) + data)
         assert type(found) is dict, "its header says so"  # noqa: S101
+        texts: dict[int, str] = {k: v for k, v in found.items() if type(v) is str}
         for key, value in found.items():
             _KINDS[key].check(value)
     except LedgerError:
         return None
     service = Service(
         source=0,
-        provider=found[8],
-        upstream=found.get(9, ""),
-        operation=found[10],
-        model=found.get(13) or found.get(12) or "unknown",
+        provider=texts[8],
+        upstream=texts.get(9, ""),
+        operation=texts[10],
+        model=texts.get(13) or texts.get(12) or "unknown",
     )
-    return _Names(fields, 9 in found, service)
+    return _Names(fields, 9 in texts, service)
 
 
 @lru_cache(maxsize=1024)

@@ -29,7 +29,7 @@ def exact_draft(
         count=counted,
     )
     usage = (Bucket(kind=1, reported=7, label=3), exact)
-    values = {"model_served": model, "usage": usage, "provider_total": 7 + reported}
+    values: dict[str, Any] = {"model_served": model, "usage": usage, "provider_total": 7 + reported}
     return make_draft(seed, **(values | changes))
 
 
