@@ -247,5 +247,12 @@ def test_nothing_is_kept_unasked() -> None:
     reader = ChatReader()
     reader.add_body(parse_json(b'{"choices":[{"message":{"content":"hello"}}]}'))
     assert reader.result().text is None
-    message = {"content": [{"type": "text", "text": "hello"}]}
-    assert read(MessagesReader(), body=message).text is None
+
+
+def test_messages_are_kept() -> None:
+    block = {"type": "text", "text": "hello"}
+    assert read(MessagesReader(), body={"content": [block]}).text == "hello"
+    thought = {"type": "thinking", "thinking": "hm"}
+    assert read(MessagesReader(), body={"content": [thought, block, block]}).text == "hellohello"
+    use = {"type": "tool_use", "name": "f", "input": {}}
+    assert read(MessagesReader(), body={"content": [block, use]}).text is None
