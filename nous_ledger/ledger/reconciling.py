@@ -128,12 +128,9 @@ def read_reconciled(
         body_hash: of its body, 32 bytes.
         leaves: reconciliations that name its leaf.
     """
-    claims = tuple(
-        (leaf, body)
-        for leaf in leaves
-        if (body := _read(view, leaf)) is not None and body.body_hash == body_hash
-    )
-    return Reconciled(claims=claims, evidence=counting_evidence(receipt, claims))
+    claims = tuple((leaf, body) for leaf in leaves if (body := _read(view, leaf)) is not None)
+    evidence = counting_evidence(receipt, body_hash, claims)
+    return Reconciled(claims=claims, evidence=evidence)
 
 
 def _named(view: View, lo: int, hi: int) -> Iterator[tuple[LeafIndex, int]]:
@@ -164,7 +161,7 @@ def _if_new(
     check_reconciliation(claim, receipt)
     known = read_reconciled(view, receipt, claim.body_hash, leaves).claims
     end = LeafIndex(view.leaf_count())
-    evidence = counting_evidence(receipt, (*known, *((end, one) for one in own)))
+    evidence = counting_evidence(receipt, claim.body_hash, (*known, *((end, one) for one in own)))
     new = [b for b in claim.usage if not _is_known(b, claim.source or "", receipt, evidence)]
     return replace(claim, usage=tuple(new)) if new else None
 

@@ -82,7 +82,7 @@ def check_reconciliation(claim: Reconciliation, receipt: Receipt) -> None:
 
 
 def counting_evidence(
-    receipt: Receipt, claims: Iterable[tuple[LeafIndex, Reconciliation]]
+    receipt: Receipt, body_hash: bytes, claims: Iterable[tuple[LeafIndex, Reconciliation]]
 ) -> tuple[Evidence, ...]:
     """Return what counts of some reconciliations: one bucket for each kind and method.
 
@@ -90,11 +90,14 @@ def counting_evidence(
         PROTOCOL.md RCON-2.
 
     Args:
-        receipt: the receipt that all of them name.
-        claims: leaf and body of each, in the order of the log.
+        receipt: the receipt whose leaf all of them name.
+        body_hash: of its body, 32 bytes.
+        claims: leaf and body of each, in any order.
     """
     found: dict[tuple[int, str | None], Evidence] = {}
-    for index, claim in claims:
+    for index, claim in sorted(claims, key=lambda one: one[0]):
+        if claim.body_hash != body_hash:
+            continue
         try:
             check_reconciliation(claim, receipt)
         except (BodyError, LabelError):

@@ -28,6 +28,7 @@ NAMES = (
     "cosignatures",
     "policies",
     "labels",
+    "reconciled",
     "label_decisions",
     "bytes1",
     "stream_audit",
