@@ -1,9 +1,13 @@
 """`nous-ledger audit`: streams of receipts, from a real ledger (AUD-11, AUD-12)."""
 
+import contextlib
 import json
+import os
+import pty
 import random
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -112,3 +116,59 @@ def test_watching(folder: Path) -> None:
         assert child.wait(timeout=20) == 130
     counts = [[stream["receipts"] for stream in shown["streams"]] for shown in (first, second)]
     assert counts == [[30, 30], [31, 30]]
+
+
+def test_it_goes_on_from_what_it_kept(nous: Call, folder: Path, tmp_path: Path) -> None:
+    """The second call reads what is new alone, and shows what a first pass would."""
+    kept = tmp_path / "streams.state"
+    first = json.loads(nous("audit", "--ledger", folder, "--state", kept, "--json").out)
+    with Ledger.open(folder, clock=lambda: time.time_ns() // 1_000_000) as ledger:
+        ledger.append(draft(random.Random(9), 150, 150, model_served="honest"))
+    second = json.loads(nous("audit", "--ledger", folder, "--state", kept, "--json").out)
+    assert second["records"] == first["records"] + 1
+    assert second == json.loads(nous("audit", "--ledger", folder, "--json").out)
+    assert json.loads(kept.read_text())["upto"] == second["records"]
+    other = nous("audit", "--ledger", folder, "--state", kept, "--json", "--alpha", "0.01")
+    assert json.loads(other.out)["alpha"] == 0.01
+    nous("audit", "--ledger", folder, "--state", tmp_path).failed(3, "cannot be read")
+
+
+def test_everything_is_stated(nous: Call, folder: Path) -> None:
+    """Parameters, assumptions, blind spots, coverage, and what could not be read (AUD-11)."""
+    with Ledger.open(folder, clock=lambda: time.time_ns() // 1_000_000) as ledger:
+        ledger.redact([1, 2], reason="retention")
+    shown = nous("audit", "--ledger", folder).out
+    for part in (
+        "2 receipts could not be read, and nothing is said of them",
+        "58 samples of 59 receipts, ",
+        "alpha 0.001 over all streams, kappa 0.02, rho 0.001, kappa_under 0.02",
+        "Not seen: exactly one token too many on every call",
+    ):
+        assert part in shown
+    found = json.loads(nous("audit", "--ledger", folder, "--json").out)
+    assert (found["unread_receipts"], found["samples"]) == (2, 58)
+    assert len(found["parameters"]["ladder"]) == 17
+
+
+def test_a_narrow_terminal_gets_a_list(folder: Path) -> None:
+    """No line of a table is broken; the same values stand under each other."""
+    for columns, first in ((200, "stream  provider"), (60, "stream 1: consistent")):
+        lines = on_a_terminal(columns, [*PROGRAM, "audit", "--ledger", str(folder)])
+        assert lines[0].startswith(first)
+        assert any("over-reported" in line for line in lines)
+
+
+def on_a_terminal(columns: int, command: list[str]) -> list[str]:
+    """Return what a command shows on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, columns))
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env=env) as child:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 4_096):
+                shown += part
+        assert child.wait(timeout=20) == 1
+    os.close(ours)
+    return shown.decode().splitlines()
