@@ -13,6 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ from nous_ledger.reconcile.exports.rows import RowFault, Statement
 SCHEMA: Final = 1
 MAX_FAULTS: Final = 100
 """Rows in error that an import lists; further ones are counted."""
+
+_CACHE_KIB: Final = 48 * 1024
+"""Memory for pages: keys are hashes, so a long import touches pages all over the file."""
 
 _TABLES: Final = """
 CREATE TABLE files (
@@ -41,6 +45,14 @@ CREATE INDEX statements_by_time ON statements (start);
 _FIELDS: Final = (
     *("line", "start", "end", "provider", "model", "request_id", "calls"),
     *("input_tokens", "output_tokens", "cost", "detail"),
+)
+_values_of: Final = attrgetter(*_FIELDS)
+_NAMES: Final = ", ".join(f'"{name}"' for name in _FIELDS)
+_OF_A_TIME: Final = f"SELECT {_NAMES} FROM statements WHERE start >= ? AND start < ? ORDER BY start"  # noqa: S608
+_FIND: Final = f"SELECT {_NAMES.partition(', ')[2]} FROM statements WHERE key = ?"  # noqa: S608
+_REPLACE: Final = f"INSERT OR REPLACE INTO statements VALUES (?, ?{', ?' * len(_FIELDS)})"  # noqa: S608
+_COUNT: Final = (
+    "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times"
 )
 
 
@@ -79,6 +91,7 @@ class StatementStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {SCHEMA};COMMIT;")
@@ -123,7 +136,9 @@ class StatementStore:
         fault_count = rows = 0
         with self._writing():
             self._db.execute("DROP TABLE IF EXISTS temp.seen")
-            self._db.execute("CREATE TEMP TABLE seen (key BLOB PRIMARY KEY, times INTEGER)")
+            self._db.execute(
+                "CREATE TEMP TABLE seen (key BLOB PRIMARY KEY, times INTEGER) WITHOUT ROWID"
+            )
             for item in found:
                 if isinstance(item, RowFault):
                     fault_count += 1
@@ -144,9 +159,7 @@ class StatementStore:
 
     def statements(self, since: UnixMillis, until: UnixMillis) -> Iterator[Statement]:
         """Yield the statements that begin in a span of time, the oldest first."""
-        names = ", ".join(f'"{name}"' for name in _FIELDS)
-        query = f"SELECT {names} FROM statements WHERE start >= ? AND start < ? ORDER BY start"  # noqa: S608 - names of ours
-        for row in self._db.execute(query, (since, until)):
+        for row in self._db.execute(_OF_A_TIME, (since, until)):
             fields = dict(zip(_FIELDS, row, strict=True))
             fields["cost"] = None if fields["cost"] is None else PicoUsd(fields["cost"])
             yield Statement(**fields)
@@ -157,24 +170,16 @@ class StatementStore:
         return tuple(self._db.execute(query))
 
     def _keep(self, digest: bytes, item: Statement) -> str:
-        key, values = self._nth(_key_of(item)), tuple(getattr(item, name) for name in _FIELDS)
-        names = ", ".join(f'"{name}"' for name in _FIELDS[1:])
-        query = f"SELECT {names} FROM statements WHERE key = ?"  # noqa: S608 - names of ours
-        before = self._db.execute(query, (key,)).fetchone()
+        key, values = self._nth(_key_of(item)), _values_of(item)
+        before = self._db.execute(_FIND, (key,)).fetchone()
         if before == values[1:]:
             return "unchanged"
-        self._db.execute(
-            f"INSERT OR REPLACE INTO statements VALUES (?, ?{', ?' * len(_FIELDS)})",  # noqa: S608
-            (key, digest, *values),
-        )
+        self._db.execute(_REPLACE, (key, digest, *values))
         return "added" if before is None else "changed"
 
     def _nth(self, key: bytes) -> bytes:
         """Tell the second, third and further row of a file on one matter from the first."""
-        self._db.execute(
-            "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1", (key,)
-        )
-        (times,) = self._db.execute("SELECT times FROM seen WHERE key = ?", (key,)).fetchone()
+        (times,) = self._db.execute(_COUNT, (key,)).fetchone()
         return key if times == 1 else hashlib.sha256(key + b"%d" % times).digest()
 
     @contextlib.contextmanager
@@ -199,11 +204,8 @@ def _key_of(item: Statement) -> bytes:
         kind = "cost" if item.cost is not None and item.input_tokens is None else "usage"
         span = (str(item.start), str(item.end))
         parts = [kind, item.provider, *span, item.model, item.detail]
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return digest.digest()
+    framed = [len(data).to_bytes(4, "big") + data for data in map(str.encode, parts)]
+    return hashlib.sha256(b"".join(framed)).digest()
 
 
 def _unusable(path: Path, why: str) -> ExportError:
