@@ -97,6 +97,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Record": _RECORD,
     "Body": _BODY,
     "Entry": shape(_ENTRY),
+    "Receipt": shape({**_ENTRY, "reconciliations": list_of(of("Entry"))}),
     "Log": shape({"service": TEXT, "origin": TEXT, "log_id": hex_of(32)}),
     "Health": shape(
         {"status": TEXT},

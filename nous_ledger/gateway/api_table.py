@@ -128,10 +128,10 @@ ROUTES: Final = (
     ApiRoute(
         name="receipt",
         path="/v1/receipts/{id}",
-        text="one receipt; `body` is null where it was erased",
+        text="one receipt; `body` is null where it was erased; `reconciliations` came later",
         who=HOLDER,
         part="receipts",
-        schema="Entry",
+        schema="Receipt",
         parameters=(parameters.ID, parameters.OPENING),
         errors=(400, 403, 404),
     ),

@@ -113,8 +113,11 @@ class LogApi:
         entry = await self._find(request)
         if not self._rights.may_read(request, entry):
             raise HttpError(403, "no-read-right", "this receipt's body is not yours to read")
-        await self._heads.cover(entry.index)  # SERV-5: a head covers what is served
-        return JSONResponse(entry_to_json(entry), headers=PRIVATE)
+        later = await self._journal.read(partial(self._later, entry.index))
+        last = max((one.index for one in later), default=entry.index)
+        await self._heads.cover(last)  # SERV-5: a head covers what is served
+        evidence = {"reconciliations": [entry_to_json(one) for one in later]}
+        return JSONResponse(entry_to_json(entry) | evidence, headers=PRIVATE)
 
     async def receipt_proof(self, request: Request) -> Response:
         """Prove one receipt, with its body for who may read it."""
@@ -141,6 +144,12 @@ class LogApi:
         if entry is None:
             raise HttpError(404, "not-found", "the log has no receipt of this id")
         return entry
+
+    def _later(self, index: int) -> tuple[Entry, ...]:
+        """Return the reconciliations that name a receipt."""
+        self._ledger.reconciled()
+        found = self._ledger.reconciliations(index)
+        return tuple(self._ledger.entry(leaf) for leaf, _ in found.claims) if found else ()
 
     def _entry(self, index: int) -> Entry:
         """Return an entry by its index, a receipt with its opening hash."""

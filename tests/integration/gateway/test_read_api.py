@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from nous_ledger.ledger import Ledger
+from nous_ledger.protocol.bodies import Reconciliation
 from nous_ledger.protocol.bundle import parse_bundle
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.jsonform import body_from_json
+from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.record import TYPE_KEY, decode_record, leaf_hash
@@ -82,6 +84,24 @@ def test_who_has_not_gets_a_proof_without_the_body(
         bundle = parse_bundle(rig.get(path, **headers).body)
         assert bundle.body == b""
         assert decode_record(bundle.record).index == 1
+
+
+def test_evidence_is_shown_with_its_receipt(called: tuple[Rig, Answer]) -> None:
+    rig, got = called
+    assert _json(rig.get(_path(got), **RIGHTS[0]))["reconciliations"] == []
+    (logged,) = rig.ledger.read(range(1, 2))
+    (first, *_) = rig.only_receipt().usage or ()
+    bounds: dict[str, Any] = {"lower": 0, "upper": first.reported, "method": "later/1"}
+    claim = Reconciliation(
+        salt=bytes(16),
+        index=1,
+        body_hash=decode_record(logged.record).body_hash,
+        usage=(Bucket(kind=first.kind, reported=first.reported, label=2, **bounds),),
+    )
+    assert rig.ledger.append_reconciliations([claim])[0] is not None
+    (shown,) = _json(rig.get(_path(got), **RIGHTS[0]))["reconciliations"]
+    assert shown["record"]["index"] == 2
+    assert body_from_json(shown["body"]) == claim
 
 
 def test_calls_without_a_credential_are_nobodys_to_read_but_by_their_opening(rig: Rig) -> None:
