@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nous_ledger.protocol.audit_report import streams_to_json
 from nous_ledger.protocol.jsonform import format_uuid
 from nous_ledger.protocol.registries import KIND, LABEL, SOURCE
 
@@ -36,7 +37,7 @@ def to_json(report: ReconcileReport) -> dict[str, Any]:
             "denied_receipts": summary.evidence.denied.receipts,
         },
         "services": [_service(service, found) for service, found in summary.services.items()],
-        "streams": _streams(report),
+        "audit": _audit(report),
         "asks": [
             {
                 "provider": ask.provider,
@@ -124,32 +125,13 @@ def _service(service: Service, found: ServiceSum) -> dict[str, Any]:
     }
 
 
-def _streams(report: ReconcileReport) -> list[dict[str, Any]]:
-    found = []
-    for number, (key, audit) in enumerate(report.streams.streams.items(), start=1):
-        sampled, output = report.streams.coverage(key.service)
+def _audit(report: ReconcileReport) -> dict[str, Any]:
+    """Return the audit as `nous-ledger audit` states it, and what goes furthest beyond."""
+    stated = streams_to_json(report.streams)
+    for told, key in zip(stated["streams"], report.streams.streams, strict=True):
         kept = sorted(report.samples.by_stream.get(key, ()), reverse=True)
-        found.append(
-            {
-                "number": number,
-                "provider": key.service.provider,
-                "upstream": key.service.upstream,
-                "model": key.service.model,
-                "method": key.method,
-                "vocab": key.vocab.hex(),
-                "receipts": audit.receipts,
-                "reported": audit.reported,
-                "counted": audit.counted,
-                "sampled_tokens": sampled,
-                "output_tokens": output,
-                "evidence": min(audit.evidence()),
-                "level": audit.level,
-                "excess": audit.excess,
-                "state": str(audit.state),
-                "furthest": [index for _, index, _ in kept],
-            }
-        )
-    return found
+        told["furthest"] = [index for _, index, _ in kept]
+    return stated
 
 
 def _calls(period: PeriodReport) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nous_ledger.cli.render import format_time
+from nous_ledger.protocol.audit_report import ASSUMPTIONS
 from nous_ledger.protocol.jsonform import format_uuid
 from nous_ledger.protocol.label import BOUNDED, EXACT, UNVERIFIABLE
 from nous_ledger.protocol.registries import KIND, LABEL, SOURCE
@@ -30,7 +31,7 @@ _FLAGS: Final = (
     "request id to ask for",
 )
 _STREAMS: Final = (
-    *("provider", "model", "method", "receipts", "reported", "counted", "coverage"),
+    *("stream", "provider", "model", "method", "samples", "reported", "counted", "coverage"),
     *("evidence", "needs", "excess", "state"),
 )
 _CALLS: Final = ("what", "request id", "row", "receipt in / out", "report in / out")
@@ -118,9 +119,10 @@ def sections(report: ReconcileReport) -> list[Section]:
             "stream of receipts says more.",
         ),
         _section(
-            *("Streams under audit", _STREAMS, "lllrrrrrrrl", _streams(report)),
+            *("Streams under audit", _STREAMS, "rlllrrrrrrrl", _streams(report)),
             note="Evidence that reaches what it needs speaks of tokens beyond a re-count, not of "
-            "why. Excess is a lower bound. Later evidence is never a sample.",
+            "why. Excess is a lower bound. Later evidence is never a sample. Alpha "
+            f"{report.streams.alpha:g} over all streams. Assumed: {'; '.join(ASSUMPTIONS)}.",
         ),
         _section("What to ask the providers for", _ASKS, "llrll", _asks(report)),
         _section(
@@ -214,12 +216,12 @@ def _flags(report: ReconcileReport) -> Iterator[Row]:
 
 
 def _streams(report: ReconcileReport) -> Iterator[Row]:
-    for key, audit in report.streams.streams.items():
+    for number, (key, audit) in enumerate(report.streams.streams.items(), start=1):
         sampled, output = report.streams.coverage(key.service)
         kept = sorted(report.samples.by_stream.get(key, ()), reverse=True)
         yield Row(
             (
-                *(key.service.provider, key.service.model, key.method),
+                *(str(number), key.service.provider, key.service.model, key.method),
                 *(str(audit.receipts), str(audit.reported), str(audit.counted)),
                 share(sampled, output),
                 *(f"{min(audit.evidence()):.3g}", f"{audit.level:.3g}"),

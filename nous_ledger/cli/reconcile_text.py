@@ -16,6 +16,7 @@ from nous_ledger.cli.reconcile_tables import (
 )
 from nous_ledger.cli.render import format_table, format_time
 from nous_ledger.cli.terminal import printable
+from nous_ledger.protocol.audit_report import remarks
 
 if TYPE_CHECKING:
     from nous_ledger.reconcile.report import ReconcileReport
@@ -59,6 +60,8 @@ def _of_receipts(report: ReconcileReport) -> Iterator[str]:
     if summary.evidence.denied.buckets:
         leaves = ", ".join(map(str, summary.evidence.denied.receipts))
         yield f"evidence says otherwise than the EXACT count of receipts: {leaves}"
+    for number, audit in enumerate(report.streams.streams.values(), start=1):
+        yield from (f"stream {number}: {remark}" for remark in remarks(audit))
     for digest, name in summary.tables.items():
         yield f"prices: {name}, SHA-256 {digest.hex()}"
 

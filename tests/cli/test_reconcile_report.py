@@ -101,15 +101,23 @@ def test_labels_after_evidence_and_at_the_call(nous: Call, folder: Path) -> None
     assert "prompt/1+x" in text
 
 
+def asked_of(told: Any) -> Any:
+    """Return what to ask for of the stream that reports too much."""
+    return next(ask for ask in told["asks"] if "over-reported" in ask["reason"])
+
+
 def test_evidence_is_no_sample_of_a_stream(nous: Call, folder: Path) -> None:
     """AUD-1: the stream has the receipts' own EXACT counts and nothing more."""
     told = nous("reconcile", "report", "--ledger", folder, "--json").json
-    (stream,) = told["streams"]
+    (stream,) = told["audit"]["streams"]
+    assert stream["furthest"] == asked_of(told)["receipts"]
     assert (stream["receipts"], stream["state"]) == (SAMPLES + 1, "over-reported")
     audit = nous("audit", "--ledger", folder, "--json").json
-    assert audit["streams"][0]["receipts"] == SAMPLES + 1
-    asked = [ask for ask in told["asks"] if "over-reported" in ask["reason"]]
-    assert len(asked[0]["request_ids"]) == len(asked[0]["receipts"]) == SAMPLES
+    del stream["furthest"]
+    assert audit["streams"] == [stream]  # with all that has to be stated
+    assert len(asked_of(told)["request_ids"]) == len(asked_of(told)["receipts"]) == SAMPLES
+    text = nous("reconcile", "report", "--ledger", folder).out
+    assert "Assumed: the allowances were calibrated on English chat" in text
 
 
 def test_three_sides_of_the_money(nous: Call, folder: Path, tmp_path: Path) -> None:
