@@ -12,69 +12,37 @@ Whatever is not of that kind goes through the session, as `upstream` has it.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from aiohttp import StreamReader
 from aiohttp.connector import Connection
-from aiohttp.helpers import HeadersMixin
-from aiohttp.http import RawResponseMessage
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.gateway.responses import DirectResponse, Reader
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """Longest body that is written in one go; a larger one would hold up every other call."""
-MAX_FIELD_BYTES: Final = 64 * 1024
 
 _MAX_ORIGINS: Final = 512
-_INFORMATIONAL: Final = range(100, 200)
-_SWITCHED: Final = 101
-
-
-class DirectResponse(HeadersMixin):
-    """A response whose head has come.
-
-    Attributes:
-        status: its status.
-        headers: its fields.
-        raw_headers: the fields as they came.
-        content: its body, as it arrives.
-    """
-
-    def __init__(
-        self, connection: Connection, message: RawResponseMessage, content: StreamReader
-    ) -> None:
-        """Take over a connection until the body has come."""
-        self._connection: Connection | None = connection
-        self._headers = message.headers
-        self.status = message.code
-        self.headers = message.headers
-        self.raw_headers = message.raw_headers
-        self.content = content
-        if message.code != _SWITCHED:
-            content.on_eof(self._release)
-
-    def close(self) -> None:
-        """Take no more of the body; a connection whose body was not read is of no use."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            self._connection.release()
-            self._connection = None
 
 
 class Direct:
     """Posts plain requests over the connections of a session."""
 
-    def __init__(self, session: aiohttp.ClientSession, timeout: aiohttp.ClientTimeout) -> None:
-        """Use the pool of a session, with its bounds of time."""
+    def __init__(
+        self, session: aiohttp.ClientSession, timeout: aiohttp.ClientTimeout, silence_s: float
+    ) -> None:
+        """Use the pool of a session.
+
+        Args:
+            session: whose pool it is.
+            timeout: bounds of making a connection.
+            silence_s: seconds that an upstream may be silent.
+        """
         self._session = session
         self._timeout = timeout
+        self._silence_s = silence_s
         self._origins: dict[str, tuple[aiohttp.ClientRequest, bytes, bytes]] = {}
 
     async def post(
@@ -107,12 +75,7 @@ class Direct:
             lines,
             len(body),
         )
-        connection = await self._connect(origin)
-        try:
-            return await self._exchange(connection, head + body)
-        except BaseException:
-            connection.close()
-            raise
+        return await self._exchange(await self._connect(origin), head + body)
 
     def _know(self, base_url: str) -> tuple[aiohttp.ClientRequest, bytes, bytes]:
         """Return an upstream as the library knows it, and parts of each request to it."""
@@ -136,26 +99,18 @@ class Direct:
             raise aiohttp.ConnectionTimeoutError from error
 
     async def _exchange(self, connection: Connection, request: bytes) -> DirectResponse:
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None:
+        reader = Reader.of(connection)
+        if reader is None:
             raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=self._timeout.sock_read,
-            max_line_size=MAX_FIELD_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-        )
-        transport.write(request)
-        protocol.start_timeout()
-        message: Any
-        while True:
-            try:
-                message, content = await protocol.read()
-            except HttpProcessingError as error:
-                raise aiohttp.ClientPayloadError(error.message) from error
-            if message.code not in _INFORMATIONAL or message.code == _SWITCHED:
-                return DirectResponse(connection, message, content)
+        response = DirectResponse(connection, reader, self._silence_s)
+        reader.response = response
+        try:
+            reader.transport.write(request)
+            await response.wait_for_head()
+        except BaseException:
+            response.close()
+            raise
+        return response
 
 
 def _is_plain(target: str) -> bool:

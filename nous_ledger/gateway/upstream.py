@@ -22,13 +22,15 @@ from yarl import URL
 
 from nous_ledger.gateway.addresses import AddressRefusedError
 from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
-from nous_ledger.gateway.direct import MAX_BODY_BYTES, MAX_FIELD_BYTES, Direct, DirectResponse
+from nous_ledger.gateway.direct import MAX_BODY_BYTES, Direct
 from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.gateway.responses import DirectResponse
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
+_MAX_FIELD_BYTES: Final = 64 * 1024
 _STATUSES: Final = range(200, 600)
 Response: TypeAlias = aiohttp.ClientResponse | DirectResponse
 
@@ -173,8 +175,8 @@ def make_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_timeout(limits),
         auto_decompress=False,
-        max_line_size=MAX_FIELD_BYTES,
-        max_field_size=MAX_FIELD_BYTES,
+        max_line_size=_MAX_FIELD_BYTES,
+        max_field_size=_MAX_FIELD_BYTES,
     )
 
 
@@ -185,7 +187,7 @@ class Pool:
         """Send over the connections of a session that `make_session` made."""
         self._session = session
         self._proxy = egress.proxy or None
-        self._direct = Direct(session, _timeout(limits))
+        self._direct = Direct(session, _timeout(limits), limits.silence_s)
 
     async def open(self, request: UpstreamRequest) -> Response:
         """Send a request and return its response once the head has come; the caller closes it.
@@ -245,6 +247,8 @@ def _timeout(limits: Limits) -> aiohttp.ClientTimeout:
 
 def read_at_once(response: Response) -> bytes | None:
     """Return the body if all of it has come, without an end in the middle; else None."""
+    if isinstance(response, DirectResponse):
+        return response.at_once()
     content = response.content
     if not content.is_eof() or content.exception() is not None:
         return None
@@ -258,6 +262,10 @@ async def read_pieces(response: Response) -> AsyncIterator[bytes]:
         BrokenResponseError: it broke off (upstream_reset) or fell silent (timeout).
     """
     try:
+        if isinstance(response, DirectResponse):
+            while piece := await response.next_piece():
+                yield piece
+            return
         async for piece in response.content.iter_any():
             yield piece
     except TimeoutError as error:
