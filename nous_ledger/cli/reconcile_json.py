@@ -137,6 +137,7 @@ def _audit(report: ReconcileReport) -> dict[str, Any]:
 def _calls(period: PeriodReport) -> dict[str, Any]:
     return {
         "agree": period.matched_calls,
+        "by_hour": period.by_hour,
         "counts": period.call_counts,
         "differences": [
             {

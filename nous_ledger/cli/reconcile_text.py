@@ -74,6 +74,8 @@ def _of_imports(report: ReconcileReport) -> Iterator[str]:
     if report.files:
         counts = ", ".join(f"{kind} {count}" for kind, count in period.call_counts.items())
         yield f"calls: {period.matched_calls} agree, {counts}"
+        if period.by_hour:
+            yield f"compared by hour and model, no receipt has their ids: {period.by_hour} calls"
         yield f"spans: {period.matched_spans} agree, {period.span_count} differ"
 
 

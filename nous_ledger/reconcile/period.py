@@ -18,6 +18,7 @@ from nous_ledger.protocol.types import LeafIndex, PicoUsd, UnixMillis
 from nous_ledger.reconcile.exports.rows import Statement
 from nous_ledger.reconcile.prices import Cost
 
+HOUR_MS: Final = 3_600_000
 MAX_LISTED: Final = 1_000
 """Differences of a kind that are listed; further ones are counted."""
 
@@ -33,8 +34,8 @@ CREATE TABLE receipts (
     request_id TEXT, input INTEGER, output INTEGER, cost INTEGER
 ) STRICT;
 CREATE TABLE calls (
-    request_id TEXT, provider TEXT, line INTEGER, start INTEGER, input INTEGER, output INTEGER,
-    cost INTEGER
+    request_id TEXT, provider TEXT, model TEXT, line INTEGER, start INTEGER,
+    input INTEGER, output INTEGER, cost INTEGER
 ) STRICT;
 CREATE TABLE spans (
     provider TEXT, model TEXT, start INTEGER, "end" INTEGER,
@@ -138,6 +139,7 @@ class PeriodReport:
         money: receipts, usage reports and invoices, over all that a provider's tell of.
         days: the same for each span that an invoice tells apart, the first MAX_LISTED.
         statements: rows of reports and invoices that speak of the period.
+        by_hour: calls that were summed by hour, because no receipt has any of their ids.
     """
 
     matched_calls: int
@@ -149,6 +151,7 @@ class PeriodReport:
     money: tuple[MoneyLine, ...]
     days: tuple[MoneyLine, ...]
     statements: int
+    by_hour: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -200,10 +203,15 @@ class PeriodCheck:
         self._statements += 1
         tokens = (item.input_tokens, item.output_tokens)
         if item.request_id:
-            row = (item.request_id, item.provider, item.line, item.start, *tokens, item.cost)
-            self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            names = (item.request_id, item.provider, item.model)
+            row = (*names, item.line, item.start, *tokens, item.cost)
+            self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         elif item.calls is not None or tokens != (None, None):
-            span = (item.provider, item.model, item.start, item.end, item.calls, *tokens)
+            start, end, calls = item.start, item.end, item.calls
+            if start == end:  # a call without an id is told apart by its hour
+                start = UnixMillis(start - start % HOUR_MS)
+                end, calls = UnixMillis(start + HOUR_MS), calls or 1
+            span = (item.provider, item.model, start, end, calls, *tokens)
             self._db.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?)", span)
         if item.cost is not None and not item.request_id:
             money = (item.provider, item.start, item.end, item.cost)
@@ -212,6 +220,8 @@ class PeriodCheck:
     def result(self) -> PeriodReport:
         """Compare the sides."""
         self._db.executescript(_INDEXES)
+        money, days = tuple(self._money(_TOTALS)), tuple(self._money(_DAYS))
+        by_hour = self._gather_foreign_ids()
         matched_spans = span_count = 0
         differing: list[SpanDifference] = []
         for span in self._spans():
@@ -234,10 +244,23 @@ class PeriodCheck:
             matched_spans=matched_spans,
             span_differences=tuple(differing),
             span_count=span_count,
-            money=tuple(self._money(_TOTALS)),
-            days=tuple(self._money(_DAYS)),
+            money=money,
+            days=days,
             statements=self._statements,
+            by_hour=by_hour,
         )
+
+    def _gather_foreign_ids(self) -> int:
+        """Turn calls by ids that no receipt of their provider has into sums by hour; count them.
+
+        Logs of other systems often have ids of their own: a log none of whose ids is known
+        says nothing of single calls.
+        """
+        found = 0
+        for (provider,) in self._db.execute(_FOREIGN).fetchall():
+            found += self._db.execute(_BY_HOUR, (provider, HOUR_MS)).rowcount
+            self._db.execute("DELETE FROM calls WHERE provider = ?", (provider,))
+        return found
 
     def _spans(self) -> Iterator[SpanDifference]:
         query = """
@@ -280,11 +303,21 @@ class PeriodCheck:
             )
 
 
+_FOREIGN: Final = """
+    SELECT provider FROM calls GROUP BY provider HAVING NOT EXISTS (
+        SELECT 1 FROM calls AS own JOIN receipts USING (request_id)
+        WHERE own.provider = calls.provider)"""
+_BY_HOUR: Final = """
+    INSERT INTO spans SELECT provider, model, start - start % ?2, start - start % ?2 + ?2,
+        1, input, output FROM calls WHERE provider = ?1"""
 _RECEIPTS_OF_SPAN: Final = """
     SELECT COUNT(*), EXACT_SUM(input), EXACT_SUM(output), MIN(idx), MAX(idx)
     FROM receipts
-    WHERE provider = ?1 AND time >= ?2 AND time < ?3
-        AND (?4 = '' OR served = ?4 OR (served = '' AND requested = ?4))"""
+    WHERE (?1 = '' OR provider = ?1) AND time >= ?2 AND time < ?3
+        AND (?4 = '' OR served = ?4 OR (requested = ?4 AND (served = '' OR NOT EXISTS (
+            -- A report that knows no snapshots names what was asked for.
+            SELECT 1 FROM receipts WHERE (?1 = '' OR provider = ?1) AND time >= ?2
+                AND time < ?3 AND served = ?4))))"""
 _COST_OF_SPAN: Final = """
     SELECT COUNT(*), EXACT_SUM(cost), COUNT(*) - COUNT(cost), MIN(idx), MAX(idx)
     FROM receipts WHERE provider = ? AND time >= ? AND time < ?"""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from nous_ledger.gateway.recording import ContentFolder
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.protocol.hashing import commit_request, commit_response, opening_hash
 from nous_ledger.protocol.label import Bucket
@@ -111,14 +112,13 @@ def made(tmp_path: Path) -> Made:
     return Made(folder=tmp_path / "ledger", logged=logged)
 
 
-def keep(folder: Path, receipt: Receipt, body: bytes) -> Path:
-    """Keep a call as a recorder does."""
-    call = folder / "calls" / str(UUID(bytes=receipt.id))
-    call.mkdir(parents=True)
-    (call / "opening.hex").write_text(f"{OPENING.hex()}\n")
-    (call / "request.body").write_bytes(json.dumps(REQUEST).encode())
-    (call / "response.body").write_bytes(body)
-    return call
+def keep(folder: Path, receipt: Receipt, body: bytes) -> None:
+    """Keep a call as the gateway and embedding programs do."""
+    request = json.dumps(REQUEST).encode()
+    recording = ContentFolder(folder / "calls").begin(receipt.id, OPENING, request, None)
+    recording.response(body[:5])
+    recording.response(body[5:])
+    recording.end()
 
 
 @pytest.fixture

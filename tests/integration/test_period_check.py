@@ -31,10 +31,8 @@ def store(tmp_path: Path) -> Iterator[StatementStore]:
 def call(line: int, request_id: str, **changes: Any) -> Statement:
     values: dict[str, Any] = {"provider": "openai", "model": "gpt-4o"}
     values |= {"input_tokens": 12, "output_tokens": 5}
-    time = UnixMillis(START_MS + line)
-    return Statement(
-        line=line, start=time, end=time, request_id=request_id, calls=1, **(values | changes)
-    )
+    values |= {"start": START_MS + line, "end": START_MS + line}
+    return Statement(line=line, request_id=request_id, calls=1, **(values | changes))
 
 
 def span(line: int, **changes: Any) -> Statement:
@@ -159,6 +157,30 @@ class TestCheck:
             (1, 12, 5),
             (None, None, 6),
         )
+
+    def test_calls_without_known_ids_are_compared_by_hour_and_model(self) -> None:
+        """A log with ids of its own, and rows without any."""
+        check = PeriodCheck()
+        hour = START_MS - START_MS % HOUR + HOUR
+        for index in range(1, 5):
+            receipt(check, index, f"req-{index}", time=hour + index)
+        receipt(check, 9, "req-9", time=hour + HOUR)
+        for line in range(1, 4):
+            item = call(line, f"chatcmpl-{line}", start=hour + line, end=hour + line)
+            check.take_statement(item)
+        nameless = call(4, "", start=hour + 4, end=hour + 4)
+        check.take_statement(nameless)
+        report = check.result()
+        assert report.call_counts == {"missing": 0, "extra": 0, "differs": 0}
+        assert (report.by_hour, report.matched_spans, report.span_count) == (3, 1, 0)
+        assert report.agrees
+
+    def test_a_report_that_knows_no_snapshots_names_what_was_asked_for(self) -> None:
+        check = PeriodCheck()
+        receipt(check, 1, None, model_requested="gpt-4o", model_served="gpt-4o-2024-08-06")
+        check.take_statement(span(1, calls=1, input_tokens=12, output_tokens=5))
+        report = check.result()
+        assert (report.matched_spans, report.span_count) == (1, 0)
 
     def test_money(self) -> None:
         check = PeriodCheck()
