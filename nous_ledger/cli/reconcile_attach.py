@@ -36,7 +36,7 @@ _START_BYTES: Final = 1024 * 1024
     "attach",
     epilog=(
         "\b\nExamples:\n"
-        "  nous-ledger reconcile attach ./session            # of nous-ledger run --save\n"
+        "  nous-ledger reconcile attach ./session\n"
         "  nous-ledger reconcile attach bedrock.jsonl --dry-run\n"
         "  nous-ledger reconcile attach texts.jsonl --format jsonl --json\n"
         "\b\n"
