@@ -12,16 +12,17 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import is_
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 from nous_ledger.protocol.errors import BodyError, EncodingError
-from nous_ledger.protocol.extensions import check_extensions, read_extensions
+from nous_ledger.protocol.extensions import read_extensions
 from nous_ledger.protocol.kinds import Kind
+from nous_ledger.protocol.layouts import KnownKeys, lay_out_checked_init, read_field
 from nous_ledger.protocol.strict import Value
-from nous_ledger.protocol.values import Frozen, define, init_at_first_use, lay_out_init
+from nous_ledger.protocol.values import Frozen, define, init_at_first_use
 
 S = TypeVar("S", bound="Shape")
 
@@ -36,18 +37,6 @@ class Field:
     required: bool = False
 
 
-def _read(field: Field, item: Value) -> Any:
-    try:
-        return field.kind.from_wire(item)
-    except (BodyError, EncodingError) as error:
-        raise _within(field.name, error) from None
-
-
-def _within(name: str, error: BodyError | EncodingError) -> BodyError | EncodingError:
-    """Return the same error with the field's name before its message."""
-    return type(error)(error.code, f"{name}: {error.message}", hint=error.hint, field=name)
-
-
 def lay_out_wire(
     fields: tuple[Field, ...], given: tuple[str, ...] = ()
 ) -> Callable[..., dict[int, Any]]:
@@ -59,12 +48,10 @@ def lay_out_wire(
     """
     scope: dict[str, Any] = {}
     lines = [f"def to_wire({', '.join(['self', *given])}):", "    wire = {}"]
-    for number, field in enumerate(fields):
-        scope[f"to_wire{number}"] = field.kind.to_wire
-        value = "v" if field.kind.plain else f"to_wire{number}(v)"
+    for field in fields:
         lines += [
             f"    v = {field.name}" if field.name in given else f"    v = self.{field.name}",
-            f"    if v is not None: wire[{field.key}] = {value}",
+            f"    if v is not None: wire[{field.key}] = {field.kind.wire('v')}",
         ]
     return define("to_wire", [*lines, "    return wire"], scope)
 
@@ -101,8 +88,7 @@ class MapShape(Shape):
     READERS: ClassVar[tuple[tuple[str, Field], ...]] = ()
     REQUIRED: ClassVar[frozenset[int]] = frozenset()
     _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
-    _read: ClassVar[Callable[[dict[int, Any]], Any]]
-    _known_keys: ClassVar[Callable[[tuple[int, ...]], tuple[int, ...] | None]]
+    _known_keys: ClassVar[Callable[[tuple[int, ...]], KnownKeys | None]]
     extensions: tuple[tuple[int, Value], ...]
 
     def __init_subclass__(cls) -> None:
@@ -112,7 +98,6 @@ class MapShape(Shape):
         cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
         cls.REQUIRED = frozenset(field.key for field in cls.FIELDS if field.required)
         cls._to_wire = _wire_at_first_use(cls)
-        cls._read = _read_at_first_use(cls)
         cls._known_keys = staticmethod(lru_cache(maxsize=256)(partial(_check_keys, cls)))
 
     def to_wire(self) -> dict[int, Any]:
@@ -132,12 +117,15 @@ class MapShape(Shape):
         """
         if type(value) is not dict:
             raise BodyError("wrong-type", "expected a map")
-        keys = cls._known_keys(tuple(value))
-        if keys is None or not all(map(is_, value, keys)):
+        known = cls._known_keys(tuple(value))
+        if known is None or not all(map(is_, value, known.keys)):
             return cls._read_slowly(value)
-        if None in value.values():  # it would pass for a field that is absent
-            raise _nil()
-        return cast("Self", cls._read(value))
+        try:
+            return cast("Self", known.read(value))
+        except (BodyError, EncodingError):
+            if None in value.values():
+                raise _nil() from None
+            raise
 
     @classmethod
     def _read_slowly(cls, value: dict[int, Value]) -> Self:
@@ -154,7 +142,7 @@ class MapShape(Shape):
             known["extensions"] = read_extensions(value, names)
         for name, field in cls.READERS:
             if name in known:
-                known[name] = _read(field, known[name])
+                known[name] = read_field(field, known[name])
         if not value.keys() >= cls.REQUIRED:
             missing = ", ".join(sorted(names[key] for key in cls.REQUIRED - value.keys()))
             raise BodyError("missing-field", f"required: {missing}")
@@ -169,26 +157,18 @@ def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
     return to_wire
 
 
-def _check_keys(cls: type[MapShape], keys: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the keys of a map if it has all that it needs and no extension.
+def _check_keys(cls: type[MapShape], keys: tuple[int, ...]) -> KnownKeys | None:
+    """Return how to read a map of some keys if it has all that it needs and no extension.
 
     Most maps of a shape have the same keys as others, so answers are kept. True and 1.0
     are found under the same name as 1: whoever asks must compare the answer by identity.
     """
     good = cls.NAMES.keys() >= {*keys} >= cls.REQUIRED and {int}.issuperset(map(type, keys))
-    return keys if good and [*keys] == sorted(keys) else None
+    return KnownKeys(cls, keys) if good and [*keys] == sorted(keys) else None
 
 
 def _nil() -> EncodingError:
     return EncodingError("forbidden-type", "nil has no encoding")
-
-
-def _read_at_first_use(cls: type[MapShape]) -> Callable[[dict[int, Any]], Any]:
-    def read(value: dict[int, Any]) -> Any:
-        cls._read = staticmethod(_lay_out_read(cls))
-        return cls._read(value)
-
-    return staticmethod(read)
 
 
 class RowShape(Shape):
@@ -213,67 +193,11 @@ class RowShape(Shape):
             code = "bad-value" if value else "empty-value"
             raise BodyError(code, f"expected an array of {len(cls.FIELDS)} items")
         pairs = zip(cls.FIELDS, value, strict=True)
-        return cls(**{field.name: _read(field, item) for field, item in pairs})
+        return cls(**{field.name: read_field(field, item) for field, item in pairs})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def table_class(cls: type[S]) -> type[S]:
     """Turn a Shape into a frozen, slotted, keyword-only dataclass that checks itself."""
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    return init_at_first_use(made, lambda: _lay_out_init(made))
-
-
-def _lay_out_init(cls: type[Shape]) -> Callable[..., None]:
-    """Return an `__init__` that checks all fields, then the rules between them."""
-    lines, scope = _lay_out_checks(cls)
-    return lay_out_init(cls, lines, scope)
-
-
-def _lay_out_read(cls: type[MapShape]) -> Callable[[dict[int, Any]], Any]:
-    """Return a function that makes an object of a decoded map without extensions.
-
-    It does what `__init__` does, without keyword arguments.
-    """
-    checks, scope = _lay_out_checks(cls)
-    scope |= {"new": object.__new__, "cls": cls, "read": _read}
-    lines = ["def read_map(value):", "    self, get, extensions = new(cls), value.get, ()"]
-    for number, field in enumerate(cls.FIELDS):
-        lines.append(f"    {field.name} = get({field.key})")
-        if not field.kind.plain:
-            scope[f"field_{number}"] = field
-            reading = f"{field.name} = read(field_{number}, {field.name})"
-            lines.append(f"    if {field.name} is not None: {reading}")
-    for slot in fields(cls):  # type: ignore[arg-type]
-        scope[f"set_{slot.name}"] = getattr(cls, slot.name).__set__
-    return define("read_map", [*lines, *checks, "    return self"], scope)
-
-
-def _lay_out_checks(cls: type[Shape]) -> tuple[list[str], dict[str, Any]]:
-    """Return lines that fill and check an object, and the names that they use.
-
-    For each field a cheap guard comes first; what does not pass it goes to the
-    kind's own `check`, which decides.
-    """
-    scope: dict[str, Any] = {"check": _checker(cls.FIELDS), "check_extensions": check_extensions}
-    lines = [f"    set_{slot.name}(self, {slot.name})" for slot in fields(cls)]  # type: ignore[arg-type]
-    for number, field in enumerate(cls.FIELDS):
-        scope[f"known_{number}"] = field.kind.known()
-        guard = field.kind.guard(field.name, f"known_{number}")
-        absent = "" if field.required else f"{field.name} is None or "
-        lines.append(f"    if not ({absent}{guard}): check({number}, {field.name})")
-    if issubclass(cls, MapShape):
-        lines.append("    if extensions != (): check_extensions(self, extensions)")
-    return [*lines, "    self.check_rules()"], scope
-
-
-def _checker(table: tuple[Field, ...]) -> Callable[[int, object], None]:
-    def check(number: int, value: object) -> None:
-        field = table[number]
-        if value is None:
-            raise BodyError("missing-field", f"{field.name} is required")
-        try:
-            field.kind.check(value)
-        except (BodyError, EncodingError) as error:
-            raise _within(field.name, error) from None
-
-    return check
+    return init_at_first_use(made, lambda: lay_out_checked_init(made))

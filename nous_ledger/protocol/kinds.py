@@ -41,6 +41,9 @@ class Kind(Protocol):
     def to_wire(self, value: Any) -> Any:
         """Return the encodable form of a checked value."""
 
+    def wire(self, v: str) -> str:
+        """Return an expression over a name that is the encodable form of its checked value."""
+
     def from_wire(self, value: Value) -> Any:
         """Return the field's value from a decoded one."""
 
@@ -57,6 +60,10 @@ class Plain:
     def to_wire(self, value: Any) -> Any:
         """Return the value itself."""
         return value
+
+    def wire(self, v: str) -> str:
+        """Return the value itself."""
+        return v
 
     def from_wire(self, value: Value) -> Any:
         """Return the value itself; it is checked when its body is made."""
@@ -180,6 +187,10 @@ class Nested:
         """Return the encodable form of the nested value."""
         return value.to_wire()
 
+    def wire(self, v: str) -> str:
+        """Return the encodable form of the nested value."""
+        return f"{v}.to_wire()"
+
     def from_wire(self, value: Value) -> Any:
         """Return the nested value."""
         return self.shape.from_wire(value)
@@ -225,6 +236,10 @@ class ListOf:
     def to_wire(self, value: Any) -> Any:
         """Return the encodable items."""
         return value if self.plain else tuple([self.item.to_wire(item) for item in value])
+
+    def wire(self, v: str) -> str:
+        """Return the encodable items."""
+        return v if self.plain else f"tuple([{self.item.wire('item')} for item in {v}])"
 
     def from_wire(self, value: Value) -> Any:
         """Return the items."""
