@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
-from nous_ledger.ledger.fsck_leaves import Fault, LeafFacts, ReceiptFacts
+from nous_ledger.ledger.fsck_leaves import Fault, LeafFacts
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import sha256
@@ -90,7 +90,7 @@ class ReceiptChecks:
 
     def expect(self, leaves: Sequence[LeafFacts]) -> None:
         """Read at once what the list of ids says about the next leaves."""
-        ids = [leaf.receipt.id for leaf in leaves if leaf.receipt is not None]
+        ids = [leaf.id for leaf in leaves if leaf.id is not None]
         marks = ",".join("?" * len(ids))
         sql = f"SELECT id, leaf, opening_hash FROM receipts WHERE id IN ({marks})"
         self._rows = {row[0]: row[1:] for row in self._connection.execute(sql, ids)}
@@ -100,9 +100,9 @@ class ReceiptChecks:
         if leaf.type != TYPE_RECEIPT:
             return
         self._receipts += 1
-        if leaf.receipt is not None and leaf.body_hash is not None:
-            self._follow(leaf.leaf, leaf.receipt, leaf.body_hash)
-            self._look_up(leaf.leaf, leaf.receipt.id)
+        if leaf.id is not None and leaf.body_hash is not None:
+            self._follow(leaf, leaf.body_hash)
+            self._look_up(leaf.leaf, leaf.id)
         elif leaf.stored_hash is not None:  # damaged: one of the two hashes is the right one
             self._unreadable.update({leaf.stored_hash, leaf.body_hash or leaf.stored_hash})
 
@@ -113,21 +113,21 @@ class ReceiptChecks:
         self._check_leftover_ids()
         self._check_ids_of_erased()
 
-    def _follow(self, index: int, receipt: ReceiptFacts, body_hash: bytes) -> None:
-        sequence, previous = self._ends.get(receipt.subject) or (0, None)
-        given = (receipt.subject_seq, receipt.subject_prev)
-        self._ends.put(receipt.subject, (receipt.subject_seq + 1, body_hash))
-        if given == (sequence, previous):
+    def _follow(self, leaf: LeafFacts, body_hash: bytes) -> None:
+        sequence, previous = self._ends.get(leaf.subject) or (0, None)
+        number, before = leaf.subject_seq, leaf.subject_prev
+        self._ends.put(leaf.subject, (number + 1, body_hash))
+        if number == sequence and before == previous:
             return
-        if receipt.subject_seq > sequence and receipt.subject_prev is not None:
-            self._skipped[receipt.subject_prev] = index
+        if number > sequence and before is not None:
+            self._skipped[before] = leaf.leaf
             return
         text = (
-            f"the receipt is number {receipt.subject_seq} of its subject"
-            f" and follows {_hex(receipt.subject_prev)}; number {sequence}"
+            f"the receipt is number {number} of its subject"
+            f" and follows {_hex(before)}; number {sequence}"
             f" after {_hex(previous)} was expected"
         )
-        self._fault("subject-chain", "bodies", index, text)
+        self._fault("subject-chain", "bodies", leaf.leaf, text)
 
     def _look_up(self, index: int, receipt_id: bytes) -> None:
         row = self._rows.get(receipt_id)

@@ -24,6 +24,7 @@ from nous_ledger.protocol.record import (
     decode_record,
     leaf_hash,
     record_digest,
+    verify_record,
 )
 from nous_ledger.protocol.signing import verify_signature
 from nous_ledger.protocol.types import LogId
@@ -81,20 +82,13 @@ class LeafJob:
     rows: tuple[tuple[int, bytes, bytes | None, bytes | None], ...]
 
 
-class ReceiptFacts(NamedTuple):
-    """What ties a receipt to others; only of a body that its record vouches for."""
-
-    id: bytes
-    subject: bytes
-    subject_seq: int
-    subject_prev: bytes | None
-
-
 class LeafFacts(NamedTuple):
     """What the checks of the whole log need of one leaf.
 
     Of a record that cannot be read, logged_at is -1, body_hash None, and type what
-    stands at its place. stored_hash is that of the body as it is stored.
+    stands at its place. stored_hash is that of the body as it is stored. What ties a
+    receipt to others is only that of a body that its record vouches for; id is None
+    if there is none.
     """
 
     leaf: int
@@ -104,7 +98,10 @@ class LeafFacts(NamedTuple):
     body_hash: bytes | None
     stored_hash: bytes | None
     erased: bool
-    receipt: ReceiptFacts | None
+    id: bytes | None = None
+    subject: bytes = b""
+    subject_seq: int = 0
+    subject_prev: bytes | None = None
 
 
 class LeafFindings(NamedTuple):
@@ -120,6 +117,9 @@ def check_leaves(job: LeafJob) -> LeafFindings:
     firsts = [era.first_index for era in job.eras]
     for row in map(LeafRow._make, job.rows):
         era = job.eras[bisect_right(firsts, row.leaf) - 1] if job.eras else None
+        if era is not None and (facts := _sound_receipt(row, era, job.log_id)) is not None:
+            found.leaves.append(facts)
+            continue
         try:
             record = decode_record(row.record)
         except LedgerError as error:
@@ -146,16 +146,33 @@ def check_leaves_apart(job: LeafJob) -> PlainFindings:
     Plain tuples take a fifth of the time of named ones on their way there.
     """
     leaves, faults = check_leaves(job)
-    return [(*leaf[:-1], leaf.receipt and tuple(leaf.receipt)) for leaf in leaves], faults
+    return [tuple(leaf) for leaf in leaves], faults
 
 
 def findings_from(plain: PlainFindings) -> LeafFindings:
     """Return what another process found."""
-    leaves = [
-        LeafFacts._make((*facts, receipt and ReceiptFacts._make(receipt)))
-        for *facts, receipt in plain[0]
-    ]
-    return LeafFindings(leaves, plain[1])
+    return LeafFindings([LeafFacts._make(leaf) for leaf in plain[0]], plain[1])
+
+
+def _sound_receipt(row: LeafRow, era: KeyEra, log_id: LogId) -> LeafFacts | None:
+    """Return what ties a receipt to others if nothing is wrong with its leaf.
+
+    Nearly all leaves are such. None for the others: of them is found out what is wrong.
+    """
+    leaf, data, stored, usage = row
+    if not stored:
+        return None
+    try:
+        record = verify_record(data, log_id, era.public_key)
+        body = decode_body(record.type, check_body_hash(record, stored))
+        if record.index != leaf or record.epoch != era.epoch or type(body) is not Receipt:
+            return None
+        check_body_in_record(body, record)
+    except LedgerError:
+        return None
+    if usage and sha256(usage) != body.raw_usage_hash:
+        return None
+    return _facts(row, record, body)
 
 
 def _record_faults(
@@ -206,18 +223,19 @@ def _check_absence(row: LeafRow, record: Record, faults: list[Fault]) -> None:
 
 
 def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
-    return LeafFacts(
-        leaf=row.leaf,
-        type=record.type,
-        logged_at=record.logged_at,
-        leaf_hash=leaf_hash(row.record),
-        body_hash=record.body_hash,
-        stored_hash=_stored_hash(row, record, receipt),
-        erased=row.body == b"",
-        receipt=None
-        if receipt is None
-        else ReceiptFacts(receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev),
+    facts = (
+        row.leaf,
+        record.type,
+        record.logged_at,
+        leaf_hash(row.record),
+        record.body_hash,
+        _stored_hash(row, record, receipt),
+        row.body == b"",
     )
+    if receipt is None:
+        return LeafFacts._make((*facts, None, b"", 0, None))
+    tie = (receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev)
+    return LeafFacts._make(facts + tie)
 
 
 def _stored_hash(row: LeafRow, record: Record, receipt: Receipt | None) -> bytes | None:
@@ -235,7 +253,6 @@ def _unreadable(row: LeafRow) -> LeafFacts:
         body_hash=None,
         stored_hash=sha256(row.body) if row.body else None,
         erased=row.body == b"",
-        receipt=None,
     )
 
 
