@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
-from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all
+from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all, wake_next
 from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Outcome, Work
 from nous_ledger.protocol.errors import InputError, LedgerError
 
@@ -60,6 +60,7 @@ class GroupCommitter:
         self._wake.acquire()
         self._last = 0  # pieces of work in the last group
         self._meanwhile = 0  # what waited when that was done
+        self._unwoken: deque[ThreadReply] = deque()  # of the last group
         self._thread: threading.Thread | None = None
         self._closed = False
         self._process = os.getpid()
@@ -182,13 +183,22 @@ class GroupCommitter:
         they are waited for even if others came meanwhile: else callers that fell into two
         halves would stay so, and each half pay for a transaction of its own.
         """
-        self._sleep(1, None)
+        self._sleep(1, _LINGER_S if self._unwoken else None)
+        if not self._waiting:
+            self._wake_rest()
+            self._sleep(1, None)
         enough = self._last * 3 // 4 + (self._meanwhile if self._last >= _LARGE else 0)
         self._sleep(min(enough, MAX_TOGETHER), _LINGER_S)
+        self._wake_rest()
         with self._lock:
             group = self._take()
         self._last = len(group)
         return group
+
+    def _wake_rest(self) -> None:
+        """Wake the threads of the last group that those before them did not wake."""
+        while wake_next(self._unwoken):
+            pass
 
     def _sleep(self, enough: int, seconds: float | None) -> None:
         """Wait until so much work is waiting, none will come any more, or it took too long."""
@@ -218,7 +228,7 @@ class GroupCommitter:
         except BaseException as error:  # noqa: BLE001 - no caller may wait for ever
             outcomes = [_copy(error) for _ in group]
         self._meanwhile = len(self._waiting)
-        settle_all(zip([reply for _, reply in group], outcomes, strict=True))
+        self._unwoken = settle_all(zip([reply for _, reply in group], outcomes, strict=True))
 
 
 def _copy(error: BaseException) -> BaseException:

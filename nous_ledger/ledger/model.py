@@ -58,10 +58,13 @@ class Draft:
 
 
 def _has_extensions(receipt: Receipt) -> bool:
-    for part in (receipt, receipt.context, receipt.import_, *(receipt.usage or ())):
-        if part is not None and part.extensions:
+    if receipt.extensions:
+        return True
+    for bucket in receipt.usage or ():
+        if bucket.extensions:
             return True
-    return False
+    parts = (receipt.context, receipt.import_)
+    return any(part is not None and part.extensions for part in parts)
 
 
 @value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # its import takes as long as all of the ledger's
 
 _log: Final = logging.getLogger("nous_ledger.ledger.replies")
+
+
+_NOBODY: Final[deque[ThreadReply]] = deque()
 
 
 class Reply(Protocol):
@@ -30,28 +34,52 @@ class Reply(Protocol):
 
 
 class ThreadReply:
-    """For a thread that does nothing else until its work is done."""
+    """For a thread that does nothing else until its work is done.
 
-    __slots__ = ("_done", "_outcome", "loop")
+    Threads that were all woken at once would fight for the interpreter, which one of
+    them can have. So each wakes the next as soon as it runs itself.
+
+    Attributes:
+        outcome: what became of the work.
+        others: replies of the threads that are woken after this one.
+    """
+
+    __slots__ = ("_done", "loop", "others", "outcome")
 
     def __init__(self) -> None:
         """Have no outcome yet."""
         self.loop: AbstractEventLoop | None = None
-        self._outcome: Outcome = None
+        self.outcome: Outcome = None
+        self.others = _NOBODY
         self._done = threading.Lock()
         self._done.acquire()
 
     def settle(self, outcome: Outcome) -> None:
         """Keep the outcome and wake the thread."""
-        self._outcome = outcome
+        self.outcome = outcome
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the thread, whose outcome is there."""
         self._done.release()
 
     def wait(self) -> Any:  # noqa: ANN401 - the kind of work says what it is
         """Return the result once it is there, or raise the error."""
         self._done.acquire()
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        return self._outcome
+        wake_next(self.others)
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+def wake_next(threads: deque[ThreadReply]) -> bool:
+    """Wake the first of some threads; return whether there was one."""
+    try:
+        first = threads.popleft()
+    except IndexError:
+        return False
+    first.wake()
+    return True
 
 
 class FutureReply:
@@ -73,19 +101,30 @@ class FutureReply:
             self.future.set_result(outcome)
 
 
-def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> None:
-    """Give each reply its outcome, those of one event loop by one call to its thread."""
+def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> deque[ThreadReply]:
+    """Give each reply its outcome, those of one event loop by one call to its thread.
+
+    Returns:
+        Threads that wait for each other to be woken. One that Ctrl-C ended wakes nobody:
+        so whoever called this wakes what is left after a while.
+    """
+    threads: deque[ThreadReply] = deque()
     by_loop: dict[AbstractEventLoop, list[tuple[Reply, Outcome]]] = {}
     for reply, outcome in pairs:
-        if reply.loop is None:
+        if isinstance(reply, ThreadReply):
+            reply.outcome, reply.others = outcome, threads
+            threads.append(reply)
+        elif reply.loop is None:
             _settle(reply, outcome)
         else:
             by_loop.setdefault(reply.loop, []).append((reply, outcome))
+    wake_next(threads)
     for loop, own in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle_here, own)
         except RuntimeError:  # the loop was closed: nobody waits there any more
             continue
+    return threads
 
 
 def _settle_here(pairs: Iterable[tuple[Reply, Outcome]]) -> None:

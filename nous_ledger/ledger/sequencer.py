@@ -269,10 +269,12 @@ def _take(batch: Batch, work: Work, *, closed: bool) -> range | LedgerError | No
     if closed and not isinstance(work, HeadWork):
         return LedgerUseError("log-closed", "the log was closed: nothing can be appended to it")
     try:
+        if isinstance(work, Draft):
+            return batch.add_one(work)
+        if isinstance(work, AppendWork):
+            return batch.add(work.drafts)
         if isinstance(work, IntentWork):
             batch.begin(work.intent)
-        elif isinstance(work, Draft | AppendWork):
-            return batch.add(_drafts_of(work))
     except LedgerError as error:
         return error
     return None

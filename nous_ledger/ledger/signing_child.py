@@ -19,10 +19,10 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO, Final
 
-from nous_ledger.protocol.record import RECORD_LENGTH, TYPE_RECEIPT, leaf_hash, prepare_record
+from nous_ledger.protocol.record import RECORD_LENGTH, TYPE_RECEIPT, leaf_hash, prepare_records
 from nous_ledger.protocol.signer import DigestSigner
 from nous_ledger.protocol.signing import SigningKey
-from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMillis
+from nous_ledger.protocol.types import Hash32, LogId
 
 GREETING: Final = b"nous-ledger/1 signs\n"
 PROBE: Final = b"\x00" * 32
@@ -49,20 +49,9 @@ def sign_receipts(
         place: their epoch, the leaf of the first, their time in milliseconds.
         body_hashes: 32 bytes each.
     """
-    epoch, first, logged_at = place
-    made: list[tuple[bytes, Hash32]] = []
-    for index, body_hash in enumerate(body_hashes, first):
-        part, digest = prepare_record(
-            log_id,
-            type=TYPE_RECEIPT,
-            epoch=Epoch(epoch),
-            index=LeafIndex(index),
-            logged_at=UnixMillis(logged_at),
-            body_hash=body_hash,
-        )
-        record = part + key.sign(digest)
-        made.append((record, leaf_hash(record)))
-    return made
+    prepared = prepare_records(log_id, TYPE_RECEIPT, place, body_hashes)
+    records = [part + key.sign(digest) for part, digest in prepared]
+    return [(record, leaf_hash(record)) for record in records]
 
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:

@@ -92,6 +92,19 @@ class Batch:
         self._ids |= ids
         return range(first, len(self.drafts))
 
+    def add_one(self, draft: Draft) -> range:
+        """Add one receipt and return which it is.
+
+        Raises:
+            LedgerUseError: duplicate-receipt.
+        """
+        receipt_id = draft.receipt.id
+        if receipt_id in self._ids or receipt_id in self._logged:
+            raise self._duplicate(draft)
+        self._ids.add(receipt_id)
+        self.drafts.append(draft)
+        return range(len(self.drafts) - 1, len(self.drafts))
+
     def place_next(self) -> Hash32:
         """Put the next receipt at its place in its subject's chain; return its body hash."""
         draft = self.drafts[len(self.placed)]

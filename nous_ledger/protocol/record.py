@@ -17,6 +17,7 @@ Spec:
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -197,6 +198,31 @@ def prepare_record(
     """
     signed_part = _pack(type, epoch, index, logged_at, body_hash)
     return signed_part, record_digest(log_id, signed_part)
+
+
+def prepare_records(
+    log_id: LogId, type_: int, place: tuple[int, int, int], body_hashes: Sequence[Hash32]
+) -> list[tuple[bytes, Hash32]]:
+    """Return what `prepare_record` does of records that follow each other.
+
+    Args:
+        log_id: 32 bytes.
+        type_: type of all of them, 0..65535.
+        place: their epoch, the index of the first, their time in milliseconds.
+        body_hashes: SHA-256 of their bodies.
+
+    Raises:
+        InputError: a value does not fit its place.
+    """
+    epoch, first, logged_at = place
+    tag = _TAG_ENTRY + log_id
+    if len(log_id) != 32:
+        raise InputError("input", f"a log id has 32 bytes, not {len(log_id)}")
+    parts = [
+        _pack(type_, epoch, index, logged_at, body_hash)
+        for index, body_hash in enumerate(body_hashes, first)
+    ]
+    return [(part, sha256(tag + part)) for part in parts]
 
 
 def verify_record(data: bytes, log_id: LogId, public_key: bytes) -> Record:

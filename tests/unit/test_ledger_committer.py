@@ -9,6 +9,7 @@ import pytest
 from nous_ledger.ledger import committer as committer_module
 from nous_ledger.ledger.committer import HEAD_ROOM, MAX_TOGETHER, GroupCommitter
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
+from nous_ledger.ledger.replies import ThreadReply
 from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Work
 
 
@@ -235,4 +236,16 @@ def test_a_start_that_was_interrupted_is_made_up_for(
         with pytest.raises(KeyboardInterrupt):
             committer.submit(HeadWork())
     assert committer.submit(HeadWork()).result(10) == 1
+    committer.close()
+
+
+def test_a_caller_that_no_longer_waits_keeps_nobody_asleep(runner: Runner) -> None:
+    committer = GroupCommitter(runner)
+    committer.submit(HeadWork())
+    assert runner.started.wait(10)
+    replies = [ThreadReply() for _ in range(3)]
+    for reply in replies:
+        committer.send(HeadWork(), reply)
+    runner.go_on.set()
+    assert [reply.wait() for reply in replies[1:]] == [2, 2]  # the first is never asked
     committer.close()

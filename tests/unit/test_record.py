@@ -11,6 +11,8 @@ from nous_ledger.protocol.record import (
     decode_record,
     encode_record,
     leaf_hash,
+    prepare_record,
+    prepare_records,
     record_digest,
     sign_record,
     verify_record,
@@ -197,3 +199,29 @@ def test_digests_and_leaves_are_tagged_apart() -> None:
     tagged = b"nous-ledger/1 entry\0" + small_log.LOG_ID + DATA[:55]
     assert record_digest(small_log.LOG_ID, DATA[:55]) == hashlib.sha256(tagged).digest()
     assert leaf_hash(DATA) == hashlib.sha256(b"\0" + DATA).digest()
+
+
+def test_records_that_follow_each_other_are_prepared_as_one_by_one() -> None:
+    hashes = [Hash32(hashlib.sha256(bytes([number])).digest()) for number in range(3)]
+    made = prepare_records(small_log.LOG_ID, 1, (2, 7, 1_750_000_000_000), hashes)
+    assert made == [
+        prepare_record(
+            small_log.LOG_ID,
+            type=1,
+            epoch=Epoch(2),
+            index=LeafIndex(7 + number),
+            logged_at=UnixMillis(1_750_000_000_000),
+            body_hash=body_hash,
+        )
+        for number, body_hash in enumerate(hashes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("log_id", "place"),
+    [(b"\x00" * 31, (0, 7, 1)), (b"\x00" * 32, (0, MAX_UINT + 1, 1)), (b"\x00" * 32, (-1, 7, 1))],
+)
+def test_records_that_fit_no_place_are_not_prepared(
+    log_id: bytes, place: tuple[int, int, int]
+) -> None:
+    assert code_of(lambda: prepare_records(LogId(Hash32(log_id)), 1, place, [BODY_HASH])) == "input"
