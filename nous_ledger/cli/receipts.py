@@ -19,6 +19,7 @@ from nous_ledger.protocol.bodies import check_body_hash, decode_body
 from nous_ledger.protocol.jsonform import body_to_json, record_to_json
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import decode_record
+from nous_ledger.protocol.registries import KIND, LABEL
 from nous_ledger.protocol.report import verdicts_of
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def show(*, receipt: str, named: Path | None, as_json: bool) -> None:
     target = parse_target(receipt)
     with read_ledger(named) as ledger:
         entry = find_entry(ledger, target)
+        ledger.reconciled()
+        later = ledger.reconciliations(entry.index)
     record = decode_record(entry.record)
     body = None
     if entry.body:
@@ -121,8 +124,15 @@ def show(*, receipt: str, named: Path | None, as_json: bool) -> None:
         body = decode_body(record.type, entry.body)
     if as_json:
         shown = {"record": record_to_json(record), "body": body_to_json(body) if body else None}
+        if later is not None:
+            claims = [{"index": leaf, **body_to_json(claim)} for leaf, claim in later.claims]
+            shown["reconciliations"] = claims
         say(json.dumps(shown, indent=2))
         return
     verdicts = verdicts_of(body) if isinstance(body, Receipt) else ()
     say(f"{render_record(record)}\n")
     say("withheld: the body was erased" if body is None else render_body(body, verdicts))
+    for one in () if later is None else later.evidence:
+        bucket, at = one.bucket, f"record {one.index}"
+        told = f"{KIND.name_of(bucket.kind)} {LABEL.name_of(bucket.label)} by {bucket.method}"
+        say(f"later evidence: {told}, {bucket.lower} to {bucket.upper} ({one.source}, {at})")

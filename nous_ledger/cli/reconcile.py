@@ -52,6 +52,7 @@ _FOREVER: Final = 2**53 - 1
     subcommand_metavar="COMMAND [ARGS]...",
     epilog=(
         "\b\nExamples:\n"
+        "  nous-ledger reconcile attach ./session\n"
         "  nous-ledger reconcile import usage-june.json\n"
         "  nous-ledger reconcile check --since 2026-06-01 --until 2026-07-01\n"
         "  nous-ledger reconcile report --html june.html\n"

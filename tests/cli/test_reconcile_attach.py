@@ -315,3 +315,12 @@ def test_a_bundle_of_evidence_is_verified(nous: Call, made: Made, session: Path)
     found = nous("verify", session / "evidence.tlog-proof", *policy).good()
     assert "folder/1" in found.out
     assert "reconciliation" in found.out
+
+
+def test_a_receipt_is_shown_with_its_evidence(nous: Call, made: Made, session: Path) -> None:
+    nous("reconcile", "attach", session, "--ledger", made.folder)
+    index = made.logged["whole"].index
+    shown = nous("receipts", "show", index, "--ledger", made.folder).good().out
+    assert f"output_visible EXACT by o200k_base/1, {TOKENS} to {TOKENS + 1}" in shown
+    told = nous("receipts", "show", index, "--ledger", made.folder, "--json").json
+    assert [claim["source"] for claim in told["reconciliations"]] == ["folder/1 checked"]
