@@ -199,3 +199,16 @@ def test_a_cell_of_several_lines() -> None:
 def test_lines_before_the_head_of_a_table() -> None:
     told, _ = read("google", f"Invoice number,123\nCurrency,USD\n\n{GOOGLE}")
     assert len(told) == 2
+
+
+def test_costs_in_another_currency_are_none_in_dollars() -> None:
+    head = "Service description,SKU description,Usage start date,Cost (€)"
+    told, faults = read("google", f"{head}\nVertex AI,output,2026-09-21,1.50\n")
+    assert ([item.cost for item in told], faults) == ([None], [])
+    told, _ = read("google", f"{head.replace('€', '$')}\nVertex AI,output,2026-09-21,1.50\n")
+    assert [item.cost for item in told] == [1_500_000_000_000]
+
+
+def test_more_money_than_a_number_of_the_file_holds() -> None:
+    told, faults = read("csv", f"{ROWS['csv'][0]}\n1790000000,m,r,1,1,1,9000001\n{ROWS['csv'][1]}")
+    assert (len(told), [fault.line for fault in faults]) == (1, [2])

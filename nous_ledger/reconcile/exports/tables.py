@@ -36,6 +36,7 @@ from nous_ledger.reconcile.exports.rows import (
 )
 
 DAY_MS: Final = 86_400_000
+_DOLLARS: Final = ("", "$", "US$", "USD")
 _COUNTS: Final = ("calls", "input_tokens", "output_tokens")
 _COLUMNS: Final = (*_COUNTS, "start", "end", "model", "request_id", "cost", "detail")
 RowReader = Callable[[int, dict[str, Any]], Statement]
@@ -49,13 +50,14 @@ def read_google(line: int, row: dict[str, Any]) -> Statement:
     """
     start = time_of(_first(row, "Usage start date", "usage_start_time"), "Usage start date")
     end = _first(row, "Usage end date", "usage_end_time")
-    cost, currency = _cost(row, "Cost", "cost", "Subtotal"), _first(row, "Currency", "currency")
+    cost, unit = _cost(row, "Cost", "cost", "Subtotal")
+    currency = _first(row, "Currency", "currency") or unit
     return Statement(
         line=line,
         start=start,
         end=time_of(end, "Usage end date") if end else UnixMillis(start + DAY_MS),
         provider="gemini",
-        cost=dollars_of(cost, "cost") if currency in (None, "", "USD") else None,
+        cost=dollars_of(cost, "cost") if currency in _DOLLARS else None,
         detail=text_of(_first(row, "SKU description", "sku.description"), "SKU description"),
     )
 
@@ -164,12 +166,12 @@ def _first(row: dict[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of
     return None
 
 
-def _cost(row: dict[str, Any], *starts: str) -> Any:  # noqa: ANN401 - a cell of any form
-    """Return the cell of the first column that is named so, whatever currency follows it."""
+def _cost(row: dict[str, Any], *starts: str) -> tuple[Any, str]:
+    """Return the cell of the first column that is named so, and the currency in its title."""
     for start in starts:
         for name, cell in row.items():
             if name == start or name.startswith(f"{start} ("):
-                return cell
+                return cell, name.removeprefix(start).strip(" ()")
     raise RowError("no column holds the cost")
 
 
