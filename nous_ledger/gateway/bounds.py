@@ -28,7 +28,7 @@ from nous_ledger.protocol.errors import FormatError, InputError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, KIND, METERING
-from nous_ledger.reconcile.counting import counter_for
+from nous_ledger.reconcile.counting import PART_CHARACTERS, counter_for, engine_for
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.hidden import (
     MAX_RATE,
@@ -52,8 +52,10 @@ from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_t
 
 MAX_PROMPT_BYTES: Final = 8 * 1024 * 1024
 """Longest request whose input is bounded."""
-SHORT_BYTES: Final = 2 * 1024
-"""A request up to this length is counted faster than a thread is asked to."""
+SHORT_BYTES: Final = 32 * 1024
+"""A request up to this length is looked at faster than a thread is asked to."""
+COUNTED_BYTES: Final = 4 * 1024
+"""The same for one whose tokens are counted."""
 
 _METERED: Final = frozenset({METERING["final"], METERING["partial"]})
 _INPUT: Final = frozenset(
@@ -156,7 +158,7 @@ class Bounder:
     ) -> tuple[Bucket, ...]:
         rule = self._table.rule(receipt.provider, model, receipt.upstream)
         loaded = rule is None or rule.encoding.name in self._ready
-        if loaded and len(body) <= SHORT_BYTES:
+        if loaded and len(body) <= (SHORT_BYTES if rule is None else COUNTED_BYTES):
             return bound_request(usage, receipt, model, body, self._table)
         found = await asyncio.to_thread(bound_request, usage, receipt, model, body, self._table)
         if rule is not None and any(_is_counted(bucket) for bucket in found):
@@ -262,16 +264,21 @@ def request_fields(body: bytes) -> Mapping[str, Any] | None:
 
 def count_texts(encoding: Encoding, texts: list[str]) -> int | None:
     """Return the tokens of texts, each by itself; None if they cannot be counted here."""
-    tokens = 0
-    for text in texts:
-        try:
-            counter = counter_for(encoding)
-        except RecountError:
-            return None
-        counter.feed(text)
-        if (found := counter.result()) is None:
-            return None
-        tokens += found
+    try:
+        engine = engine_for(encoding)
+        tokens = 0
+        for text in texts:
+            if len(text) <= PART_CHARACTERS:
+                found = engine(text)
+            else:
+                counter = counter_for(encoding)
+                counter.feed(text)
+                found = counter.result()
+            if found is None:
+                return None
+            tokens += found
+    except (RecountError, UnicodeEncodeError):  # no engine, or an unpaired surrogate
+        return None
     return tokens
 
 

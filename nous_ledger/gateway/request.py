@@ -20,7 +20,7 @@ from nous_ledger.gateway.providers import API_CHAT, API_COMPLETIONS, API_OTHER
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.exact import is_plain_request
-from nous_ledger.reconcile.hidden import Allowance, read_allowance
+from nous_ledger.reconcile.hidden import NOTHING_NAMED, Allowance, read_allowance
 from nous_ledger.reconcile.jsontext import Located, parse_json
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
@@ -52,7 +52,7 @@ class RequestFacts:
     all_shown: bool = False
     altered: bytes | None = None
     plain: bool = False
-    allowance: Allowance = Allowance()
+    allowance: Allowance = NOTHING_NAMED
 
 
 def read_request(

@@ -140,6 +140,9 @@ class Allowance:
     answers: int | None = 1
 
 
+NOTHING_NAMED: Final = Allowance()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputEvidence:
     """What bounds the output of one call.
@@ -160,7 +163,7 @@ class OutputEvidence:
     api: int
     model: str | None
     status: int
-    allowance: Allowance = Allowance()
+    allowance: Allowance = NOTHING_NAMED
     visible: VisibleOutput | None = None
     rate: int | None = None
     first_ms: int = 0
@@ -176,10 +179,14 @@ def read_allowance(api: int, fields: Mapping[str, Any]) -> Allowance:
     """
     terms = _TERMS.get(api)
     if terms is None:
-        return Allowance()
+        return NOTHING_NAMED
+    cap = None
+    for path in terms.caps:
+        if (cap := _at(fields, path)) is not None:
+            break
     answers = _answers(terms, fields)
-    caps = (_at(fields, path) for path in terms.caps)
-    cap = next((found for found in caps if found is not None), None)
+    if cap is None and answers == 1:
+        return NOTHING_NAMED  # what most requests say
     known = _is_positive(cap) and answers is not None and _asks_for_answers_only(api, terms, fields)
     return Allowance(tokens=cap if known else None, answers=answers)
 
@@ -192,13 +199,18 @@ def bound_output(usage: Iterable[Bucket], evidence: OutputEvidence) -> tuple[Buc
         evidence: what is known of the call.
     """
     buckets = tuple(usage)
-    visible = next((b.reported or 0 for b in buckets if b.kind == OUTPUT_VISIBLE), 0)
+    visible = 0
+    for bucket in buckets:
+        if bucket.kind == OUTPUT_VISIBLE:
+            visible = bucket.reported or 0
     return tuple(
-        _bounded(bucket, evidence, visible)
-        if bucket.label == UNVERIFIABLE
-        and bucket.kind in (OUTPUT_VISIBLE, REASONING, OUTPUT_UNSPLIT)
-        else bucket
-        for bucket in buckets
+        [
+            _bounded(bucket, evidence, visible)
+            if bucket.label == UNVERIFIABLE
+            and bucket.kind in (OUTPUT_VISIBLE, REASONING, OUTPUT_UNSPLIT)
+            else bucket
+            for bucket in buckets
+        ]
     )
 
 
@@ -272,17 +284,23 @@ def _by_time(kind: int, evidence: OutputEvidence) -> _Bound | None:
 
 
 def _answers(terms: _Terms, fields: Mapping[str, Any]) -> int | None:
-    found = [value for path in terms.answers if (value := _at(fields, path)) is not None]
-    if not all(_is_positive(value) and value <= MAX_ANSWERS for value in found):
-        return None
-    return max(found, default=1)
+    most = 1
+    for path in terms.answers:
+        value = _at(fields, path)
+        if value is None:
+            continue
+        if not (_is_positive(value) and value <= MAX_ANSWERS):
+            return None
+        most = max(most, value)
+    return most
 
 
 def _asks_for_answers_only(api: int, terms: _Terms, fields: Mapping[str, Any]) -> bool:
     """Return whether nothing is asked for by which a provider generates more than answers."""
     # The text of completions and of Ollama's generate stands in `prompt`.
-    if any(fields.get(name) for name in _MORE if name != "prompt" or api == _RESPONSES):
-        return False
+    for name in _MORE:
+        if name in fields and fields[name] and (name != "prompt" or api == _RESPONSES):
+            return False
     tools = fields.get("tools")
     if api == _CONVERSE:
         tools = _at(fields, ("toolConfig", "tools"))
@@ -297,9 +315,9 @@ def _asks_for_answers_only(api: int, terms: _Terms, fields: Mapping[str, Any]) -
 
 
 def _at(fields: Mapping[str, Any], path: _Path) -> Any:  # noqa: ANN401 - any JSON value
-    found: Any = fields
-    for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
+    found: Any = fields.get(path[0])
+    for name in path[1:]:
+        found = found.get(name) if isinstance(found, dict) else None
     return found
 
 

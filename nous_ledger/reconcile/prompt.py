@@ -17,7 +17,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from nous_ledger.protocol.label import BOUNDED, INPUT_UNSPLIT, UNVERIFIABLE, Bucket
@@ -122,7 +122,14 @@ def _with(bucket: Bucket, bound: tuple[int, int, str] | None) -> Bucket:
     if bound is None or bucket.label != UNVERIFIABLE:
         return bucket
     lower, upper, method = bound
-    return replace(bucket, label=BOUNDED, lower=lower, upper=upper, method=method)
+    return Bucket(
+        kind=bucket.kind,
+        reported=bucket.reported,
+        label=BOUNDED,
+        lower=lower,
+        upper=upper,
+        method=method,
+    )
 
 
 def _split(

@@ -21,12 +21,13 @@ from nous_ledger.reconcile.tally import utf8_length
 MAX_IMAGES: Final = 256
 """Most images of a request that is read; one with more is open."""
 
-_OPENING: Final = (
-    *("web_search_options", "data_sources", "search_parameters", "plugins"),
-    *("previous_response_id", "conversation", "mcp_servers", "container", "images"),
-    *("cachedContent", "cached_content", "promptVariables"),
+_OPENING: Final = frozenset(
+    (
+        *("web_search_options", "data_sources", "search_parameters", "plugins"),
+        *("previous_response_id", "conversation", "mcp_servers", "container", "images"),
+        *("cachedContent", "cached_content", "promptVariables"),
+    )
 )
-_EMPTY: Final[tuple[object, ...]] = (None, False, "", [], {})
 
 
 class OpenRequestError(Exception):
@@ -89,7 +90,9 @@ def read_prompt(api: int, fields: Mapping[str, Any]) -> Prompt | None:
         fields: members of the request body.
     """
     reader = _READERS.get(api)
-    if reader is None or any(fields.get(name) not in _EMPTY for name in _OPENING):
+    if reader is None:
+        return None
+    if not _OPENING.isdisjoint(fields) and any(fields.get(name) for name in _OPENING):
         return None
     prompt = Prompt()
     try:
@@ -130,24 +133,29 @@ def _member_tools(prompt: Prompt, tools: object, own: frozenset[str]) -> None:
 
 # openai.chat, mistral.chat, cohere.v2, ollama.chat -----------------------------------
 
-_CHAT_MEMBERS: Final = {"role", "content", "name"}
-_BESIDE_PLAIN: Final = ("tool_choice", "functions", "function_call", "response_format", "documents")
+_CHAT_MEMBERS: Final = frozenset({"role", "content", "name"})
+_BESIDE_PLAIN: Final = frozenset(
+    {"tool_choice", "functions", "function_call", "response_format", "documents"}
+)
 
 
 def _chat(prompt: Prompt, fields: Mapping[str, Any]) -> None:
     _typed_tools(prompt, fields.get("tools"), ("function", "custom"))
     functions = tuple(_objects(fields.get("functions")))
     prompt.tools |= bool(functions)
-    prompt.plain &= all(fields.get(name) in _EMPTY for name in _BESIDE_PLAIN)
+    if not _BESIDE_PLAIN.isdisjoint(fields):
+        prompt.plain &= not any(fields.get(name) for name in _BESIDE_PLAIN)
     for message in _objects(_required(fields, "messages")):
         _chat_message(prompt, message)
 
 
 def _chat_message(prompt: Prompt, message: dict[str, Any]) -> None:
-    if any(message.get(name) not in _EMPTY for name in ("audio", "images")):
+    if message.get("audio") or message.get("images"):
         raise OpenRequestError
     prompt.messages += 1
-    prompt.plain &= all(name in _CHAT_MEMBERS or value in _EMPTY for name, value in message.items())
+    if not message.keys() <= _CHAT_MEMBERS:
+        beside = message.keys() - _CHAT_MEMBERS
+        prompt.plain &= not any(message[name] for name in beside)
     prompt.text(message.get("role"))
     if message.get("name") is not None:
         prompt.text(message["name"])
@@ -285,7 +293,7 @@ def _gemini_part(prompt: Prompt, part: dict[str, Any]) -> None:
     elif not part.keys() <= _PART_MEMBERS:
         raise OpenRequestError
     for name in ("functionResponse", "function_response"):
-        if isinstance(found := part.get(name), dict) and found.get("parts") not in _EMPTY:
+        if isinstance(found := part.get(name), dict) and found.get("parts"):
             raise OpenRequestError
 
 

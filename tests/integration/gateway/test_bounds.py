@@ -105,7 +105,7 @@ def test_input_is_explained_by_the_request(rig: Rig) -> None:
     assert {b.method for b in found} == {"prompt-bytes/1"}
 
 
-@pytest.mark.parametrize(("words", "beside"), [(3, False), (2_000, True)])
+@pytest.mark.parametrize(("words", "beside"), [(3, False), (20_000, True)])
 def test_long_input_is_looked_at_beside_the_event_loop(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, words: int, beside: bool
 ) -> None:
