@@ -17,7 +17,7 @@ import click
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
 from nous_ledger.cli.files import open_ledger, read_ledger
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
-from nous_ledger.cli.progress import Progress, progress_bar
+from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import plural
 from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.protocol.registries import KIND, LABEL
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LONG_SOURCE: Final = 16 * 1024 * 1024
 """Bytes of a file from which on a terminal gets a progress bar."""
+LONG_FOLDER: Final = 500
+"""Calls of a folder from which on it gets one."""
 _START_BYTES: Final = 1024 * 1024
 
 
@@ -100,30 +102,44 @@ def _attach(ledger: Ledger, source: Path, form: str | None, *, dry_run: bool) ->
     from nous_ledger.gateway.attaching import Attacher
 
     attacher = Attacher(ledger, dry_run=dry_run)
-    with progress_bar("attaching", "B", at_least=LONG_SOURCE) as progress:
-        for kept in _texts(source, form, progress):
-            attacher.take(kept)
+    for kept in _texts(source, form):
+        attacher.take(kept)
     return attacher.finish()
 
 
-def _texts(source: Path, form: str | None, progress: Progress) -> Iterator[Kept]:
-    from nous_ledger.gateway.call_texts import guess_text_format, read_folder, read_texts
-
+def _texts(source: Path, form: str | None) -> Iterator[Kept]:
     if source.is_dir():
         if form not in (None, "folder"):
             raise click.UsageError(f"{printable(source)} is a folder: --format folder")
-        yield from read_folder(source)
-        return
-    if form == "folder":
+        yield from _of_folder(source)
+    elif form == "folder":
         raise click.UsageError(f"{printable(source)} is no folder")
+    else:
+        yield from _of_file(source, form)
+
+
+def _of_folder(source: Path) -> Iterator[Kept]:
+    from nous_ledger.gateway.call_texts import list_calls, read_folder
+
+    total = len(list_calls(source))
+    with progress_bar("attaching", "calls", at_least=LONG_FOLDER) as progress:
+        for kept in read_folder(source):
+            yield kept
+            progress(kept.line, total)
+
+
+def _of_file(source: Path, form: str | None) -> Iterator[Kept]:
+    from nous_ledger.gateway.call_texts import guess_text_format, read_texts
+
     with source.open("rb") as stream:
         total = source.stat().st_size
         if form is None and (form := guess_text_format(stream.read(_START_BYTES))) is None:
             raise click.UsageError("what wrote this file cannot be told: name it with --format")
         stream.seek(0)
-        for kept in read_texts(stream, form):
-            yield kept
-            progress(stream.tell(), total)
+        with progress_bar("attaching", "B", at_least=LONG_SOURCE) as progress:
+            for kept in read_texts(stream, form):
+                yield kept
+                progress(stream.tell(), total)
 
 
 def _lines(done: Attached, *, dry_run: bool) -> Iterator[str]:

@@ -41,7 +41,7 @@ _STYLE: Final = """
           --l1: #35a86a; --l2: #d9a93a; --l3: #7d858f; --link: #7db0ff; } }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back);
-       max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+       max-width: 84rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.1rem; font-weight: 600; color: var(--soft); margin: 0; }
 p.headline { font-size: clamp(1.4rem, 4.5vw, 2.1rem); line-height: 1.25; font-weight: 650;
              margin: .4rem 0 1rem; text-wrap: balance; }
@@ -55,7 +55,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
          border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
 td.r, th.r { text-align: right; }
-td.w { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
+td.w { white-space: normal; min-width: 20rem; overflow-wrap: anywhere; }
 tr:target { background: var(--rest); }
 .key { display: inline-flex; align-items: center; gap: .4rem; margin-right: 1.2rem; }
 .key i { width: .8rem; height: .8rem; border-radius: 2px; }

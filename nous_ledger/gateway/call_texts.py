@@ -69,8 +69,8 @@ Kept = CallText | RowFault
 _LineReader = Callable[[int, Located], CallText]
 
 
-def read_folder(folder: Path) -> Iterator[Kept]:
-    """Yield the calls of a folder that `run --save` or a recorder filled, by their ids.
+def list_calls(folder: Path) -> list[Path]:
+    """Return the folders of the calls that a folder holds, by their ids.
 
     Raises:
         InputError: it holds no call.
@@ -81,7 +81,16 @@ def read_folder(folder: Path) -> Iterator[Kept]:
         raise InputError(
             "input", f"{folder} holds no calls", hint="make some with `nous-ledger run --save`"
         )
-    for number, path in enumerate(found, start=1):
+    return found
+
+
+def read_folder(folder: Path) -> Iterator[Kept]:
+    """Yield the calls of a folder that `run --save` or a recorder filled, by their ids.
+
+    Raises:
+        InputError: it holds no call.
+    """
+    for number, path in enumerate(list_calls(folder), start=1):
         try:
             yield _saved(number, path)
         except RowError as error:
