@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from nous_ledger.reconcile.exports import json_stream
 from nous_ledger.reconcile.exports.formats import read_export
 from nous_ledger.reconcile.exports.json_stream import read_buckets
 from nous_ledger.reconcile.exports.records import MAX_RECORD_LINES
-from nous_ledger.reconcile.exports.rows import MAX_BUCKET, RowFault, Statement
+from nous_ledger.reconcile.exports.rows import RowFault, Statement
 from nous_ledger.reconcile.exports.tables import read_mapping
 from tests.unit.test_exports import AZURE, BEDROCK, GOOGLE, LITELLM, MAPPING, START
 
@@ -110,8 +111,9 @@ def test_a_row_in_error_is_named_by_line_and_number(name: str) -> None:
     assert line == "{"
 
 
-def test_a_bucket_that_is_longer_than_is_read_at_once() -> None:
-    results = MAX_BUCKET // 60
+def test_a_bucket_that_is_longer_than_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_stream, "MAX_BUCKET", 1024 * 1024)
+    results = 30_000  # of 80 bytes
     (bucket,) = buckets("openai", 1, results)
     parts = list(read_buckets(io.BytesIO(json.dumps({"data": [bucket]}).encode())))
     assert len(parts) == results

@@ -21,7 +21,7 @@ Found = tuple[int, dict[str, Any]]
 _CHUNK: Final = 1024 * 1024
 _NEAR_END: Final = 4_096  # a number or a literal that goes on is never longer
 _SPACE: Final = re.compile(r"[\s,:]*")
-_TRIES: Final = 10_000
+_MOST_FAILURES: Final = 1_000  # to find a bucket behind some damage
 _WORDS: Final = ("true", "false", "null", "-")  # what a value that breaks off may begin
 _DECODER: Final = json.JSONDecoder(parse_float=str)
 
@@ -187,20 +187,17 @@ class _Window:
     def leave_damage(self) -> None:
         """Go to the next bucket that can be read, or as far as was read if there is none."""
         self._grow()
-        at = self._at + 1
-        for _ in range(_TRIES):
-            at = self._text.find("{", at)
-            if at < 0:
-                break
+        at, failures = self._at + 1, 0
+        while failures < _MOST_FAILURES and (at := self._text.find("{", at)) >= 0:
             try:
                 value, end = _DECODER.raw_decode(self._text, at)
             except json.JSONDecodeError as error:
                 if self._is_unfinished(error) and not self.ended:
                     self._pass(at)
                     return
-                at += 1
+                at, failures = at + 1, failures + 1
             except (ValueError, RecursionError):
-                at += 1
+                at, failures = at + 1, failures + 1
             else:
                 if _buckets(value):
                     self._pass(at)
