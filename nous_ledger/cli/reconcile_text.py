@@ -115,7 +115,8 @@ def render_markdown(report: ReconcileReport, base_url: str | None = None) -> str
     """
     parts = ["# Reconciliation", "", f"**{headline(report)}.**", ""]
     parts += [f"- {_escaped(line)}" for line in facts(report)]
-    for section in (*sections(report), receipts_section(report)):
+    behind = receipts_section(report)
+    for section in (*sections(report), *([behind] if behind.rows else [])):
         titled = (*section.columns, "receipts")
         parts += ["", f"## {section.title}", ""]
         parts += [_escaped(section.note), ""] if section.note else []
