@@ -19,7 +19,7 @@ import hashlib
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from nous_ledger.gateway.answers import (
@@ -40,7 +40,7 @@ _OWN_SITES: Final = (b"same-origin", b"none")
 _LOOKED_AT: Final = frozenset({b"host", b"origin", b"sec-fetch-site", CLIENT_TOKEN_HEADER})
 _PREFIX_OF_ONE_SITE: Final = 64
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RefusalLimit:
@@ -112,10 +112,12 @@ class Admission:
             acts: it is to be forwarded or may change something, so it must not come from a
                 foreign page, and needs a token where tokens are set.
         """
-        named: dict[bytes, bytes] = {}
-        for name, value in headers:
-            if name in _LOOKED_AT:
-                named[name] = named[name] + b", " + value if name in named else value
+        named = dict(headers)
+        if len(named) < len(headers):  # a field is repeated: its values count together
+            named.clear()
+            for name, value in headers:
+                if name in _LOOKED_AT:
+                    named[name] = named[name] + b", " + value if name in named else value
         answer = self._judge(named, acts=acts)
         if answer is not None and not self._limit.take(peer_name(client)):
             return TOO_MANY_REFUSALS

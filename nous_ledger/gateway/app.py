@@ -235,7 +235,8 @@ class Gateway:
             scope.get("client"),
             acts=acts,
         )
-        if answer is None and not self._config.client_tokens:
+        shown = any(name == CLIENT_TOKEN_HEADER for name, _ in headers)
+        if answer is None and shown and not self._config.client_tokens:
             # What nobody gave out identifies nobody (SUBJ-2).
             scope["headers"] = [field for field in headers if field[0] != CLIENT_TOKEN_HEADER]
         return answer

@@ -13,11 +13,15 @@ _log: Final = logging.getLogger("nous_ledger.gateway")
 
 LINE: Final = "nous_ledger.line"
 """Where the scope of a request has its `Line`."""
+WHOLE: Final = "nous_ledger.whole"
+"""Where it has what sends a whole response in one go, if the server can do that."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+SendWhole = Callable[[int, RawHeaders, bytes], bool]
+"""Sends status, fields and body; returns False, having done nothing, if that cannot be done."""
 
 
 class ClientGoneError(Exception):
@@ -67,6 +71,7 @@ class Client:
         self.on_gone: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
+        self._send_whole: SendWhole | None = scope.get(WHOLE)
         self._line: Line = scope[LINE]
         self._line.on_lost = self.lost
         self.gone = self._line.lost
@@ -115,6 +120,13 @@ class Client:
     def close(self) -> None:
         """Take no more notice of the connection, which may serve another call."""
         self._line.on_lost = None
+
+    async def answer(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Send a whole response."""
+        if self.gone or (self._send_whole and self._send_whole(status, headers, body)):
+            return
+        await self.start(status, headers)
+        await self.finish(body)
 
     async def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the response."""

@@ -11,16 +11,26 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from nous_ledger.gateway.admission import peer_name
-from nous_ledger.gateway.client import LINE, Line, Scope
+from nous_ledger.gateway.client import LINE, WHOLE, Line, Scope
+from nous_ledger.gateway.headers import RawHeaders
 from nous_ledger.gateway.upstream import Limits
 
 MAX_HEAD_BYTES: Final = 256 * 1024
 """Most bytes of a request that bring no part of its body: its head, or fields after it."""
+
+_IN_ONE_GO: Final = 64 * 1024
+_BODY_ALONE: Final = frozenset({b"connection", b"transfer-encoding"})
+"""Fields that a response must not have to be its fields, an empty line and its body."""
 
 _LATE: Final = b"408 Request Timeout"
 _TOO_LONG: Final = b"431 Request Header Fields Too Large"
@@ -126,6 +136,7 @@ class Connection(HttpToolsProtocol):
             scope: Scope = self.scope  # type: ignore[assignment]
             scope["trailers"] = self.headers
             scope[LINE] = self.line
+            scope[WHOLE] = partial(self._send_whole, self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -138,6 +149,44 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()
+
+    def _send_whole(
+        self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes
+    ) -> bool:
+        """Send a whole response as the cycle would, in one go; False if it needs more than that.
+
+        Args:
+            cycle: the request's.
+            status: a final status.
+            headers: fields, names in lower case.
+            body: all of it.
+        """
+        fields = dict(headers)
+        head = b"\r\n".join([b"%b: %b" % field for field in headers])
+        ends = len(headers) - 1
+        if (
+            cycle.response_started
+            or cycle.disconnected
+            or self.flow.write_paused
+            or self.server_state.default_headers
+            or cycle.scope["method"] == "HEAD"
+            or len(body) > _IN_ONE_GO
+            or fields.get(b"content-length") != b"%d" % len(body)
+            or not _BODY_ALONE.isdisjoint(fields)
+            or len(fields) < len(headers)
+            or head.count(b"\r") != ends
+            or head.count(b"\n") != ends
+        ):
+            return False
+        end = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], head, end, body)))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _stop_waiting(self) -> None:
         if self._head_due is not None:

@@ -59,6 +59,8 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
 
 def can_pass(headers: RawHeaders) -> bool:
     """Return whether every value can go on byte for byte: the client library writes UTF-8."""
+    if b"".join([value for _, value in headers]).isascii():
+        return True
     for _, value in headers:
         if not value.isascii():
             try:
@@ -91,7 +93,8 @@ def upstream_headers(
     """
     dropped = _NOT_SENT_ALTERED if altered else _NOT_SENT
     passing = _passing(headers, dropped)
-    accepted = None if altered else header(headers, b"accept-encoding")
+    values = [] if altered else [v for name, v in headers if name == b"accept-encoding"]
+    accepted = b", ".join(values).decode("latin-1") if values else None
     if accepted is None or b"accept-encoding" not in signed:
         accepted = narrow_accept_encoding(accepted)
     passing.append((b"accept-encoding", accepted.encode("latin-1")))

@@ -168,8 +168,9 @@ class Relay:
     async def finish(self) -> None:
         """Send what was held and end the response."""
         if self._head is not None:
-            await self._client.start(self.http_status, self._head)
-        await self._client.finish(self._held)
+            await self._client.answer(self.http_status, self._head, self._held)
+        else:
+            await self._client.finish(self._held)
 
     async def break_off(self) -> None:
         """Send what was held; the response stays without an end, as it came."""
