@@ -124,10 +124,9 @@ def show(*, receipt: str, named: Path | None, as_json: bool) -> None:
         body = decode_body(record.type, entry.body)
     if as_json:
         shown = {"record": record_to_json(record), "body": body_to_json(body) if body else None}
-        if later is not None:
-            claims = [{"index": leaf, **body_to_json(claim)} for leaf, claim in later.claims]
-            shown["reconciliations"] = claims
-        say(json.dumps(shown, indent=2))
+        claims = [{"index": at, **body_to_json(one)} for at, one in later.claims] if later else []
+        evidence = {"reconciliations": claims} if claims else {}
+        say(json.dumps({**shown, **evidence}, indent=2))
         return
     verdicts = verdicts_of(body) if isinstance(body, Receipt) else ()
     say(f"{render_record(record)}\n")

@@ -165,7 +165,8 @@ class _ExactSum:
     def __init__(self) -> None:
         self._sum: int | None = None
 
-    def step(self, value: int | None) -> None:
+    def step(self, *values: Any) -> None:  # noqa: ANN401 - what the columns hold
+        (value,) = values
         if value is not None:
             self._sum = (self._sum or 0) + value
 

@@ -270,7 +270,9 @@ class Summary:
             if before is not None and before != one.bucket:
                 self._add(self.evidence.denied, index, receipt, one.bucket.reported or 0, None)
 
-    def _add(self, part: Slice, index: LeafIndex, receipt: Receipt, tokens: int, cost: int) -> None:
+    def _add(
+        self, part: Slice, index: LeafIndex, receipt: Receipt, tokens: int, cost: int | None
+    ) -> None:
         part.add(index, tokens, cost)
         if part.receipts[-1] == index:
             self.links[index] = link_to(receipt)

@@ -40,7 +40,10 @@ def buckets(name: str, count: int, results: int = 2) -> list[dict[str, Any]]:
 
 
 def written(form: str, found: list[dict[str, Any]]) -> str:
-    pages = [{"object": "page", "data": found[:2]}, {"data": found[2:], "has_more": False}]
+    pages: list[dict[str, Any]] = [
+        {"object": "page", "data": found[:2]},
+        {"data": found[2:], "has_more": False},
+    ]
     if form == "pretty":
         return json.dumps(pages[0] | {"data": found}, indent=2)
     if form == "a page a line":

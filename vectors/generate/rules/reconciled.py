@@ -61,8 +61,8 @@ def _best(own: Named, later: Sequence[tuple[int, Named]]) -> tuple[int | None, N
             candidates.append((width, 2**53 - index, index, bucket))
     if not candidates:
         return None, own
-    _, _, index, bucket = min(candidates, key=lambda one: one[:2])
-    return index, bucket
+    best = min(candidates, key=lambda one: one[:2])
+    return best[2], best[3]
 
 
 def _shown(index: int | None, bucket: Named) -> dict[str, Any]:
