@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import coverage
 import pytest
@@ -32,6 +34,28 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let a worker tell of a test only what is shown: how it ended, and whatever went wrong.
+
+    Five messages a test, most of which nobody reads, take more time than most tests.
+    """
+    asked = session.config.option
+    if asked.durations or asked.xmlpath:
+        return
+    for worker in session.config.pluginmanager.get_plugins():
+        if type(worker).__name__ == "WorkerInteractor":
+            worker.sendevent = partial(_tell, worker.sendevent)
+
+
+def _tell(send: Callable[..., None], name: str, **event: Any) -> None:
+    if name in {"logstart", "logfinish"}:
+        return
+    data = event.get("data", {})
+    if name == "testreport" and data["outcome"] == "passed" and data["when"] != "call":
+        return
+    send(name, **event)
 
 
 # Every client makes a TLS context, and to load the authorities of this machine takes it 40 ms;
