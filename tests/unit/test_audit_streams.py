@@ -189,6 +189,7 @@ def damaged(change: Callable[[dict[str, Any]], object]) -> str:
         lambda kept: kept.update(sums=[1, 2, 3, -1]),
         lambda kept: kept["services"].append([1, "a", "b", "c", 4]),
         lambda kept: kept["services"].append([1, "a"]),
+        lambda kept: kept["services"].append([1, "a", "b", "c", 4, 5]),
         lambda kept: kept["services"].append(kept["services"][0]),
         lambda kept: kept["services"].pop(0),
         lambda kept: kept["streams"].reverse(),

@@ -1,5 +1,6 @@
 """The audit of streams in the gateway, and the same bits from gateway, command and sentinel."""
 
+import asyncio
 import json
 import random
 import struct
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 import nous_ledger.cli.main
 import sentinel.cli
 from nous_ledger.gateway.app import AppConfig
+from nous_ledger.gateway.http_errors import HttpError
+from nous_ledger.gateway.read_rights import ReadRights
 from nous_ledger.gateway.server import GatewayThread
-from nous_ledger.gateway.stream_audit import KEPT_NAME
+from nous_ledger.gateway.stream_audit import KEPT_NAME, StreamAuditApi
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.publish import publish
@@ -24,7 +28,7 @@ from nous_ledger.protocol.errors import LedgerError
 from tests.integration.gateway.rig import AUDITOR, AUDITOR_HASH, Rig
 from tests.integration.stream_receipts import bits, from_the_log, stream_drafts
 
-CALLS = 400
+CALLS = 270
 
 
 def add_calls(ledger: Ledger, seed: random.Random, calls: int) -> None:
@@ -205,3 +209,55 @@ def test_erased_receipts_are_counted_once(filled: Ledger, tmp_path: Path) -> Non
     assert bits(fresh.streams) == bits(from_the_log(filled))
     late.keep()
     assert followed(filled, kept).erased == 3
+
+
+def anybody() -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/v1/audit", "headers": []})
+
+
+def test_who_is_too_early_is_told_to_ask_again(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long log is read beside the calls, and kept on the way; nobody waits for ever."""
+    monkeypatch.setattr("nous_ledger.gateway.stream_audit.KEEP_S", 0.0)
+    rights = ReadRights(filled, frozenset(), publish_usage=True)
+
+    async def ask() -> None:
+        api = StreamAuditApi(filled, rights, patience_s=0.0)
+        with pytest.raises(HttpError) as caught:
+            await api.stream_audit(anybody())
+        assert (caught.value.status, caught.value.code) == (503, "index-building")
+        for _ in range(1_000):
+            await asyncio.sleep(0.01)
+            if api.gauges()["nous_ledger_audit_records"][1] > CALLS:
+                break
+        assert (await api.stream_audit(anybody())).status_code == 200
+        assert (filled.folder / KEPT_NAME).exists()
+        await api.close()
+
+    asyncio.run(ask())
+
+
+def test_a_log_that_cannot_be_read_is_said_to_be(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who asks is told; who looks at figures sees those from before, and the log a line."""
+
+    def fail(_: StreamFollower) -> bool:
+        raise StoreError("store-io", "the disk is gone")
+
+    rights = ReadRights(filled, frozenset(), publish_usage=True)
+
+    async def ask() -> None:
+        api = StreamAuditApi(filled, rights)
+        await api.stream_audit(anybody())
+        monkeypatch.setattr(StreamFollower, "step", fail)
+        filled.append_many(list(stream_drafts(random.Random(4), 2)))
+        with pytest.raises(StoreError):
+            await api.stream_audit(anybody())
+        assert api.gauges()["nous_ledger_audit_records"][1] == CALLS + 1
+        await api.close()
+
+    with caplog.at_level("WARNING", "nous_ledger.gateway"):
+        asyncio.run(ask())
+    assert "the audit of streams could not go on: the disk is gone" in caplog.text

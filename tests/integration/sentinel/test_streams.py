@@ -2,7 +2,10 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,21 @@ import pytest
 from nous_ledger.protocol.audit_report import streams_to_json
 from nous_ledger.protocol.audit_streams import AuditedStreams
 from sentinel.audit.findings import Severity
+from sentinel.errors import StateError
 from sentinel.log_options import Bodies
 from sentinel.metrics import Metrics
 from sentinel.report import Outcome
 from sentinel.state import State
 from sentinel.state_memory import LogMemory
 from sentinel.state_streams import StreamsView, read_streams
+from tests.architecture.repository import ROOT
 from tests.integration.published_log import PublishedLog, published_log
 from tests.integration.sentinel.command_rig import Call, watching
 from tests.integration.sentinel.sentinel_rig import Watcher, now_is, watcher_of
 from tests.integration.sentinel.test_watching import receiver
 from tests.integration.stream_receipts import bits, exact_draft, from_the_log, stream_drafts
 
-CALLS = 600
+CALLS = 270
 
 
 @pytest.fixture
@@ -118,6 +123,23 @@ def test_it_goes_on_with_the_same_bits(
     assert bits(streams_of(watcher)) == bits(from_the_log(log.ledger))
 
 
+def test_killed_processes_leave_nothing_half_done(
+    log: PublishedLog, watcher: Watcher, tmp_path: Path, full: bool
+) -> None:
+    """The command, killed at any moment, and called again."""
+    add_calls(log, 3_000 if full else 300)
+    command = [sys.executable, "-m", "sentinel", str(log.target)]
+    command += ["--policy", str(tmp_path / "policy"), "--state", str(watcher.state_file)]
+    for number in range(12 if full else 1):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT) as child:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(0.35 + 0.07 * number)
+            child.kill()
+    watcher.clock_s = log.clock.now_ms / 1000
+    watcher.round()
+    assert bits(streams_of(watcher)) == bits(from_the_log(log.ledger))
+
+
 def test_several_processes_come_to_the_same(
     log: PublishedLog, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +168,30 @@ def test_what_was_erased_since_is_said(log: PublishedLog, watcher: Watcher, tmp_
     assert bits(streams_of(fresh)) == bits(from_the_log(log.ledger))
     assert report.streams is not None
     assert (report.streams["unread_receipts"], report.streams["erased_samples"]) == (7, 0)
+
+
+def test_samples_of_too_many_streams_are_counted(
+    log: PublishedLog, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beyond the limit is taken by nobody here either (AUD-13)."""
+    monkeypatch.setattr("nous_ledger.protocol.audit_streams.MAX_STREAMS", 2)
+    monkeypatch.setattr("nous_ledger.protocol.audit_streams.MAX_SERVICES", 3)
+    watcher.round()
+    found = streams_of(watcher)
+    assert bits(found) == bits(from_the_log(log.ledger))
+    assert found.beyond > 100
+    assert found.output_beyond > 0
+
+
+def test_damaged_streams_are_said_to_be(log: PublishedLog, watcher: Watcher) -> None:
+    """They are not begun anew: what was erased since could not be read again."""
+    assert log.ledger.leaf_count() > 1
+    watcher.round()
+    with State(watcher.state_file) as state:
+        state.connection.execute("UPDATE streams SET audit = x'00' WHERE number = 2")
+    with pytest.raises(StateError) as caught:
+        watcher.round()
+    assert caught.value.code == "state-corrupt"
 
 
 def test_without_bodies_it_could_not_check(log: PublishedLog, watcher: Watcher) -> None:
