@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from nous_ledger.cli.terminal import printable, say, tell
 from nous_ledger.protocol.audit_streams import AuditedStreams
 
 if TYPE_CHECKING:
+    from nous_ledger.reconcile.exports.formats import Found
     from nous_ledger.reconcile.exports.tables import RowReader
     from nous_ledger.reconcile.prices import PriceTable
     from nous_ledger.reconcile.report import ReconcileReport
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 LONG_LOG: Final = 20_000
 """Receipts from which on a terminal gets a progress bar."""
+LONG_EXPORT: Final = 16 * 1024 * 1024
+"""Bytes of an export from which on it gets one."""
 IMPORTS: Final = "imports.sqlite"
 _START_BYTES: Final = 65_536
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._~:/\[\]%-]+")
@@ -139,7 +143,7 @@ def import_command(
         with _opened(named, imports) as store:
             digest = _digest(stream)
             now = UnixMillis(time.time_ns() // 1_000_000)
-            done = store.take(digest, file.name, form, now, found)
+            done = store.take(digest, file.name, form, now, _shown(found, stream))
     if as_json:
         faults = [{"line": fault.line, "message": fault.message} for fault in done.faults]
         counts = {"added": done.added, "changed": done.changed, "unchanged": done.unchanged}
@@ -360,6 +364,15 @@ def _mapped(form: str, mapping: Path | None) -> RowReader | None:
     if mapping is None:
         raise click.UsageError(f"--format {form} needs --mapping FILE")
     return read_mapping(read_bounded(mapping, _START_BYTES, "input"))
+
+
+def _shown(found: Iterator[Found], stream: IO[bytes]) -> Iterator[Found]:
+    """Yield rows, and show how far the file is read."""
+    total = os.fstat(stream.fileno()).st_size
+    with progress_bar("importing", "B", at_least=LONG_EXPORT) as progress:
+        for item in found:
+            yield item
+            progress(stream.tell(), total)
 
 
 def _digest(stream: IO[bytes]) -> bytes:

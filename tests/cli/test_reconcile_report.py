@@ -1,5 +1,6 @@
 """Reports read evidence, and read the same where nothing can be counted or was installed."""
 
+import hashlib
 import json
 import random
 import subprocess
@@ -151,6 +152,8 @@ def test_three_sides_of_the_money(nous: Call, folder: Path, tmp_path: Path) -> N
     assert line["computed_pico_usd"] == tokens[0] * 150_000 + tokens[1] * 600_000
     assert line["indices"] == [1, SAMPLES + 3]
     assert told["money_by_span"] == told["money"]
+    table = (tmp_path / "prices.toml").read_bytes()
+    assert told["prices"] == {hashlib.sha256(table).hexdigest(): "prices.toml"}
     check = nous("reconcile", "check", "--ledger", folder, *prices)
     assert (check.code, "Receipts, usage reports and invoices" in check.out) == (0, True)
 
