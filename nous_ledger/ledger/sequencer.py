@@ -9,7 +9,7 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +23,7 @@ from nous_ledger.ledger.errors import (
 from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.heads import earliest_time, renew_head
 from nous_ledger.ledger.identity import Identity, Signer
-from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent, Tip
+from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent, SubjectHead, Tip
 from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
 from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
@@ -86,6 +86,8 @@ entries with None for what was left out, a head's bytes.
 Or a LedgerError, for work that could not be done."""
 
 
+_MAX_CHAINS: Final = 8_192
+"""Ends of subjects' chains that are remembered from run to run, but for those of one run."""
 _STEP: Final = 1_024
 """Receipts that are stored at once, while the last of them are being signed."""
 
@@ -113,6 +115,8 @@ class Sequencer:
         self._clock = clock
         self._pool = pool
         self.tip = Tip(leaf_count=LeafCount(0), logged_at=UnixMillis(0), peaks=())
+        self._led_to: Hashable = None  # what the tip and these ends of chains belong to
+        self._chains: dict[bytes, SubjectHead] = {}
 
     def run(self, transaction: WriteTransaction, works: Sequence[Work]) -> list[Outcome]:
         """Return what became of each work once the transaction is durable.
@@ -122,18 +126,19 @@ class Sequencer:
             StoreContentError: store-corrupt.
         """
         self._check_keys_in_force(transaction)
-        tip = transaction.tip()
+        tip = self._find_tip(transaction)
         now = self._clock()  # after the lock was taken: nobody logs in between
         earliest = earliest_time(tip, transaction.last_head())
         drafts = [draft for work in works for draft in _drafts_of(work)]
-        batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest)
+        batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest, chains=self._chains)
         closed = self._identity.closed
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
         appended, tip = self._write(batch)
         for number, work in enumerate(works):
             if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
                 outcomes[number], tip = self._log(transaction, work, tip, now)
-        self.tip = tip
+        self.tip, self._led_to = tip, transaction.leads_to
+        self._chains |= batch.subjects
         head: bytes | SignerError | None = None  # all of one group share it
         for number, work in enumerate(works):
             if isinstance(work, HeadWork):
@@ -142,6 +147,13 @@ class Sequencer:
                 logged = tuple([appended[at] for at in outcomes[number]])
                 outcomes[number] = logged[0] if isinstance(work, Draft) else logged
         return outcomes
+
+    def _find_tip(self, transaction: WriteTransaction) -> Tip:
+        """Return where the log stands: read anew unless nobody wrote since the last run."""
+        if transaction.follows == self._led_to and len(self._chains) <= _MAX_CHAINS:
+            return self.tip
+        self._chains.clear()
+        return transaction.tip()
 
     def _head(self, transaction: WriteTransaction, tip: Tip, now: int) -> bytes | SignerError:
         """Return a head; what was appended beside it is logged though none can be signed."""

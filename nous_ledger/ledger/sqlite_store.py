@@ -45,6 +45,7 @@ class SqliteStore(Store):
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._write_lock = threading.Lock()
+        self._written = 0  # transactions that were begun
         with self.read() as view:  # the file must be usable now, not at the first call
             view.leaf_count()
 
@@ -77,7 +78,7 @@ class SqliteStore(Store):
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 read_version(self.path, self._writer)  # a newer program may have migrated it
-                yield SqliteTransaction(self._writer)
+                yield self._transaction(self._writer)
                 self._writer.execute("COMMIT")
             except BaseException:
                 self._drop_writer()
@@ -135,8 +136,20 @@ class SqliteStore(Store):
                 return
         connection.close()
 
+    def _transaction(self, writer: sqlite3.Connection) -> SqliteTransaction:
+        """Return the transaction that has begun; named by what was written before it.
+
+        A connection's data version changes with every commit of another connection.
+        """
+        (version,) = writer.execute("PRAGMA data_version").fetchone()
+        before, self._written = self._written, self._written + 1
+        return SqliteTransaction(
+            writer, follows=(version, before), leads_to=(version, self._written)
+        )
+
     def _drop_writer(self) -> None:
         connection, self._writer = self._writer, None
+        self._written += 1  # what the transaction led to is not what the next one follows
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")

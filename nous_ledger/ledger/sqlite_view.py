@@ -10,7 +10,7 @@ would hand the interpreter from thread to thread at every row.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from nous_ledger.ledger.errors import StoreContentError
@@ -203,6 +203,14 @@ class SqliteView(View):
 
 class SqliteTransaction(SqliteView, WriteTransaction):
     """Reads and writes of one transaction."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, *, follows: Hashable, leads_to: Hashable
+    ) -> None:
+        """Write through a connection whose transaction has begun."""
+        super().__init__(connection)
+        self.follows = follows
+        self.leads_to = leads_to
 
     def add_leaves(self, leaves: Sequence[NewLeaf]) -> None:
         """Write new leaves that are no receipts."""

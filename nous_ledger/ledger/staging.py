@@ -8,7 +8,7 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class Batch:
         now: int,
         tip: Tip,
         earliest: UnixMillis,
+        chains: Mapping[bytes, SubjectHead],
     ) -> None:
         """Start with none; what is known of all that may come is read at once.
 
@@ -61,6 +62,7 @@ class Batch:
             now: milliseconds.
             tip: where the log stands.
             earliest: time before which nothing may be logged, milliseconds.
+            chains: ends of subjects' chains that are known already.
         """
         self.transaction = transaction
         self.tip = tip
@@ -71,8 +73,9 @@ class Batch:
         self._clamped = now < earliest
         self._latest = self.logged_at + MAX_CLOCK_SKEW_MS
         self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
-        subjects = tuple({draft.receipt.subject for draft in drafts})
-        self._chains = transaction.subjects(subjects)
+        unknown = {draft.receipt.subject for draft in drafts}.difference(chains)
+        self._known = chains
+        self._chains = transaction.subjects(tuple(unknown)) if unknown else {}
         self._ids: set[bytes] = set()
 
     def add(self, drafts: Sequence[Draft]) -> range:
@@ -110,7 +113,8 @@ class Batch:
         draft = self.drafts[len(self.placed)]
         receipt = draft.receipt
         subject = receipt.subject
-        chain = self.subjects.get(subject) or self._chains.get(subject, _NO_CHAIN)
+        chain = self.subjects.get(subject) or self._known.get(subject)
+        chain = chain or self._chains.get(subject, _NO_CHAIN)
         if self._clamped or receipt.time > self._latest:
             receipt = self._retimed(receipt)
         body = encode_placed(receipt, chain.next_seq, chain.last_body_hash)

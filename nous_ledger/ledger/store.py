@@ -22,7 +22,7 @@ Leaves and nodes are only ever added, at the end and without a gap. What may be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -159,7 +159,17 @@ class View(Protocol):
 
 
 class WriteTransaction(View, Protocol):
-    """Reads and writes that become durable together, or not at all."""
+    """Reads and writes that become durable together, or not at all.
+
+    Attributes:
+        follows: equal to what `leads_to` was of an earlier transaction of the same store
+            exactly if that was committed and nobody, of this process or another, has
+            written since: what was known at its end still holds.
+        leads_to: names the state in which this one leaves the store.
+    """
+
+    follows: Hashable
+    leads_to: Hashable
 
     def add_leaves(self, leaves: Sequence[NewLeaf]) -> None:
         """Write new leaves that are no receipts."""

@@ -12,6 +12,7 @@ import pytest
 
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.committer import GroupCommitter
+from nous_ledger.ledger.fsck import fsck
 from nous_ledger.protocol.errors import LedgerError
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import audit, check_head, head_count, head_time
@@ -47,6 +48,22 @@ def test_one_subject_may_write_from_many_threads(ledger: Ledger, folder: Path) -
 
     _run_all(*(lambda number=number: write(number) for number in range(8)))
     assert len(audit(folder).receipts) == 120
+
+
+def test_ledgers_that_take_turns_continue_each_other(
+    ledger: Ledger, folder: Path, clock: Clock
+) -> None:
+    """SUBJ-3: what one knew at its last record does not hold once the other wrote."""
+    seed = random.Random(5)
+    subjects = [bytes([number]) * 32 for number in range(3)]
+    with Ledger.open(folder, clock=clock) as other:
+        for turn in (ledger, other, other, ledger, ledger, other, ledger):
+            for subject in subjects:
+                turn.append(make_draft(seed, subject=subject))
+        ledger.redact([2], "legal_order")
+        ledger.append(make_draft(seed, subject=subjects[0]))
+    report = fsck(folder)
+    assert (report.leaf_count, report.faults) == (24, ())  # genesis, 21 + 1 receipts, redaction
 
 
 def test_two_ledgers_on_one_file_agree_on_every_head(
