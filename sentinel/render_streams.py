@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from nous_ledger.protocol.stream_audit import AuditState
 from sentinel.terminal import plural, printable
 
 MAX_SHOWN: Final = 20
@@ -56,7 +57,9 @@ def render_streams(streams: Mapping[str, Any]) -> Iterator[str]:
 def _render_one(found: Mapping[str, Any]) -> Iterator[str]:
     where = f" at {found['upstream']}" if found["upstream"] else ""
     name = f"{found['provider']} {found['model']}{where}, {found['method']}"
-    bound = f"excess above {found['excess']:.2%}" if found["excess"] else "no excess shown"
+    # What has too many and too few of a token bounds nothing that a provider did.
+    stated = found["excess"] and found["state"] != AuditState.TWO_SIDED
+    bound = f"excess above {found['excess']:.2%}" if stated else "no excess shown"
     covered = _share(found["sampled_tokens"], found["output_tokens"])
     state = click.style(found["state"], fg="magenta" if found["remarks"] else None)
     yield f"  {found['number']:>3}  {state}  {printable(name)}"

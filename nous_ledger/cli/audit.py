@@ -23,7 +23,7 @@ from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import format_table, format_time, plural
 from nous_ledger.cli.terminal import printable, say
 from nous_ledger.protocol.audit_report import shows_something
-from nous_ledger.protocol.stream_audit import ALPHA
+from nous_ledger.protocol.stream_audit import ALPHA, AuditState
 
 if TYPE_CHECKING:
     from nous_ledger.ledger import Ledger
@@ -177,6 +177,8 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _row(stream: dict[str, Any]) -> tuple[str, ...]:
+    # What has too many and too few of a token bounds nothing that a provider did.
+    stated = stream["excess"] and stream["state"] != AuditState.TWO_SIDED
     return (
         str(stream["number"]),
         printable(stream["provider"]),
@@ -187,7 +189,7 @@ def _row(stream: dict[str, Any]) -> tuple[str, ...]:
         str(stream["counted"]),
         f"{min(stream['evidence']):.3g}",
         f"{stream['level']:.3g}",
-        f"{stream['excess']:.2%}" if stream["excess"] else "-",
+        f"{stream['excess']:.2%}" if stated else "-",
         _share(stream["sampled_tokens"], stream["output_tokens"]),
         stream["state"],
     )
