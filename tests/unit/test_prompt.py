@@ -24,7 +24,7 @@ CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, MESSAGES, GEMINI, CONVERSE = (
     9,
 )
 COHERE, OLLAMA_CHAT, OLLAMA, MISTRAL = 10, 11, 12, 13
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "model": "gpt-4o",
     "messages": [
         {"role": "system", "content": "You are terse."},
@@ -40,19 +40,12 @@ URL = f"data:image/png;base64,{PNG}"
 Found = dict[int, tuple[int | None, int | None, str | None]]
 
 
-def label(
-    fields: Any,
-    *counts: tuple[int, int],
-    api: int = CHAT,
-    provider: str = "openai",
-    model: str | None = "gpt-4o-2024-08-06",
-    table: TokenizerTable | None = None,
-) -> Found:
-    evidence = InputEvidence(
-        provider=provider, api=api, model=model, fields=fields, length=len(json.dumps(fields))
-    )
+def label(fields: Any, *counts: tuple[int, int], **how: Any) -> Found:
+    given = {"provider": "openai", "api": CHAT, "model": "gpt-4o-2024-08-06", **how}
+    table = given.pop("table", builtin_table())
+    evidence = InputEvidence(fields=fields, length=len(json.dumps(fields)), **given)
     usage = tuple(Bucket(kind=kind, reported=tokens, label=3) for kind, tokens in counts)
-    found = bound_input(usage, evidence, table or builtin_table(), count_texts)
+    found = bound_input(usage, evidence, table, count_texts)
     assert [(b.kind, b.reported) for b in found] == list(counts)
     assert all(verdict(b, 1) in (Verdict.OK, Verdict.UNCHECKABLE) for b in found)
     return {b.kind: (b.lower, b.upper, b.method) for b in found if b.label == 2}
@@ -99,14 +92,15 @@ def test_more_than_the_request_explains_is_not_accused() -> None:
 def test_without_vocabulary_or_formula_bytes_explain() -> None:
     """BND-15."""
     length = len(json.dumps(PLAIN))
-    for how in (
+    others: tuple[dict[str, Any], ...] = (
         {"table": NO_TABLE},
         {"model": "gpt-9"},
         {"model": "ft:gpt-4o-2024-08-06:acme::x"},
         {"provider": "custom"},
         {"provider": "openrouter"},
-    ):
-        assert label(PLAIN, (8, 100), **how) == {8: (0, length, "prompt-bytes/1")}  # type: ignore[arg-type] - one of them at a time
+    )
+    for how in others:
+        assert label(PLAIN, (8, 100), **how) == {8: (0, length, "prompt-bytes/1")}
     assert label(PLAIN, (8, length + 1), table=NO_TABLE) == {}
 
 
@@ -114,7 +108,7 @@ def test_tools_widen_the_range() -> None:
     """BND-14: every byte beside what is counted may be a token, and there may be a preamble."""
     tools = [{"type": "function", "function": {"name": "get", "parameters": {}}}]
     fields = {**PLAIN, "tools": tools}
-    counted = sum(len(m["role"] + m["content"]) for m in PLAIN["messages"])  # type: ignore[index] - a literal
+    counted = sum(len(m["role"] + m["content"]) for m in PLAIN["messages"])
     rest = len(json.dumps(fields)) - counted
     assert label(fields, (8, 60)) == {8: (21, 23 + rest + 600, "prompt/1+o200k_base")}
     assert label(fields, (8, 5)) == {}
@@ -125,7 +119,7 @@ def test_tools_widen_the_range() -> None:
     [
         {"response_format": {"type": "json_schema"}},
         {"functions": [{"name": "f"}]},
-        {"messages": [*PLAIN["messages"], {"role": "assistant", "tool_calls": [{"id": "c"}]}]},  # type: ignore[misc] - a literal
+        {"messages": [*PLAIN["messages"], {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
         {"messages": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}]},
     ],
 )
@@ -150,7 +144,9 @@ def test_images_in_the_prompt_add_their_range() -> None:
     )
     length = len(json.dumps(fields)) - len(URL)
     assert label(fields, (8, 773), table=NO_TABLE) == {8: (765, length + 765, "prompt-bytes/1")}
-    assert label(picture(url="https://example.com/a.png"), (8, 400))[8][1] > 1445  # type: ignore[operator] - BOUNDED
+    upper = label(picture(url="https://example.com/a.png"), (8, 400))[8][1]
+    assert upper is not None
+    assert upper > 1445
     assert label(fields, (8, 773), model="gpt-9") == {}
 
 
@@ -166,7 +162,7 @@ def test_images_that_are_reported_apart() -> None:
         "contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": PNG}}]}],
     }
     how = {"provider": "gemini", "api": GEMINI, "model": "gemini-2.5-pro"}
-    assert label(gemini, (1, 4), (33, 258), **how) == {  # type: ignore[arg-type] - literals
+    assert label(gemini, (1, 4), (33, 258), **how) == {
         1: (0, len(json.dumps(gemini)) - len(PNG), "prompt-bytes/1"),
         33: (64, 1032, "image-input/1"),
     }
@@ -176,9 +172,9 @@ def test_images_that_are_made() -> None:
     """BND-19."""
     fields = {"model": "gpt-image-1", "prompt": "a fox", "size": "1024x1024", "quality": "low"}
     how = {"api": IMAGES, "model": "gpt-image-1"}
-    assert label(fields, (8, 9), (18, 272), **how) == {18: (272, 272, "image-output/1")}  # type: ignore[arg-type] - literals
-    assert label(fields, (8, 9), (18, 0), (36, 272), **how) == {36: (272, 272, "image-output/1")}  # type: ignore[arg-type] - literals
-    assert label(fields, (18, 273), **how) == {}  # type: ignore[arg-type] - literals
+    assert label(fields, (8, 9), (18, 272), **how) == {18: (272, 272, "image-output/1")}
+    assert label(fields, (8, 9), (18, 0), (36, 272), **how) == {36: (272, 272, "image-output/1")}
+    assert label(fields, (18, 273), **how) == {}
 
 
 def test_counts_that_are_no_whole_are_left() -> None:

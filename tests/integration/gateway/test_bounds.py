@@ -13,6 +13,7 @@ from nous_ledger.gateway.app import AppConfig
 from nous_ledger.gateway.bounds import read_ceilings
 from nous_ledger.gateway.providers import ROUTES
 from nous_ledger.gateway.recount import recount_bounds
+from nous_ledger.gateway.server import GatewayThread
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
@@ -20,7 +21,7 @@ from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.verify import verify_bundle
 from nous_ledger.reconcile import hidden
-from tests.integration.gateway.rig import CHAT, MESSAGES, GatewayThread, Rig, running_gateway
+from tests.integration.gateway.rig import CHAT, MESSAGES, Rig, running_gateway
 
 ASKS = {"model": "demo-think", "messages": [{"role": "user", "content": "Why?"}]}
 RATE = 50_000
