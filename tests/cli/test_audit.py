@@ -7,6 +7,7 @@ import pty
 import random
 import signal
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -172,3 +173,18 @@ def on_a_terminal(columns: int, command: list[str]) -> list[str]:
         assert child.wait(timeout=20) == 1
     os.close(ours)
     return shown.decode().splitlines()
+
+
+def test_no_tokenizer_is_needed(folder: Path) -> None:
+    """A machine without any shows the same: all evidence was fixed with the receipts."""
+    program = (
+        "import sys; from nous_ledger.cli.main import run;"
+        f"code = run(['audit', '--ledger', {str(folder)!r}, '--json']);"
+        "loaded = [m for m in sys.modules if 'tiktoken' in m or m.startswith('nous_ledger.reco')];"
+        "sys.exit(code if not loaded else repr(loaded))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(json.loads(done.stdout)["streams"]) == 2
