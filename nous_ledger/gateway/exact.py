@@ -1,12 +1,12 @@
-"""Counting answers again as calls end, so that their labels can say EXACT.
+"""Counting answers again as calls end, so that their labels can say EXACT, or a closer range.
 
 The text of an answer is kept while it passes only where a rule of the table of
-tokenizers could make its count EXACT, and up to a bound. It is counted after its last
-byte has gone out, beside the event loop, and then forgotten: the receipt keeps the
-count, the vocabulary's hash and the range, never the text.
+tokenizers could make its count EXACT, or a range is known, and up to a bound. It is
+counted after its last byte has gone out, beside the event loop, and then forgotten: the
+receipt keeps the count, the vocabulary's hash and the range, never the text.
 
 Spec:
-    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5.
+    PROTOCOL.md LBL-3 to LBL-5, TOK-3 to TOK-5, TOK-7, EST-2.
 """
 
 from __future__ import annotations
@@ -18,14 +18,32 @@ from typing import Final
 
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.metrics import Metrics
-from nous_ledger.protocol.label import OUTPUT_UNSPLIT, OUTPUT_VISIBLE
+from nous_ledger.protocol.label import (
+    BOUNDED,
+    METHOD_BYTES,
+    OUTPUT_UNSPLIT,
+    OUTPUT_VISIBLE,
+    Bucket,
+)
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import TEXT_APIS
 from nous_ledger.protocol.types import TokenCount
 from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.estimate import (
+    METHOD_CLAUDE,
+    RANGE_ENCODING,
+    claude_range,
+    has_range,
+    range_providers,
+)
 from nous_ledger.reconcile.exact import CallFacts, exact_bucket, known_counts, may_be_exact
-from nous_ledger.reconcile.tokenizers import ModelRule, TokenizerTable, builtin_table
+from nous_ledger.reconcile.tokenizers import (
+    Encoding,
+    ModelRule,
+    TokenizerTable,
+    builtin_table,
+)
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
@@ -46,7 +64,7 @@ class Recounter:
         """
         self._table = table or builtin_table()
         self._metrics = metrics
-        self._providers = frozenset[str]().union(*(rule.providers for rule in self._table.rules))
+        self._providers = range_providers().union(*(rule.providers for rule in self._table.rules))
         self.trouble: dict[str, str] = {}
 
     def wants(self, api: int, provider: str, *, plain_request: bool) -> bool:
@@ -54,16 +72,26 @@ class Recounter:
         return plain_request and api in TEXT_APIS and provider in self._providers
 
     async def label(self, metered: Metered, draft: Receipt, status: int) -> Metered:
-        """Return what was metered with an EXACT label where one is due.
+        """Return what was metered with an EXACT label where one is due, or a closer range.
 
         Args:
             metered: what the meter found, with the answer it kept.
             draft: the call's receipt as it was begun.
             status: how the call ended.
         """
-        rule = self._table.rule(draft.provider, metered.model, draft.upstream)
-        if rule is None or metered.output is None or metered.output.text is None:
+        if metered.output is None or metered.output.text is None:
             return metered
+        text = metered.output.text
+        rule = self._table.rule(draft.provider, metered.model, draft.upstream)
+        if rule is not None:
+            return await self._exact(rule, metered, text, draft, status)
+        if has_range(draft.provider, metered.model):
+            return await self._ranged(metered, text)
+        return metered
+
+    async def _exact(
+        self, rule: ModelRule, metered: Metered, text: str, draft: Receipt, status: int
+    ) -> Metered:
         facts = CallFacts(
             api=draft.api,
             status=status,
@@ -74,7 +102,7 @@ class Recounter:
         counts = [(bucket.kind, bucket.reported or 0) for bucket in metered.usage]
         if not may_be_exact(rule, facts, metered.output, counts):
             return metered
-        counted = await asyncio.to_thread(self._count, rule, metered.output.text)
+        counted = await asyncio.to_thread(self._count, rule.encoding, text)
         reported = known_counts(rule, counts)[OUTPUT_VISIBLE]
         bucket = None if counted is None else exact_bucket(rule, reported, counted)
         if bucket is None:
@@ -84,11 +112,25 @@ class Recounter:
             metered, usage=tuple(bucket if b.kind in visible else b for b in metered.usage)
         )
 
-    def _count(self, rule: ModelRule, text: str) -> TokenCount | None:
+    async def _ranged(self, metered: Metered, text: str) -> Metered:
+        """Return what was metered with ranges in the place of bounds by bytes (EST-2)."""
+        encoding = self._table.encodings[RANGE_ENCODING]
+        if not any(bucket.method == METHOD_BYTES for bucket in metered.usage):
+            return metered
+        found = await asyncio.to_thread(self._range, encoding, text)
+        if found is None:
+            return metered
+        return replace(metered, usage=tuple(_in_range(b, *found) for b in metered.usage))
+
+    def _range(self, encoding: Encoding, text: str) -> tuple[int, int] | None:
+        counted = self._count(encoding, text)
+        return None if counted is None else claude_range(text, counted)
+
+    def _count(self, encoding: Encoding, text: str) -> TokenCount | None:
         try:
-            counter = counter_for(rule.encoding)
+            counter = counter_for(encoding)
         except RecountError as error:
-            self._note(rule.encoding.name, error)
+            self._note(encoding.name, error)
             return None
         counter.feed(text)
         return counter.result()
@@ -100,3 +142,9 @@ class Recounter:
         if name not in self.trouble:
             self.trouble[name] = error.message
             _log.warning("no answer is EXACT in %s: %s", name, error.message)
+
+
+def _in_range(bucket: Bucket, lower: int, upper: int) -> Bucket:
+    if bucket.label != BOUNDED or bucket.method != METHOD_BYTES:
+        return bucket
+    return replace(bucket, lower=lower, upper=upper, method=METHOD_CLAUDE)

@@ -1,7 +1,7 @@
 """Counting again: a receipt's bounds and exact counts, for `verify --recount`.
 
 Spec:
-    PROTOCOL.md LBL-4, LBL-8 to LBL-10, BND-20, VER-19, VER-20.
+    PROTOCOL.md LBL-4, LBL-8 to LBL-10, BND-20, EST-1, VER-19, VER-20.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.label import BOUNDED, EXACT, METHOD_BYTES, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import STATUS
+from nous_ledger.protocol.types import TokenCount
 from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.estimate import METHOD_CLAUDE, RANGE_ENCODING, claude_range
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
-from nous_ledger.reconcile.tokenizers import builtin_table
+from nous_ledger.reconcile.tokenizers import Encoding, builtin_table
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
@@ -56,15 +58,16 @@ def recount_bounds(
     if receipt.status not in _WHOLE:
         return {}  # LBL-10: not all of the response reached the caller
     exact = [bucket for bucket in receipt.usage or () if bucket.label == EXACT]
+    ranged = [bucket.kind for bucket in receipt.usage or () if bucket.method == METHOD_CLAUDE]
     streamed = receipt.streamed == 1
     parser = parser_of(receipt.api, response) if streamed else None
-    meter = Meter(receipt.api, streamed=streamed, parser=parser, keep_text=bool(exact))
+    meter = Meter(receipt.api, streamed=streamed, parser=parser, keep_text=bool(exact or ranged))
     meter.feed(response)
     meter.close()
     claimed = [
         (bucket.kind, bucket.reported or 0)
         for bucket in receipt.usage or ()
-        if bucket.label == BOUNDED and bucket.method == METHOD_BYTES
+        if bucket.label == BOUNDED and bucket.method in (METHOD_BYTES, METHOD_CLAUDE)
     ]
     visible = meter.visible_output()
     fields = read_fields(request)
@@ -79,10 +82,23 @@ def recount_bounds(
         for bucket in found
         if bucket.lower is not None and bucket.upper is not None
     }
+    for kind in ranged:
+        bound = ranges.pop(kind, None)  # without one, the method does not apply either
+        if bound is not None and shown is not None and shown.text is not None:
+            ranges |= _ranged(kind, shown.text)
     for bucket in exact:
         if visible is not None and visible.text is not None:
             ranges |= _counted(bucket, visible.text)
     return ranges if request is None else {**ranges, **bound_again(receipt, request, shown)}
+
+
+def _ranged(kind: int, text: str) -> Mapping[int, Recount]:
+    """Return the range of a text by claude-range/1 (EST-1)."""
+    counted = _tokens(builtin_table().encodings.get(RANGE_ENCODING), text)
+    if counted is None:
+        return {}
+    lower, upper = claude_range(text, counted)
+    return {kind: Recount(lower=lower, upper=upper)}
 
 
 def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
@@ -91,12 +107,7 @@ def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
     encoding = builtin_table().encodings.get(name)
     if encoding is None or encoding.vocabulary != bucket.vocab or bucket.count is None:
         return {}
-    try:
-        counter = counter_for(encoding)
-    except RecountError:
-        return {}
-    counter.feed(text)
-    if (count := counter.result()) is None:
+    if (count := _tokens(encoding, text)) is None:
         return {}
     shift = count - bucket.count
     return {
@@ -104,3 +115,14 @@ def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
             lower=(bucket.lower or 0) + shift, upper=(bucket.upper or 0) + shift, count=count
         )
     }
+
+
+def _tokens(encoding: Encoding | None, text: str) -> TokenCount | None:
+    if encoding is None:
+        return None
+    try:
+        counter = counter_for(encoding)
+    except RecountError:
+        return None
+    counter.feed(text)
+    return counter.result()

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from nous_ledger.protocol.label import MAX_OFFSET
 from nous_ledger.reconcile.counting import counter_for
@@ -242,7 +242,7 @@ def _generic(fields: dict[str, Any], model: str | None) -> list[Sample] | None:
     return [Sample(text=text, generated=generated, reported=reported, model=model)]
 
 
-def _is_ids(value: object) -> bool:
+def _is_ids(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 

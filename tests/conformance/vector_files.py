@@ -13,7 +13,15 @@ from tests.refusals import code_of
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
-KNOWN_ANSWERS = ("bytes1", "eip712", "label_decisions", "mmr", "mmr_ietf", "stream_audit")
+KNOWN_ANSWERS = (
+    "bytes1",
+    "claude_range",
+    "eip712",
+    "label_decisions",
+    "mmr",
+    "mmr_ietf",
+    "stream_audit",
+)
 
 Case = dict[str, Any]
 Test = Callable[..., None]

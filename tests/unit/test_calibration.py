@@ -4,6 +4,7 @@ import json
 import random
 import tomllib
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -83,8 +84,8 @@ def test_reports_count_where_there_are_any() -> None:
 
 def test_drift_is_per_token() -> None:
     over, under = calibrated([1] * 98 + [3, 0]).drift()
-    assert (over * TOKENS * 100, under * TOKENS * 100) == (2, 1)
-    assert calibrated([]).drift() == (0, 0)
+    assert (over, under) == (Fraction(2, TOKENS * 100), Fraction(1, TOKENS * 100))
+    assert calibrated([]).drift() == (Fraction(0), Fraction(0))
 
 
 def test_what_is_far_off_is_counted_together() -> None:

@@ -31,6 +31,7 @@ NAMES = (
     "reconciled",
     "label_decisions",
     "bytes1",
+    "claude_range",
     "stream_audit",
     "commitments",
     "tiles",
