@@ -22,6 +22,7 @@ from tests.conformance.vector_files import Case, cases_of, load
 from tests.event_streams import framed, header
 from tests.property.fuzzing import mutate_bytes
 from vectors.generate.rules import bytes1
+from vectors.generate.rules.checks import RuleError
 from vectors.generate.rules.frames import cut
 from vectors.generate.rules.visible import Raw, read_json
 
@@ -116,7 +117,7 @@ def _damaged(rng: Random, case: Case, names: list[str], others: list[bytes]) -> 
         if not case["streamed"]:
             return _write(rng, _changed(rng, _plain(read_json(data)), names))
         values = [(event.name, _plain(event.value)) for event in cut(case["api"], data)]
-    except bytes1.RuleError:
+    except RuleError:
         return mutate_bytes(rng, data, others)
     if not values:
         return data

@@ -221,7 +221,7 @@ def test_the_command_verify_counts_again(
         "response": got.body,
     }
     for file, data in files.items():
-        (tmp_path / file).write_bytes(data if isinstance(data, bytes) else data.encode())
+        (tmp_path / file).write_bytes(data)
     arguments = ["verify", str(tmp_path / "receipt.tlog-proof")]
     arguments += ["--policy", str(tmp_path / "policy"), "--opening", got.opening.hex()]
     for part in ("request", "response"):
