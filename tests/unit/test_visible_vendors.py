@@ -209,22 +209,22 @@ def test_without_the_request_nothing_is_bounded_again() -> None:
     assert (found.lower, found.upper) == (1, 21)
 
 
-@pytest.mark.parametrize("make", READERS)
+@pytest.mark.parametrize("make", [MistralReader, GeminiReader, ConverseReader])
 def test_many_calls_and_parts_take_linear_time(make: type[VisibleReader]) -> None:
     call = {"function": {"name": "f", "arguments": {"a": 1}}, "toolUse": {"input": {"a": 1}}}
     part = {"functionCall": {"name": "f", "args": {"a": 1}}}
     several = [
         {"message": {"tool_calls": [call]}, "content": {"parts": [part]}, "text": "a"}
-    ] * 4_000
+    ] * 1_500
     body = {
         "choices": several,
         "candidates": several,
-        "output": {"message": {"content": [{"toolUse": {"input": {"a": 1}}}] * 4_000}},
-        "message": {"content": [{"type": "text", "text": "a"}] * 4_000},
+        "output": {"message": {"content": [{"toolUse": {"input": {"a": 1}}}] * 1_500}},
+        "message": {"content": [{"type": "text", "text": "a"}] * 1_500},
         "response": "a",
     }
     reader, located = make(), parse_json(json.dumps(body).encode())
     began = time.process_time()
     reader.add_body(located)
-    assert time.process_time() - began < 5  # one by one from the start: a minute
-    assert reader.result().choices in (1, 4_000)
+    assert time.process_time() - began < 3  # each one from the start: far longer
+    assert reader.result().choices in (1, 1_500)
