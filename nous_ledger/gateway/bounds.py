@@ -7,7 +7,7 @@ longer than moving to a thread, beside the event loop. Nothing of a request is k
 beyond its call.
 
 Spec:
-    PROTOCOL.md BND-1 to BND-20.
+    PROTOCOL.md BND-1 to BND-20, BND-22.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from nous_ledger.reconcile.media import METHOD_IMAGE_INPUT, METHOD_IMAGE_OUTPUT
 from nous_ledger.reconcile.prompt import (
     METHOD_PROMPT,
     METHOD_PROMPT_BYTES,
+    METHOD_VIDEO_INPUT,
     InputEvidence,
     bound_input,
 )
@@ -59,14 +60,17 @@ COUNTED_BYTES: Final = 4 * 1024
 
 _METERED: Final = frozenset({METERING["final"], METERING["partial"]})
 _INPUT: Final = frozenset(
-    {*range(KIND["input_uncached"], KIND["input_unsplit"] + 1), KIND["input_image"]}
+    {
+        *range(KIND["input_uncached"], KIND["input_unsplit"] + 1),
+        *(KIND["input_image"], KIND["input_video"]),
+    }
 )
 _MADE: Final = frozenset({KIND["output_image"], KIND["output_unsplit"]})
 _IMAGES_API: Final = API["openai.images"]
 _METHODS: Final = frozenset(
     (
         *(METHOD_CAP, METHOD_TRACE, METHOD_PROMPT, METHOD_PROMPT_BYTES),
-        *(METHOD_IMAGE_INPUT, METHOD_IMAGE_OUTPUT),
+        *(METHOD_IMAGE_INPUT, METHOD_IMAGE_OUTPUT, METHOD_VIDEO_INPUT),
     )
 )
 _NO_TABLE: Final = TokenizerTable(encodings={}, rules=())

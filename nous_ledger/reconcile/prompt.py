@@ -4,6 +4,7 @@
                         for each message
     prompt-bytes/1      no token without a byte of the request
     image-input/1       images that are reported apart, by their provider's formula
+    video-input/1       videos likewise: a token for 1024 pixels of a frame
 
 A provider may add text that nobody else sees: instructions of its own, a preamble for
 tools, words about safety. So these methods never speak against a report. They are used
@@ -11,7 +12,7 @@ only where the reported sum lies in their range, and there they say that the cal
 request explains it; elsewhere the input stays UNVERIFIABLE.
 
 Spec:
-    PROTOCOL.md BND-10 to BND-19.
+    PROTOCOL.md BND-10 to BND-19, BND-22.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from nous_ledger.reconcile.media import (
     made_images,
 )
 from nous_ledger.reconcile.media_size import size_of_data
+from nous_ledger.reconcile.media_video import video_range
 from nous_ledger.reconcile.prompt_shapes import Prompt, read_prompt
 from nous_ledger.reconcile.tally import utf8_length
 from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable
 
 METHOD_PROMPT: Final = "prompt/1"
 METHOD_PROMPT_BYTES: Final = "prompt-bytes/1"
+METHOD_VIDEO_INPUT: Final = "video-input/1"
 PER_MESSAGE: Final = 3
 TOOL_PREAMBLE: Final = 600
 """Most tokens that a provider is known to write before descriptions of tools, rounded up."""
@@ -43,6 +46,8 @@ TOOL_PREAMBLE: Final = 600
 _UNCACHED: Final = KIND["input_uncached"]
 _TEXT_INPUT: Final = INPUT_SPLIT_KINDS | {INPUT_UNSPLIT}
 _IMAGES: Final = KIND["input_image"]
+_VIDEOS: Final = KIND["input_video"]
+_APART: Final = frozenset({_IMAGES, _VIDEOS})
 _CHAT: Final = API["openai.chat"]
 _IMAGES_API: Final = API["openai.images"]
 _MADE: Final = (KIND["output_image"], KIND["output_unsplit"])
@@ -99,13 +104,16 @@ def bound_input(
     reported = {b.kind: b.reported or 0 for b in buckets if b.label == UNVERIFIABLE}
     text = {kind: tokens for kind, tokens in reported.items() if kind in _TEXT_INPUT}
     counted = text.keys() & {_UNCACHED, INPUT_UNSPLIT}
-    prompt = read_prompt(evidence.api, evidence.fields) if counted or _IMAGES in reported else None
+    prompt = None
+    if counted or not _APART.isdisjoint(reported):
+        prompt = read_prompt(evidence.api, evidence.fields)
     if prompt is None:
         return buckets
     images = _image_range(prompt, evidence)
     apart = _IMAGES in reported
-    found: dict[int, tuple[int, int, str]] = {}
-    if counted and (images is not None or apart):
+    found = _videos(prompt, reported.get(_VIDEOS))
+    # Videos that are not reported apart are in the sum, and nothing bounds them there.
+    if counted and (images is not None or apart) and (not prompt.videos or _VIDEOS in reported):
         within = (0, 0) if apart or images is None else images
         explained = _explain(prompt, evidence, within, table, count)
         whole = sum(text.values())
@@ -116,6 +124,15 @@ def bound_input(
         if lower <= reported[_IMAGES] <= upper:
             found[_IMAGES] = (lower, upper, METHOD_IMAGE_INPUT)
     return tuple(_with(bucket, found.get(bucket.kind)) for bucket in buckets)
+
+
+def _videos(prompt: Prompt, reported: int | None) -> dict[int, tuple[int, int, str]]:
+    """Return the range of videos that are reported apart, if it explains what was reported."""
+    ranges = [video_range(data) for data in prompt.videos if reported is not None]
+    most = sum(found[1] for found in ranges if found is not None)
+    if reported is None or not ranges or None in ranges or reported > most:
+        return {}
+    return {_VIDEOS: (0, most, METHOD_VIDEO_INPUT)}
 
 
 def _with(bucket: Bucket, bound: tuple[int, int, str] | None) -> Bucket:
@@ -162,14 +179,14 @@ def _explain(
     encoding = _encoding(evidence, table)
     tokens = None if encoding is None else count(encoding, prompt.texts)
     if encoding is None or tokens is None:
-        upper = max(0, evidence.length - prompt.image_bytes) + preamble + most
+        upper = max(0, evidence.length - prompt.media_bytes) + preamble + most
         return _Explained(lower=least, upper=upper, method=METHOD_PROMPT_BYTES)
     expected = PER_MESSAGE * (prompt.messages + 1) + prompt.names + tokens
     slack = 1 + prompt.parts
     beside = 0
     if not prompt.plain:
         counted = sum(map(utf8_length, prompt.texts))
-        beside = max(0, evidence.length - counted - prompt.image_bytes) + preamble
+        beside = max(0, evidence.length - counted - prompt.media_bytes) + preamble
     return _Explained(
         lower=max(0, expected - slack + least),
         upper=expected + slack + beside + most,

@@ -43,11 +43,12 @@ class Prompt:
         names: how many of them have a name.
         parts: texts that are parts of a longer content.
         images: detail and data of each image; the data is None behind a URL.
+        videos: data of each video.
         plain: there is nothing but messages of text.
         tools: tools are described.
     """
 
-    __slots__ = ("images", "messages", "names", "parts", "plain", "texts", "tools")
+    __slots__ = ("images", "messages", "names", "parts", "plain", "texts", "tools", "videos")
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -56,6 +57,7 @@ class Prompt:
         self.names = 0
         self.parts = 0
         self.images: list[tuple[str, str | None]] = []
+        self.videos: list[str] = []
         self.plain = True
         self.tools = False
 
@@ -63,7 +65,16 @@ class Prompt:
         """Take an image."""
         self.plain = False
         self.images.append((detail if isinstance(detail, str) else "auto", data))
-        if len(self.images) > MAX_IMAGES:
+        self._check()
+
+    def video(self, data: str) -> None:
+        """Take a video."""
+        self.plain = False
+        self.videos.append(data)
+        self._check()
+
+    def _check(self) -> None:
+        if len(self.images) + len(self.videos) > MAX_IMAGES:
             raise OpenRequestError
 
     def text(self, value: object) -> None:
@@ -77,9 +88,11 @@ class Prompt:
         self.texts.append(value)
 
     @property
-    def image_bytes(self) -> int:
-        """UTF-8 bytes of all image data."""
-        return sum(utf8_length(data) for _, data in self.images)
+    def media_bytes(self) -> int:
+        """UTF-8 bytes of all data of images and videos."""
+        return sum(utf8_length(data) for _, data in self.images) + sum(
+            map(utf8_length, self.videos)
+        )
 
 
 def read_prompt(api: int, fields: Mapping[str, Any]) -> Prompt | None:
@@ -287,9 +300,13 @@ def _gemini_part(prompt: Prompt, part: dict[str, Any]) -> None:
     if inline is not None:
         held = inline if isinstance(inline, dict) else {}
         kind = held.get("mimeType", held.get("mime_type"))
-        if not str(kind).startswith("image/") or not isinstance(held.get("data"), str):
+        media, data = str(kind).partition("/")[0], held.get("data")
+        if media not in ("image", "video") or not isinstance(data, str):
             raise OpenRequestError
-        prompt.image(None, held["data"])
+        if media == "image":
+            prompt.image(None, data)
+        else:
+            prompt.video(data)
     elif not part.keys() <= _PART_MEMBERS:
         raise OpenRequestError
     for name in ("functionResponse", "function_response"):

@@ -21,8 +21,18 @@ NAMES = (
     *("num_predict", "inferenceConfig", "maxTokens", "size", "quality", "partial_images", "user"),
     *("input_text", "functionDeclarations", "response_format", "audio", "images"),
 )
-KINDS = (1, 2, 3, 4, 5, 6, 7, 16, 17, 19, 32, 33, 36)
-words = st.sampled_from([*NAMES, "", "data:image/png;base64,iVBORw0KGgo=", "\ud800", "auto"])
+KINDS = (1, 2, 3, 4, 5, 6, 7, 16, 17, 19, 32, 33, 34, 36)
+words = st.sampled_from(
+    [
+        *NAMES,
+        "",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "\ud800",
+        "auto",
+        "video/mp4",
+        "AAAAAG1vb3Y=",
+    ]
+)
 scalars = st.none() | st.booleans() | st.integers(-3, 2**54) | st.floats(0, 9) | words
 values = st.recursive(
     scalars,

@@ -11,6 +11,7 @@ import pytest
 
 from nous_ledger.reconcile.media import image_range, made_images
 from nous_ledger.reconcile.media_size import MAX_HEADER_BYTES, Size, size_of, size_of_data
+from nous_ledger.reconcile.media_video import video_range
 
 
 def png(width: int, height: int) -> bytes:
@@ -184,3 +185,45 @@ def test_images_that_are_made(fields: dict[str, Any], expected: tuple[int, int] 
     assert made_images("openai", "gpt-image-1", fields) == expected
     assert made_images("openai", "gpt-image-2", fields) is None
     assert made_images("custom", "gpt-image-1", fields) is None
+
+
+def box(name: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def track(width: int, height: int, frames: int, version: int = 0) -> bytes:
+    start = bytes([version, 0, 0, 0]) + bytes(72 if version == 0 else 84)
+    header = box(b"tkhd", start, struct.pack(">II", width << 16, height << 16))
+    table = box(b"stbl", box(b"stsd", bytes(8)), box(b"stsz", struct.pack(">III", 0, 0, frames)))
+    return box(b"trak", header, box(b"mdia", box(b"hdlr", bytes(4)), box(b"minf", table)))
+
+
+def movie(*tracks: bytes) -> str:
+    film = box(b"ftyp", b"isom") + box(b"mdat", bytes(99)) + box(b"moov", *tracks)
+    return base64.b64encode(film).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (movie(track(1280, 720, 300)), (0, 270_000)),
+        (movie(track(1280, 720, 300, version=1)), (0, 270_000)),
+        (movie(track(0, 0, 900), track(10, 10, 1)), (0, 1)),
+        (movie(track(1280, 720, 1), track(1280, 720, 1)), (0, 1800)),
+        (movie(track(0, 0, 900)), None),
+        (movie(track(1280, 720, 0)), None),
+        (movie(track(1280, 720, 1, version=9)), None),
+        (movie(box(b"trak", box(b"tkhd"))), None),
+        (movie(), None),
+        (base64.b64encode(box(b"moov", track(8, 8, 1))[:-1]).decode(), None),
+        (base64.b64encode(struct.pack(">I4s", 3, b"moov") * 9).decode(), None),
+        (base64.b64encode(struct.pack(">I4sQ", 1, b"moov", 2**63)).decode(), None),
+        (base64.b64encode(box(b"free") * 5_000 + box(b"moov", track(8, 8, 1))).decode(), None),
+        (base64.b64encode(struct.pack(">I4s", 0, b"moov") + track(64, 64, 1)).decode(), (0, 4)),
+        ("no base64", None),
+    ],
+)
+def test_videos(text: str, expected: tuple[int, int] | None) -> None:
+    """BND-22: (width × height / 1024) × frames, of what an MP4 says of itself."""
+    assert video_range(text) == expected

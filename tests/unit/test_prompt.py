@@ -12,6 +12,7 @@ from nous_ledger.protocol.label import Bucket, Verdict, verdict
 from nous_ledger.reconcile.prompt import InputEvidence, bound_input
 from nous_ledger.reconcile.prompt_shapes import MAX_IMAGES, read_prompt
 from nous_ledger.reconcile.tokenizers import TokenizerTable, builtin_table
+from tests.unit.test_media import movie, track
 
 CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, MESSAGES, GEMINI, CONVERSE = (
     1,
@@ -166,6 +167,23 @@ def test_images_that_are_reported_apart() -> None:
         1: (0, len(json.dumps(gemini)) - len(PNG), "prompt-bytes/1"),
         33: (64, 1032, "image-input/1"),
     }
+
+
+def test_videos_that_are_reported_apart() -> None:
+    """BND-15, BND-22: in a sum with text nothing bounds them."""
+    film = movie(track(320, 240, 30))
+    fields = part(inlineData={"mimeType": "video/mp4", "data": film})
+    how = {"provider": "gemini", "api": GEMINI, "model": "gemini-2.5-pro"}
+    length = len(json.dumps(fields)) - len(film)
+    assert label(fields, (1, 4), (34, 258), **how) == {
+        1: (0, length, "prompt-bytes/1"),
+        34: (0, 2250, "video-input/1"),
+    }
+    assert label(fields, (1, 4), (34, 2251), **how).keys() == {1}
+    assert label(fields, (1, 4), **how) == {}
+    other = part(inlineData={"mimeType": "video/webm", "data": PNG})
+    assert label(other, (1, 4), (34, 258), **how).keys() == {1}
+    assert label(part(text="a"), (1, 4), (34, 258), **how).keys() == {1}
 
 
 def test_images_that_are_made() -> None:

@@ -73,6 +73,31 @@ class Adder:
         self.add(flag, comment, asks, body, reported=counts, **how)
 
 
+def box(name: bytes, content: bytes) -> bytes:
+    """Return a box of an MP4 file."""
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def film() -> str:
+    """Return what an MP4 file of 30 frames of 320 by 240 pixels says of itself."""
+    head = box(b"tkhd", bytes(76) + struct.pack(">II", 320 << 16, 240 << 16))
+    table = box(b"stbl", box(b"stsz", struct.pack(">III", 0, 0, 30)))
+    moov = box(b"moov", box(b"trak", head + box(b"mdia", box(b"minf", table))))
+    return base64.b64encode(box(b"ftyp", b"isom") + moov).decode()
+
+
+def films(add: Adder, body: Json, usage: Json, how: Json) -> None:
+    """Cases of videos."""
+    inline = {"inlineData": {"mimeType": "video/mp4", "data": film()}}
+    asks = {"contents": [{"parts": [{"text": "Which fox is this?"}, inline]}]}
+    for comment, tokens in (("a video", 258), ("a video of more than it has", 2251)):
+        modal = [{"modality": "TEXT", "tokenCount": 6}, {"modality": "VIDEO", "tokenCount": tokens}]
+        sums = {"promptTokenCount": 6 + tokens, "totalTokenCount": 98 + tokens}
+        told = {**body, "usageMetadata": {**usage, **sums, "promptTokensDetails": modal}}
+        counts = [[8, 6], [16, 12], [17, 80], [34, tokens]]
+        add.add("Parts", f"Gemini: {comment}", asks, told, reported=counts, **how)
+
+
 def vendors(add: Adder) -> None:
     """Cases of other formats."""
     image = {"inlineData": {"mimeType": "image/png", "data": picture(960, 540)}}
@@ -90,6 +115,7 @@ def vendors(add: Adder) -> None:
     )
     more = {**asks, "tools": [{"googleSearch": {}}]}
     add.add("Tools", "Gemini: a search", more, body, reported=counts, **how)
+    films(add, body, usage, how)
     source = {"type": "base64", "media_type": "image/jpeg", "data": portrait()}
     blocks = [{"type": "image", "source": source}, {"type": "text", "text": "Which fox is this?"}]
     asked = {"model": "claude", "max_tokens": 50, "messages": [{"role": "user", "content": blocks}]}

@@ -24,7 +24,7 @@ FLAGS = (
     ("UnknownModel", "A model that the table does not know.", "TOK-4 BND-15"),
     ("FineTuned", "A fine-tuned model is another model.", "TOK-4"),
     ("Tools", "Tools in the request, or in the answer.", "TOK-5 BND-7 BND-12"),
-    ("Parts", "Content in parts, with images or files.", "BND-12 BND-16 BND-17 BND-18"),
+    ("Parts", "Content in parts, with images or files.", "BND-12 BND-16 BND-17 BND-18 BND-22"),
     ("Cached", "A prompt that was read from a cache or written to one.", "BND-10 BND-11"),
     ("Refusal", "A refusal told apart.", "TOK-5"),
     ("Truncated", "An answer cut by a length limit.", "LBL-5 BND-6"),
@@ -51,7 +51,7 @@ def build() -> Suite:
     """Return the suite."""
     suite = Suite(
         "label_decisions",
-        "labels of a call",
+        "label-decisions",
         "9.8 Output that is not shown, input, media",
         "A call of this provider and api, answered by this model, with this request and",
         "response, whose usage says `reported` (kind, tokens), gets exactly these `buckets`.",

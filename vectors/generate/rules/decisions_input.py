@@ -6,7 +6,7 @@ cases use.
 
 from typing import Any
 
-from vectors.generate.rules.imagesize import dimensions
+from vectors.generate.rules.imagesize import dimensions, video_tokens
 
 Json = dict[str, Any]
 Range = tuple[int, int]
@@ -72,7 +72,12 @@ def explained(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Js
     shown = apart and prompt.images and len(known) == len(ranges)
     if shown and images[0] <= counts[33] <= images[1]:
         found[33] = bounded(*images, "image-input/1")
+    films = sum(map(video_tokens, prompt.videos))
+    if films and counts.get(34, films + 1) <= films:
+        found[34] = bounded(0, films, "video-input/1")
     if not {1, 8} & text.keys() or (len(known) < len(ranges) and not apart):
+        return found
+    if prompt.videos and 34 not in counts:
         return found
     lower, upper, method = _whole(case, request, prompt, (0, 0) if apart else images)
     if lower <= whole <= upper:
@@ -86,7 +91,7 @@ def explained(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Js
 
 def _whole(case: Json, request: Json, prompt: "Prompt", images: Any) -> tuple[int, int, str]:
     length = len(case["request"].encode())
-    data = sum(len(data) for _, data in prompt.images if data)
+    data = sum(len(data) for _, data in prompt.images if data) + sum(map(len, prompt.videos))
     preamble = 600 if prompt.tools else 0
     formula = case["api"] == 1 and case["provider"] in OPENAI and case["model"] in KNOWN
     if not formula:
@@ -108,6 +113,7 @@ class Prompt:
         self.texts: list[str] = []
         self.messages = self.names = self.parts = 0
         self.images: list[tuple[str, str | None]] = []
+        self.videos: list[str] = []
         self.tools = self.only_texts = False
         self.members: set[str] = set()
 
@@ -172,7 +178,10 @@ class Prompt:
     def _gemini(self, request: Json) -> None:
         for content in request["contents"]:
             for part in content["parts"]:
-                if "inlineData" in part:
+                inline = part.get("inlineData", {})
+                if inline.get("mimeType") == "video/mp4":
+                    self.videos.append(inline["data"])
+                elif "inlineData" in part:
                     self.images.append(("auto", part["inlineData"]["data"]))
                 elif set(part) != {"text"}:
                     raise OpenError
