@@ -115,10 +115,11 @@ class AsyncLedger:
     ) -> None:
         await self.close()
 
-    async def _send(self, work: Work) -> Any:  # noqa: ANN401 - the kind of work says what it is
+    def _send(self, work: Work) -> asyncio.Future[Any]:
+        """Return the future result of some work; no coroutine, which each append would wake."""
         reply = _LoopReply(asyncio.get_running_loop())
         self.ledger.send(work, reply)
-        return await reply.future
+        return reply.future
 
 
 class _LoopReply:

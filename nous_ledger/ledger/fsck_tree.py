@@ -145,16 +145,16 @@ class TreeChecks:
 
     def _take(self, expected: bytes | None, what: str) -> bytes:
         """Return the next node as it is stored, or what it must be if it is missing."""
-        position = self._position
-        self._position += 1
-        row = self._next
+        position, row = self._position, self._next
+        self._position = position + 1
         if row is None or row[0] != position:
             _fault(self._report, "row-missing", "nodes", position, "the tree lacks this node")
             return expected or bytes(32)
-        self._next = self._rows.fetchone()
-        if expected is not None and row[1] != expected:
+        self._next = next(self._rows, None)
+        node: bytes = row[1]
+        if node != expected and expected is not None:
             _fault(self._report, "root-mismatch", "nodes", position, f"the node is not {what}")
-        return row[1]
+        return node
 
 
 class HeadChecks:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import is_
-from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.extensions import read_extensions
@@ -121,11 +121,12 @@ class MapShape(Shape):
         if known is None or not all(map(is_, value, known.keys)):
             return cls._read_slowly(value)
         try:
-            return cast("Self", known.read(value))
+            made: Self = known.read(value)
         except (BodyError, EncodingError):
             if None in value.values():
                 raise _nil() from None
             raise
+        return made
 
     @classmethod
     def _read_slowly(cls, value: dict[int, Value]) -> Self:
