@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from typing import Final
 
@@ -112,7 +112,7 @@ class Call:
         self._claimed: bytes | None = None
         self._refused = self._claim(wallet)
         self._signed = signed_fields(client.fields)
-        self._opening = secrets.token_bytes(OPENING_LENGTH)
+        self._opening = os.urandom(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
         self._body: bytes | None = None  # of the request, without content codings

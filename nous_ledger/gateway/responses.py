@@ -12,14 +12,13 @@ characters in the wrong places, which upstreams are known to send.
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
 from typing import Final
 
 import aiohttp
 import httptools
 from aiohttp.connector import Connection
 from aiohttp.helpers import HeadersMixin
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from nous_ledger.gateway.headers import RawHeaders
 
@@ -38,6 +37,7 @@ class DirectResponse(HeadersMixin):
 
     Attributes:
         status: its status; 0 until its head has come.
+        headers: its fields as text.
         raw_headers: its fields as they came.
     """
 
@@ -50,6 +50,7 @@ class DirectResponse(HeadersMixin):
             silence_s: most seconds between two arrivals.
         """
         self.status = 0
+        self.headers: CIMultiDict[str] = CIMultiDict()
         self.raw_headers: RawHeaders = []
         self._connection: Connection | None = connection
         self._reader = reader
@@ -63,20 +64,6 @@ class DirectResponse(HeadersMixin):
         self._paused = False
         self._complete = False
         self._error: Exception | None = None
-
-    @cached_property
-    def headers(self) -> CIMultiDict[str]:
-        """The fields as text."""
-        return CIMultiDict(
-            [
-                (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-                for name, value in self.raw_headers
-            ]
-        )
-
-    @cached_property
-    def _headers(self) -> CIMultiDict[str]:  # type: ignore[override] - where the mixin looks
-        return self.headers
 
     async def wait_for_head(self) -> None:
         """Return when the head has come.
@@ -114,6 +101,17 @@ class DirectResponse(HeadersMixin):
         self._end(reusable=False)
 
     # What follows is called by the reader.
+
+    def head(self, status: int, raw_headers: RawHeaders) -> None:
+        """Take the head."""
+        self.status, self.raw_headers = status, raw_headers
+        self.headers = CIMultiDict(
+            [
+                (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+                for name, value in raw_headers
+            ]
+        )
+        self._headers = CIMultiDictProxy(self.headers)  # where the mixin looks
 
     def heard(self) -> None:
         """Note that something came, and wake who waits for it."""
@@ -277,7 +275,7 @@ class Reader(asyncio.Protocol):
         response = self.response
         self._unread = 0
         if response is not None and (status not in _INFORMATIONAL or status == _SWITCHED):
-            response.status, response.raw_headers = status, self._fields
+            response.head(status, self._fields)
             self._fields = []  # fields after the body go nowhere
 
     def on_body(self, body: bytes) -> None:

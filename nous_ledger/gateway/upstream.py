@@ -27,6 +27,7 @@ from nous_ledger.gateway.headers import RawHeaders
 from nous_ledger.gateway.responses import DirectResponse
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
+from nous_ledger.protocol.values import value
 
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
@@ -117,7 +118,7 @@ def read_trust(path: Path) -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class UpstreamRequest:
     """A request as it goes to the upstream.
 

@@ -89,7 +89,7 @@ class Appended:
         return receipt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Intent:
     """A call that was admitted and has no receipt yet.
 

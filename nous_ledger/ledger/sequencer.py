@@ -32,6 +32,7 @@ from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.mmr import node_count
 from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis
+from nous_ledger.protocol.values import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class AppendWork:
     drafts: tuple[Draft, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class IntentWork:
     """Note that a call was admitted."""
 

@@ -26,8 +26,6 @@ ZERO_HASH: Final = Hash32(bytes(32))
 MAX_USAGE_VALUES: Final = 16
 MAX_USAGE_BYTES: Final = 65_536
 
-_IN_ONE_GO: Final = 65_536
-"""Bytes up to which a body is copied rather than hashed in two steps, which takes longer."""
 _TAG_NEXT_KEY: Final = b"nous-ledger/1 next-key\x00"
 _TAG_LOG: Final = b"nous-ledger/1 log\x00"
 _TAG_SUBJECT: Final = b"nous-ledger/1 subject\x00"
@@ -186,8 +184,6 @@ def raw_usage_hash(values: Sequence[bytes]) -> Hash32 | None:
 
 def _commit(tag: bytes, opening: bytes, body: bytes) -> Hash32:
     key = _sized(opening, OPENING_LENGTH, "opening")
-    if len(body) <= _IN_ONE_GO:
-        return Hash32(hmac.digest(key, tag + body, "sha256"))
     mac = hmac.new(key, tag, "sha256")
     mac.update(body)
     return Hash32(mac.digest())

@@ -11,7 +11,6 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from nous_ledger.protocol.label import EXACT, OUTPUT_UNSPLIT, OUTPUT_VISIBLE, REASONING, Bucket
@@ -23,6 +22,7 @@ from nous_ledger.protocol.registries import (
     TEXT_APIS,
 )
 from nous_ledger.protocol.types import TokenCount
+from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.tally import VisibleOutput
 from nous_ledger.reconcile.tokenizers import ModelRule
 
@@ -57,7 +57,7 @@ _WITHIN: Final = ("generationConfig", "generation_config", "options", "inference
 _SPEAKERS: Final = ("assistant", "model", "chatbot")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CallFacts:
     """What is known of a call beside its output.
 
@@ -96,12 +96,12 @@ def is_plain_request(fields: Mapping[str, Any]) -> bool:
 
 
 def _asks_for_text(fields: Mapping[str, Any]) -> bool:
-    for name, value in fields.items():
-        if value and (name in _BESIDE or name.startswith("guided_")):
+    for name, given in fields.items():
+        if given and (name in _BESIDE or name.startswith("guided_")):
             return False
-        if name in _ONE and value not in (None, 1):
+        if name in _ONE and given not in (None, 1):
             return False
-        if name in _NOTHING_SAID and value not in _NOTHING_SAID[name]:
+        if name in _NOTHING_SAID and given not in _NOTHING_SAID[name]:
             return False
     return True
 

@@ -31,6 +31,7 @@ from nous_ledger.protocol.label import (
 )
 from nous_ledger.protocol.registries import API, STATUS
 from nous_ledger.protocol.types import MAX_UINT
+from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.tally import VisibleOutput
 
 METHOD_CAP: Final = "max-tokens/1"
@@ -126,7 +127,7 @@ _TRACED: Final[Mapping[int, frozenset[str]]] = MappingProxyType(
 _WHOLE: Final = frozenset({STATUS["complete"], STATUS["incomplete"]})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Allowance:
     """How much a request takes.
 
@@ -143,7 +144,7 @@ class Allowance:
 NOTHING_NAMED: Final = Allowance()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class OutputEvidence:
     """What bounds the output of one call.
 

@@ -6,9 +6,9 @@ Spec:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.jsontext import Located
 
 MAX_PARTS: Final = 65_536
@@ -19,7 +19,7 @@ MAX_KEPT: Final = 1024 * 1024
 """Most characters of an answer that are kept to be counted in tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class VisibleOutput:
     """How much model output a caller got.
 
