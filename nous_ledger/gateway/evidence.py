@@ -5,12 +5,13 @@ then read and counted as the gateway reads and counts it while it passes. Where 
 receipt do not fit, nothing becomes evidence.
 
 Spec:
-    PROTOCOL.md LBL-5, LBL-6, LBL-8 to LBL-11, RCON-4, COMM-4.
+    PROTOCOL.md LBL-5, LBL-6, LBL-8 to LBL-11, EST-2, RCON-4, COMM-4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from nous_ledger.gateway.bounds import bound_request
@@ -23,6 +24,7 @@ from nous_ledger.protocol.errors import FormatError, LabelError, UnavailableErro
 from nous_ledger.protocol.label import (
     BOUNDED,
     EXACT,
+    METHOD_BYTES,
     OUTPUT_UNSPLIT,
     OUTPUT_VISIBLE,
     UNVERIFIABLE,
@@ -34,6 +36,12 @@ from nous_ledger.protocol.registries import METERING, STATUS
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.estimate import (
+    METHOD_CLAUDE,
+    RANGE_ENCODING,
+    claude_range,
+    has_range,
+)
 from nous_ledger.reconcile.exact import CallFacts, exact_bucket, is_plain_request, may_be_exact
 from nous_ledger.reconcile.hidden import OutputEvidence, bound_output, read_allowance
 from nous_ledger.reconcile.jsontext import parse_json
@@ -153,6 +161,13 @@ def _bounded(
     shown = visible if shows_all(receipt.api, fields) else None
     hidden_ruled_out = rules_out_hidden(receipt.api, fields or {})
     usage = label_counts(counts, shown, hidden_ruled_out=hidden_ruled_out)
+    _compare(receipt, {bucket.kind: bucket for bucket in usage if bucket.label == BOUNDED})
+    if (
+        fields is not None
+        and is_plain_request(fields)
+        and has_range(receipt.provider, receipt.model_served)
+    ):
+        usage = _ranged(usage, visible, table)
     if request is not None and fields is not None and receipt.metering in _METERED:
         model = receipt.model_served or receipt.model_requested
         evidence = OutputEvidence(
@@ -165,6 +180,29 @@ def _bounded(
         )
         usage = bound_request(bound_output(usage, evidence), receipt, model, request, table)
     return {bucket.kind: bucket for bucket in usage if bucket.label == BOUNDED}
+
+
+def _ranged(
+    usage: tuple[Bucket, ...], visible: VisibleOutput, table: TokenizerTable
+) -> tuple[Bucket, ...]:
+    """Return buckets with a measured range in the place of bounds by bytes (EST-2)."""
+    encoding = table.encodings.get(RANGE_ENCODING)
+    if visible.text is None or encoding is None:
+        return usage
+    try:
+        counter = counter_for(encoding)
+    except RecountError:
+        return usage
+    counter.feed(visible.text)
+    if (counted := counter.result()) is None:
+        return usage
+    lower, upper = claude_range(visible.text, counted)
+    return tuple(
+        replace(bucket, lower=lower, upper=upper, method=METHOD_CLAUDE)
+        if bucket.method == METHOD_BYTES
+        else bucket
+        for bucket in usage
+    )
 
 
 def _tells_more(own: Bucket, found: Bucket) -> bool:

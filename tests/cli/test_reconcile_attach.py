@@ -324,3 +324,18 @@ def test_a_receipt_is_shown_with_its_evidence(nous: Call, made: Made, session: P
     assert f"output_visible EXACT by o200k_base/1, {TOKENS} to {TOKENS + 1}" in shown
     told = nous("receipts", "show", index, "--ledger", made.folder, "--json").json
     assert [claim["source"] for claim in told["reconciliations"]] == ["folder/1 checked"]
+
+
+def test_a_range_where_tokens_are_only_estimated(nous: Call, tmp_path: Path) -> None:
+    """EST-2: as the gateway has it while a call passes."""
+    answer = {"type": "message", "model": "claude-sonnet-4-5-20250929", "stop_reason": "end_turn"}
+    body = json.dumps(answer | {"content": [{"type": "text", "text": ANSWER}]}).encode()
+    asked = REQUEST | {"thinking": {"type": "disabled"}}
+    changes = {"provider": "anthropic", "api": 7, "model_served": answer["model"]}
+    with Ledger.create(tmp_path / "ledger", next_key_out=None, clock=Clock()) as ledger:
+        ledger.append(draft(1, body, **changes))
+    row = {"request_id": "req-1", "request": json.dumps(asked), "response": body.decode()}
+    path = lines(tmp_path / "t.jsonl", row)
+    found = nous("reconcile", "attach", path, "--ledger", tmp_path / "ledger", "--json")
+    methods = {b["method"] for b in found.json["buckets"] if b["kind"] == "output_visible"}
+    assert (found.code, methods) == (0, {"claude-range/1"})
