@@ -151,12 +151,6 @@ def interruptible() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Look for no examples in the files of the tests themselves."""
-    return [found for found in (yield) if type(found) is pytest.Module]
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run every property and fuzz test at its full count"
