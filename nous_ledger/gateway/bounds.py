@@ -47,6 +47,7 @@ from nous_ledger.reconcile.prompt import (
     METHOD_VIDEO_INPUT,
     InputEvidence,
     bound_input,
+    uses_formula,
 )
 from nous_ledger.reconcile.tally import VisibleOutput
 from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_table
@@ -110,7 +111,7 @@ class Bounder:
         """
         self._ceilings = ceilings
         self._table = table or builtin_table()
-        self._ready: set[str] = set()  # encodings whose engine is loaded
+        self._loaded: dict[str, bool] = {}  # by encoding: its engine is there, or is not
 
     def times(self, route: str) -> bool:
         """Return whether a decode ceiling is declared for a route."""
@@ -160,14 +161,31 @@ class Bounder:
     async def _bound_input(
         self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes
     ) -> tuple[Bucket, ...]:
+        encoding = self._encoding(receipt, model)
+        if encoding is not None and encoding.name not in self._loaded:
+            self._loaded[encoding.name] = await asyncio.to_thread(_is_countable, encoding)
+            encoding = self._encoding(receipt, model)
+        table = _NO_TABLE if encoding is None else self._table
+        if len(body) <= (SHORT_BYTES if encoding is None else COUNTED_BYTES):
+            return bound_request(usage, receipt, model, body, table)
+        return await asyncio.to_thread(bound_request, usage, receipt, model, body, table)
+
+    def _encoding(self, receipt: Receipt, model: str | None) -> Encoding | None:
+        """Return what the prompt is to be counted with, None for nothing."""
+        if not uses_formula(receipt.api, receipt.provider):
+            return None
         rule = self._table.rule(receipt.provider, model, receipt.upstream)
-        loaded = rule is None or rule.encoding.name in self._ready
-        if loaded and len(body) <= (SHORT_BYTES if rule is None else COUNTED_BYTES):
-            return bound_request(usage, receipt, model, body, self._table)
-        found = await asyncio.to_thread(bound_request, usage, receipt, model, body, self._table)
-        if rule is not None and any(_is_counted(bucket) for bucket in found):
-            self._ready.add(rule.encoding.name)
-        return found
+        if rule is None or not self._loaded.get(rule.encoding.name, True):
+            return None
+        return rule.encoding
+
+
+def _is_countable(encoding: Encoding) -> bool:
+    try:
+        engine_for(encoding)
+    except RecountError:
+        return False
+    return True
 
 
 def bound_again(

@@ -194,9 +194,14 @@ def _explain(
     )
 
 
+def uses_formula(api: int, provider: str) -> bool:
+    """Return whether a formula is published for the prompts of a format at a provider."""
+    return api == _CHAT and provider in _FORMULA_PROVIDERS
+
+
 def _encoding(evidence: InputEvidence, table: TokenizerTable) -> Encoding | None:
     """Return the encoding that the published formula is to be counted with."""
-    if evidence.api != _CHAT or evidence.provider not in _FORMULA_PROVIDERS:
+    if not uses_formula(evidence.api, evidence.provider):
         return None
     rule = table.rule(evidence.provider, evidence.model, evidence.upstream)
     return None if rule is None else rule.encoding

@@ -1,5 +1,6 @@
 """Bounds that a running gateway fixes in its receipts (BND-1 to BND-16)."""
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -11,6 +12,7 @@ import pytest
 from nous_ledger.gateway import bounds
 from nous_ledger.gateway.app import AppConfig
 from nous_ledger.gateway.bounds import read_ceilings
+from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.providers import ROUTES
 from nous_ledger.gateway.recount import recount_bounds
 from nous_ledger.gateway.server import GatewayThread
@@ -19,8 +21,11 @@ from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.types import SubjectId, UnixMillis
 from nous_ledger.protocol.verify import verify_bundle
 from nous_ledger.reconcile import hidden
+from nous_ledger.reconcile.errors import RecountError
+from nous_ledger.reconcile.tokenizers import Encoding
 from tests.integration.gateway.rig import CHAT, MESSAGES, Rig, running_gateway
 
 ASKS = {"model": "demo-think", "messages": [{"role": "user", "content": "Why?"}]}
@@ -155,3 +160,42 @@ def test_declared_ceilings() -> None:
     ):
         with pytest.raises(InputError):
             read_ceilings((wrong,))
+
+
+def test_without_an_engine_bytes_explain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BND-10: it is looked for once, and its absence costs no more than that."""
+    looked: list[str] = []
+
+    def missing(encoding: Encoding) -> Any:
+        looked.append(encoding.name)
+        raise RecountError("no-tokenizer", "the engine is not installed")
+
+    monkeypatch.setattr(bounds, "engine_for", missing)
+    request = json.dumps({**ASKS, "model": "gpt-4o"}).encode()
+    usage = (Bucket(kind=8, reported=9, label=UNVERIFIABLE),)
+    metered = Metered(metering=1, usage=usage, model="gpt-4o")
+    draft = Receipt(
+        salt=bytes(16),
+        id=bytes(6) + b"\x70\x00\x80" + bytes(7),
+        time=UnixMillis(0),
+        source=1,
+        subject=SubjectId(bytes(32)),
+        subject_seq=0,
+        provider="openai",
+        upstream="api.openai.com",
+        operation="chat",
+        api=1,
+        status=0,
+        metering=1,
+    )
+    notes = bounds.CallNotes(request, hidden.NOTHING_NAMED, "openai", 0.0, None)
+    bounder = bounds.Bounder()
+
+    async def twice() -> tuple[Metered, Metered]:
+        return await bounder.label(metered, draft, 0, notes), await bounder.label(
+            metered, draft, 0, notes
+        )
+
+    for found in asyncio.run(twice()):
+        assert found.usage[0].method == "prompt-bytes/1"
+    assert looked == ["o200k_base"]
