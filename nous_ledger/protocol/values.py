@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
+from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
@@ -103,11 +104,17 @@ def lay_out_filling(cls: type[Any], values: dict[str, str], scope: dict[str, Any
         values: an expression for each of its fields.
         scope: gets the names that the lines use.
     """
-    open_to_change = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-    slots = {"__slots__": cls.__slots__, "__module__": cls.__module__}
-    scope |= {"cls": cls, "Twin": type(cls.__name__, cls.__bases__, slots | open_to_change)}
+    scope |= {"cls": cls, "Twin": _twin_of(cls)}  # type: ignore[arg-type]
     lines = [f"    self.{name} = {value}" for name, value in values.items()]
     return [*lines, "    self.__class__ = cls"]
+
+
+@cache
+def _twin_of(cls: type[Any]) -> type[Any]:
+    """Return a class with the layout of a slotted dataclass whose objects can be changed."""
+    members = {"__slots__": cls.__slots__, "__module__": cls.__module__}
+    setters = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(cls.__name__, cls.__bases__, members | setters)
 
 
 def define(name: str, lines: list[str], scope: dict[str, Any]) -> Callable[..., Any]:

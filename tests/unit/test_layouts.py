@@ -1,6 +1,6 @@
 """Maps of keys that many had before are read by functions of their own, to the same effect."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -72,3 +72,13 @@ def test_an_empty_map_is_never_common() -> None:
     for _ in range(MANY):
         with pytest.raises(LedgerError, match="empty context"):
             known.read({})
+
+
+def test_a_value_that_was_made_quickly_cannot_be_changed() -> None:
+    wire = {1: 1, 2: 5, 3: 3}
+    for made in (Bucket(kind=1, reported=5, label=3), common_reader(Bucket, wire).read(wire)):
+        assert type(made) is Bucket
+        with pytest.raises(FrozenInstanceError):
+            made.kind = 2  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError):
+            del made.kind
