@@ -20,7 +20,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-SendWhole = Callable[[int, RawHeaders, bytes], bool]
+SendWhole = Callable[[Scope, int, RawHeaders, bytes], bool]
 """Sends status, fields and body; returns False, having done nothing, if that cannot be done."""
 
 
@@ -71,6 +71,7 @@ class Client:
         self.on_gone: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
+        self._scope = scope
         self._send_whole: SendWhole | None = scope.get(WHOLE)
         self._line: Line = scope[LINE]
         self._line.on_lost = self.lost
@@ -123,7 +124,8 @@ class Client:
 
     async def answer(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """Send a whole response."""
-        if self.gone or (self._send_whole and self._send_whole(status, headers, body)):
+        send = self._send_whole
+        if self.gone or (send and send(self._scope, status, headers, body)):
             return
         await self.start(status, headers)
         await self.finish(body)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -136,7 +135,7 @@ class Connection(HttpToolsProtocol):
             scope: Scope = self.scope  # type: ignore[assignment]
             scope["trailers"] = self.headers
             scope[LINE] = self.line
-            scope[WHOLE] = partial(self._send_whole, self.cycle)
+            scope[WHOLE] = self._send_whole
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -150,22 +149,22 @@ class Connection(HttpToolsProtocol):
         if not self.pipeline:
             self.flow.resume_reading()
 
-    def _send_whole(
-        self, cycle: RequestResponseCycle, status: int, headers: RawHeaders, body: bytes
-    ) -> bool:
+    def _send_whole(self, scope: Scope, status: int, headers: RawHeaders, body: bytes) -> bool:
         """Send a whole response as the cycle would, in one go; False if it needs more than that.
 
         Args:
-            cycle: the request's.
+            scope: the request's.
             status: a final status.
             headers: fields, names in lower case.
             body: all of it.
         """
+        cycle: RequestResponseCycle = self.cycle
         fields = dict(headers)
         head = b"\r\n".join([b"%b: %b" % field for field in headers])
         ends = len(headers) - 1
         if (
-            cycle.response_started
+            cycle.scope is not scope  # a request that was sent ahead has come meanwhile
+            or cycle.response_started
             or cycle.disconnected
             or self.flow.write_paused
             or self.server_state.default_headers
