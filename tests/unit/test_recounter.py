@@ -137,8 +137,8 @@ async def test_a_vocabulary_of_another_hash_is_said_once_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """TOK-3: nothing is EXACT, and that is said."""
-    wrong = replace(BUILTIN.encodings["deepseek-v3"], vocabulary=bytes(32))
-    missing = replace(BUILTIN.encodings["deepseek-v3"], name="none", package="no_such_package")
+    wrong = replace(BUILTIN.encodings["qwen2"], vocabulary=bytes(32))
+    missing = replace(BUILTIN.encodings["qwen2"], name="none", package="no_such_package")
     metrics = Metrics()
     found = metered(CHAT, chat_answer("m", UNSPLIT))
     with caplog.at_level(logging.WARNING, "nous_ledger.gateway"):
@@ -153,7 +153,7 @@ async def test_a_vocabulary_of_another_hash_is_said_once_and_counted(
     assert "no-such-package is not installed" in lines[1]
     name = "nous_ledger_uncounted_answers_total"
     text = metrics.render({})
-    assert f'{name}{{encoding="deepseek-v3",reason="wrong-vocabulary"}} 2' in text
+    assert f'{name}{{encoding="qwen2",reason="wrong-vocabulary"}} 2' in text
     assert f'{name}{{encoding="none",reason="no-tokenizer"}} 2' in text
 
 
