@@ -44,7 +44,7 @@ COLUMNS: Final = (
         "  nous-ledger audit\n"
         "  nous-ledger audit --alpha 0.01 --json\n"
         "  nous-ledger audit --watch --interval 60\n"
-        "  nous-ledger audit --state streams.state      # goes on where the last call was\n"
+        "  nous-ledger audit --state streams.state\n"
         "\n"
         "Columns: evidence is the smallest bet over the known offsets, needs what it must reach, "
         "excess the share of the re-count that the excess was shown to pass, coverage the share of "

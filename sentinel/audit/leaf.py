@@ -36,7 +36,7 @@ from nous_ledger.protocol.signing import verify_signature
 from nous_ledger.protocol.types import LeafCount, LeafIndex, LogId, UnixSeconds
 from sentinel.audit.codes import Place
 from sentinel.audit.keys import KeyEra
-from sentinel.audit.receipts import read_sample, read_usual_receipt
+from sentinel.audit.receipts import read_usual_receipt
 from sentinel.audit.tally import Tally
 
 _SIGNED: Final = struct.Struct(">BHIQQ32s")
@@ -162,10 +162,8 @@ def _check_receipt(
     place = read_usual_receipt(body)
     if place is not None and place.time <= logged_at + MAX_CLOCK_SKEW_MS:
         tally.receipts.append((leaf, body_hash, place.id, place.subject, place.seq, place.prev))
-        if place.output or place.exact is not None:
+        if place.output:
             tally.answered(place.service, place.output)
-        if place.exact is not None:
-            tally.sample(leaf, *read_sample(place))
         return
     receipt = _read_body(leaf, data, TYPE_RECEIPT, body, tally)
     if isinstance(receipt, Receipt):

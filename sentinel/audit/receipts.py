@@ -15,24 +15,28 @@ Spec:
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from nous_ledger.protocol.audit_streams import Service, StreamKey
+from nous_ledger.protocol.audit_streams import OUTPUT_KINDS, Service
 from nous_ledger.protocol.encoding import decode
 from nous_ledger.protocol.errors import LedgerError
+from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket, check_usage
 from nous_ledger.protocol.receipt import Context, Receipt
-from nous_ledger.protocol.types import TokenCount
-from sentinel.audit.receipt_usage import (
-    ExactCount,
-    compiled,
-    is_whole,
-    number_of,
-    read_usage,
-    text_of,
-)
+from nous_ledger.protocol.registries import TOKEN_KINDS_END
 
+_UINT: Final = (
+    rb"(?:[\x00-\x7f]|\xcc[\x80-\xff]|\xcd(?!\x00).{2}|\xce(?!\x00\x00).{4}"
+    rb"|\xcf(?!\x00{4})\x00[\x00-\x1f].{6})"
+)
+_TEXT: Final = rb"(?:[\xa1-\xbf]|\xd9[\x20-\xff]|\xda\x01.)[\x20-\x7e]+"
+_HASH: Final = rb"\xc4\x20.{32}"
+_BUCKET: Final = (
+    rb"([\x83\x85\x86])\x01([\x00-\x3f])(?:\x02(<uint>))?\x03([\x02\x03])"
+    rb"(?:\x04(<uint>)\x05(<uint>)\x06(<text>))?"
+)
 _NAMES: Final = (
     rb"\x08(<text>)(?:\x09(<text>))?\x0a(<text>)\x0b(<uint>)(?:\x0c(<text>))?(?:\x0d(<text>))?"
 )
@@ -49,15 +53,26 @@ _BODY: Final = (
 )
 
 
-_RECEIPT: Final = compiled(_BODY, _NAMES)
-_NAME_FIELDS: Final = compiled(_NAMES)
+def _compiled(form: bytes) -> re.Pattern[bytes]:
+    for name, part in ((b"<bucket>", _BUCKET), (b"<names>", _NAMES)):
+        form = form.replace(name, part.replace(b"(<", b"(?:<").replace(b"([", b"(?:["))
+    for name, part in ((b"<uint>", _UINT), (b"<text>", _TEXT), (b"<hash>", _HASH)):
+        form = form.replace(name, part)
+    return re.compile(form, re.DOTALL)
+
+
+_RECEIPT: Final = _compiled(_BODY)
+_BUCKETS: Final = _compiled(_BUCKET)
+_NAME_FIELDS: Final = _compiled(_NAMES)
 _KINDS: Final = {field.key: field.kind for field in Receipt.FIELDS}
 _NAMES_AT: Final = 9
 _PROXY: Final = b"\x01"
 _REFUSED: Final = b"\x04"
 _NO_METERING: Final = b"\x00"
+_BOUNDED: Final = bytes([BOUNDED])
 _OK: Final = b"\xcc\xc8"
 _MAX_USUAL: Final = 4_096
+_MAX_METHOD: Final = 64
 _MAX_TIER: Final = 64
 _MAX_REQUEST_ID: Final = 256
 
@@ -73,7 +88,6 @@ class ReceiptPlace(NamedTuple):
         time: start of the call in milliseconds.
         service: source and names of who answered, as they are encoded.
         output: output tokens that were reported.
-        exact: the EXACT bucket, as it is encoded; None without one that has `reported`.
     """
 
     id: bytes
@@ -83,7 +97,6 @@ class ReceiptPlace(NamedTuple):
     time: int
     service: bytes
     output: int
-    exact: ExactCount | None
 
 
 class _Names(NamedTuple):
@@ -91,7 +104,6 @@ class _Names(NamedTuple):
 
     fields: int
     upstream: bool
-    api: int
     service: Service
 
 
@@ -113,40 +125,14 @@ def read_usual_receipt(data: bytes) -> ReceiptPlace | None:
     header, fields = parts[0], len(parts) - 2 - parts.count(None) + names.fields
     if fields != (header[2] if len(header) > 1 else header[0] & 0x0F):
         return None
-    seq = number_of(parts[7])
+    seq = _number(parts[7])
     if (parts[8] is None) != (seq == 0) or not _fits(parts, names):
         return None
-    output, exact = 0, None
-    if parts[14] is not None:
-        output, exact = read_usage(parts[14], parts[15], parts[10], names.api)
-        if output < 0:
-            return None
-        if exact is not None and not exact.reported:
-            exact = None
+    output = 0 if parts[14] is None else _output(parts[14], parts[15])
+    if output < 0:
+        return None
     service = parts[5] + parts[_NAMES_AT]
-    time = number_of(parts[3])
-    return ReceiptPlace(parts[2], parts[6], seq, parts[8], time, service, output, exact)
-
-
-def read_sample(place: ReceiptPlace) -> tuple[StreamKey, TokenCount, TokenCount]:
-    """Return stream, reported and counted tokens of a receipt with an EXACT bucket."""
-    assert place.exact is not None, "the caller asked before"  # noqa: S101
-    reported, lower, upper, method, vocab, count = place.exact
-    counted = number_of(count)
-    offsets = (number_of(lower) - counted, number_of(upper) - counted)
-    key = _stream(place.service, method, vocab, *offsets)
-    return key, TokenCount(number_of(reported)), TokenCount(counted)
-
-
-@lru_cache(maxsize=1024)
-def _stream(service: bytes, method: bytes, vocab: bytes, lowest: int, highest: int) -> StreamKey:
-    return StreamKey(
-        service=read_service(service),
-        method=text_of(method),
-        vocab=vocab,
-        lowest=lowest,
-        highest=highest,
-    )
+    return ReceiptPlace(parts[2], parts[6], seq, parts[8], _number(parts[3]), service, output)
 
 
 @lru_cache(maxsize=1024)
@@ -168,13 +154,26 @@ def _fits(parts: tuple[Any, ...], names: _Names) -> bool:
     unmetered = metering == _NO_METERING
     return (
         (names.upstream or parts[5] != _PROXY or status == _REFUSED)
-        and (http is None or http == _OK or 100 <= number_of(http) <= 599)
+        and (http is None or http == _OK or 100 <= _number(http) <= 599)
         and not (unmetered and (usage or total or parts[16]))
         and (usage is not None or total is None or total == b"\x00")
-        and (tier is None or is_whole(tier, _MAX_TIER))
-        and (request_id is None or is_whole(request_id, _MAX_REQUEST_ID))
+        and (tier is None or _is_whole(tier, _MAX_TIER))
+        and (request_id is None or _is_whole(request_id, _MAX_REQUEST_ID))
         and (context is None or _is_good_context(context))
     )
+
+
+def _number(data: bytes) -> int:
+    """Return the number in the shortest form of an unsigned integer."""
+    return data[0] if len(data) == 1 else int.from_bytes(data[1:], "big")
+
+
+def _is_whole(text: bytes, longest: int) -> bool:
+    """Return whether a string of printable characters is as long as its header says."""
+    length, header = len(text), text[0]
+    if header < 0xC0:
+        return length == header - 0x9F
+    return header == 0xD9 and length == text[1] + 2 <= longest + 2
 
 
 @lru_cache(maxsize=1024)
@@ -197,15 +196,52 @@ def _names(data: bytes) -> _Names | None:
         operation=texts[10],
         model=texts.get(13) or texts.get(12) or "unknown",
     )
-    api = found[11]
-    assert type(api) is int, "it was checked"  # noqa: S101
-    return _Names(fields, 9 in texts, api, service)
+    return _Names(fields, 9 in texts, service)
 
 
 @lru_cache(maxsize=1024)
 def _is_good_context(data: bytes) -> bool:
     try:
         Context.from_wire(decode(data))
+    except LedgerError:
+        return False
+    return True
+
+
+def _output(usage: bytes, stated: bytes | None) -> int:
+    """Return the output tokens of buckets that are good, may stand together, and add up.
+
+    Returns:
+        -1 where they are not, or do not.
+    """
+    buckets = _BUCKETS.findall(usage)
+    total, output, complete = 0, 0, True
+    for header, kind, reported, label, lower, upper, method in buckets:
+        if label == _BOUNDED:
+            whole = lower and _number(lower) <= _number(upper) and _is_whole(method, _MAX_METHOD)
+            if not whole or header != (b"\x86" if reported else b"\x85"):
+                return -1
+        elif header != b"\x83" or not reported or lower:
+            return -1
+        if kind[0] < TOKEN_KINDS_END:
+            if not reported:
+                complete = False
+                continue
+            tokens = _number(reported)
+            total += tokens
+            if kind[0] in OUTPUT_KINDS:
+                output += tokens
+    if len(buckets) != usage[0] & 0x0F or not _may_stand(b"".join(b[1] for b in buckets)):
+        return -1
+    good = stated is None or not complete or _number(stated) == total
+    return output if good else -1
+
+
+@lru_cache(maxsize=1024)
+def _may_stand(kinds: bytes) -> bool:
+    """Return whether buckets of these kinds may stand together, in this order."""
+    try:
+        check_usage([Bucket(kind=kind, reported=0, label=UNVERIFIABLE) for kind in kinds])
     except LedgerError:
         return False
     return True
