@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 """Longest request or response that is checked; a gateway takes no longer request."""
+_TABLE: Final = "nous_ledger.tokenizers"
 
 
 @click.command(
@@ -67,6 +69,14 @@ MAX_CONTENT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--response", type=PATH, help="Response body as it came, content codings removed.")
 @click.option("--forwarded", type=PATH, help="Request body as the gateway forwarded it.")
 @click.option("--recount", is_flag=True, help="Count the visible text again (needs --response).")
+@click.option(
+    "--tokenizers",
+    type=PATH,
+    expose_value=False,
+    callback=lambda context, _, path: context.meta.update({_TABLE: path}),
+    metavar="FILE",
+    help="Table of further tokenizers, as calls.tokenizers_file of the gateway.",
+)
 @click.option(
     "--max-age",
     type=click.IntRange(min=0),
@@ -222,6 +232,8 @@ def _check_one_stdin(*sources: Path | str | None) -> None:
 
 
 def _recounter() -> Recounter:
+    from nous_ledger.cli.reconcile_tokenizers import read_table_file
     from nous_ledger.gateway.recount import recount_bounds
 
-    return recount_bounds
+    table = read_table_file(click.get_current_context().meta.get(_TABLE))
+    return partial(recount_bounds, table=table)

@@ -24,7 +24,7 @@ from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.estimate import METHOD_CLAUDE, RANGE_ENCODING, claude_range
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
-from nous_ledger.reconcile.tokenizers import Encoding, builtin_table
+from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_table
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
 _WHOLE: Final = (STATUS["complete"], STATUS["incomplete"])
@@ -40,7 +40,11 @@ def read_fields(request: bytes | None) -> dict[str, Any] | None:
 
 
 def recount_bounds(
-    receipt: Receipt, request: bytes | None, response: bytes
+    receipt: Receipt,
+    request: bytes | None,
+    response: bytes,
+    *,
+    table: TokenizerTable | None = None,
 ) -> Mapping[int, Recount]:
     """Return the range of each bucket that can be counted here, found again.
 
@@ -50,6 +54,7 @@ def recount_bounds(
             any of the wire formats of which the request decides what is shown, and for
             every bound that the request gives.
         response: response body that its commitment covers.
+        table: encodings that can be counted in; None for the built-in table.
 
     Returns:
         Ranges by bucket kind; a kind is left out if it cannot be counted here, an EXACT
@@ -57,6 +62,7 @@ def recount_bounds(
     """
     if receipt.status not in _WHOLE:
         return {}  # LBL-10: not all of the response reached the caller
+    encodings = (table or builtin_table()).encodings
     exact = [bucket for bucket in receipt.usage or () if bucket.label == EXACT]
     ranged = [bucket.kind for bucket in receipt.usage or () if bucket.method == METHOD_CLAUDE]
     streamed = receipt.streamed == 1
@@ -85,26 +91,26 @@ def recount_bounds(
     for kind in ranged:
         bound = ranges.pop(kind, None)  # without one, the method does not apply either
         if bound is not None and shown is not None and shown.text is not None:
-            ranges |= _ranged(kind, shown.text)
+            ranges |= _ranged(kind, shown.text, encodings)
     for bucket in exact:
         if visible is not None and visible.text is not None:
-            ranges |= _counted(bucket, visible.text)
+            ranges |= _counted(bucket, visible.text, encodings)
     return ranges if request is None else {**ranges, **bound_again(receipt, request, shown)}
 
 
-def _ranged(kind: int, text: str) -> Mapping[int, Recount]:
+def _ranged(kind: int, text: str, encodings: Mapping[str, Encoding]) -> Mapping[int, Recount]:
     """Return the range of a text by claude-range/1 (EST-1)."""
-    counted = _tokens(builtin_table().encodings.get(RANGE_ENCODING), text)
+    counted = _tokens(encodings.get(RANGE_ENCODING), text)
     if counted is None:
         return {}
     lower, upper = claude_range(text, counted)
     return {kind: Recount(lower=lower, upper=upper)}
 
 
-def _counted(bucket: Bucket, text: str) -> Mapping[int, Recount]:
+def _counted(bucket: Bucket, text: str, encodings: Mapping[str, Encoding]) -> Mapping[int, Recount]:
     """Return the count of a text by a bucket's own method, under the offsets that it claims."""
     name = (bucket.method or "").partition("/")[0]
-    encoding = builtin_table().encodings.get(name)
+    encoding = encodings.get(name)
     if encoding is None or encoding.vocabulary != bucket.vocab or bucket.count is None:
         return {}
     if (count := _tokens(encoding, text)) is None:

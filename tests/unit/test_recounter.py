@@ -11,6 +11,7 @@ import pytest
 from nous_ledger.gateway.exact import Recounter
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.metrics import Metrics
+from nous_ledger.gateway.recount import recount_bounds
 from nous_ledger.protocol.label import BOUNDED, EXACT, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API
@@ -131,6 +132,26 @@ async def test_only_upstreams_that_an_operator_named() -> None:
     assert (await labelled(Recounter(own()), found, "custom", "models.internal")).label == EXACT
     for upstream in ("models.internal:8000", "other.internal"):
         assert (await labelled(Recounter(own()), found, "custom", upstream)).label != EXACT
+
+
+async def test_a_verifier_counts_again_with_the_same_table() -> None:
+    """TOK-6: without it, it could not check."""
+    mine = replace(BUILTIN.encodings["qwen2"], name="mine")
+    table = replace(own(encoding=mine), encodings={**BUILTIN.encodings, "mine": mine})
+    body = chat_answer("m", UNSPLIT)
+    found = await Recounter(table).label(metered(CHAT, body), draft("custom", "models.internal"), 0)
+    made = replace(
+        draft("custom", "models.internal"),
+        usage=found.usage,
+        provider_total=None,
+        streamed=None,
+        status=0,
+    )
+    (bucket,) = (b for b in found.usage if b.label == EXACT)
+    assert bucket.method == "mine/1"
+    counted = recount_bounds(made, b"{}", body, table=table)[16]
+    assert (counted.count, counted.lower, counted.upper) == (8, 8, 9)
+    assert 16 not in recount_bounds(made, b"{}", body)
 
 
 async def test_a_vocabulary_of_another_hash_is_said_once_and_counted(
