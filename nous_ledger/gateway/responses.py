@@ -246,6 +246,7 @@ class Reader(asyncio.Protocol):
         elif response is not None:
             response.fail(_lost(exc))
         self._behind.connection_lost(exc)
+        del self._parser  # it has hold of this, and only the collector would part them
 
     def pause_writing(self) -> None:
         """Let the library know."""
