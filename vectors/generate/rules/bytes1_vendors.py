@@ -125,8 +125,10 @@ def gemini(events: list[Event], seen: Seen, *, streamed: bool) -> None:  # noqa:
 def converse(events: list[Event], seen: Seen, *, streamed: bool) -> None:
     """Collect from bedrock.converse."""
     seen.choices.add(0)
-    reasons = ("end_turn", "tool_use", "stop_sequence", "max_tokens")
-    reasons += ("model_context_window_exceeded",)
+    reasons = (
+        *("end_turn", "tool_use", "stop_sequence"),
+        *("max_tokens", "model_context_window_exceeded"),
+    )
     if not streamed:
         whole = events[0].value if events else reject(NOT_APPLICABLE)
         content = whole.get("output").get("message").get("content")
