@@ -14,6 +14,7 @@ from vectors.generate.rules.decisions_input import (
     explained,
     own_tools,
 )
+from vectors.generate.rules.visible import Seen, read_json
 
 Json = dict[str, Any]
 
@@ -185,9 +186,9 @@ def _cap(case: Json, request: Json) -> int | None:
 def _trace(case: Json, kind: int) -> Json | None:
     if (case["provider"], case["api"]) != ("deepseek", 1) or case["status"] not in (0, 8):
         return None
-    seen = bytes1.Seen()
+    seen = Seen()
     try:
-        body = bytes1.read_json(case["response"].encode())
+        body = read_json(case["response"].encode())
         bytes1.chat([body], "message", seen)
     except RuleError:
         return None
