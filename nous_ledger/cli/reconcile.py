@@ -31,7 +31,6 @@ from nous_ledger.cli.reconcile_json import to_json
 from nous_ledger.cli.reconcile_text import render_check, render_markdown, render_text
 from nous_ledger.cli.reconcile_tokenizers import calibrate, tokenizers
 from nous_ledger.cli.terminal import printable, say, tell
-from nous_ledger.protocol.audit_streams import AuditedStreams
 
 if TYPE_CHECKING:
     from nous_ledger.reconcile.exports.formats import Found
@@ -276,6 +275,7 @@ def _report(
     until: int | None,
     prices: tuple[Path, ...],
 ) -> ReconcileReport:
+    from nous_ledger.ledger.stream_follower import StreamFollower
     from nous_ledger.protocol.types import UnixMillis
     from nous_ledger.reconcile.period import PeriodCheck
     from nous_ledger.reconcile.prices import cost_of
@@ -283,7 +283,7 @@ def _report(
     from nous_ledger.reconcile.summary import Summary
 
     tables = _tables(prices)
-    check, summary, streams, samples = PeriodCheck(), Summary(), AuditedStreams(), Samples()
+    check, summary, samples = PeriodCheck(), Summary(), Samples()
     with read_ledger(named) as ledger:
         count = ledger.leaf_count()
         reconciled = frozenset(ledger.reconciled())
@@ -298,9 +298,14 @@ def _report(
                     summary.tables[table.digest] = table.name
                 later = ledger.reconciliations(row.index) if row.index in reconciled else None
                 summary.take(row.index, row.receipt, cost, later.evidence if later else ())
-                streams.take(row.receipt)
                 samples.take(row.index, row.receipt)
                 check.take_receipt(row.index, row.receipt, cost)
+        # Bets that began at a day chosen after the fact would bound no false alarm.
+        follower = StreamFollower(ledger)
+        with progress_bar("auditing", "records", at_least=LONG_LOG) as progress:
+            while follower.upto < count:
+                follower.step()
+                progress(min(follower.upto, count), count)
     with _opened(named, imports) as store:
         span = (UnixMillis(since or 0), UnixMillis(_FOREVER if until is None else until))
         for statement in store.statements(*span):
@@ -310,7 +315,7 @@ def _report(
         since=since,
         until=until,
         summary=summary,
-        streams=streams,
+        streams=follower.streams,
         samples=samples,
         period=check.result(),
         files=files,

@@ -120,9 +120,10 @@ def sections(report: ReconcileReport) -> list[Section]:
         ),
         _section(
             *("Streams under audit", _STREAMS, "rlllrrrrrrrl", _streams(report)),
-            note="Evidence that reaches what it needs speaks of tokens beyond a re-count, not of "
-            "why. Excess is a lower bound. Later evidence is never a sample. Alpha "
-            f"{report.streams.alpha:g} over all streams. Assumed: {'; '.join(ASSUMPTIONS)}.",
+            note="Over the whole log, whatever the period: bets that begin at a chosen day "
+            "prove nothing. Evidence that reaches what it needs speaks of tokens beyond a "
+            "re-count, not of why. Excess is a lower bound. Later evidence is never a sample. "
+            f"Alpha {report.streams.alpha:g} over all streams. Assumed: {'; '.join(ASSUMPTIONS)}.",
         ),
         _section("What to ask the providers for", _ASKS, "llrll", _asks(report)),
         _section(

@@ -69,8 +69,8 @@ class ReconcileReport:
         since: earliest time of a call, milliseconds; None for the beginning.
         until: time before which calls lie, milliseconds; None for now.
         summary: what the receipts add up to.
-        streams: the audit of the streams of the period.
-        samples: receipts of the streams that go beyond their re-count.
+        streams: the audit of all streams, from the log's first record on.
+        samples: receipts of the period that go beyond their re-count.
         period: receipts beside what was imported.
         files: name, format, time of import, rows and faults of each imported file.
     """

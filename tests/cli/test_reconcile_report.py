@@ -116,6 +116,10 @@ def test_evidence_is_no_sample_of_a_stream(nous: Call, folder: Path) -> None:
     audit = nous("audit", "--ledger", folder, "--json").json
     del stream["furthest"]
     assert audit["streams"] == [stream]  # with all that has to be stated
+    later = nous("reconcile", "report", "--ledger", folder, "--since", "2100-01-01", "--json").json
+    assert later["audit"]["streams"] == [
+        {**stream, "furthest": []}
+    ]  # no bets begin at a chosen day
     assert len(asked_of(told)["request_ids"]) == len(asked_of(told)["receipts"]) == SAMPLES
     text = nous("reconcile", "report", "--ledger", folder).out
     assert "Assumed: the allowances were calibrated on English chat" in text
