@@ -72,7 +72,7 @@ class Client:
         self._receive = receive
         self._send = send
         self._scope = scope
-        self._send_whole: SendWhole | None = scope.get(WHOLE)
+        self._send_whole: SendWhole | None = scope.pop(WHOLE, None)
         self._line: Line = scope[LINE]
         self._line.on_lost = self.lost
         self.gone = self._line.lost

@@ -106,6 +106,8 @@ class Connection(HttpToolsProtocol):
         if self._peer is not None:
             self._peers.go(self._peer)
             self._peer = None
+        if self.scope is not None:  # else only the collector would part the two
+            self.scope.pop(WHOLE, None)  # type: ignore[typeddict-item]
         self.line.hang_up()
 
     def data_received(self, data: bytes) -> None:
