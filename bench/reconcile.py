@@ -50,7 +50,7 @@ def _count(seconds: float) -> list[Figure]:
                 counter.feed(piece)
             return counter.result()
 
-        def at_once(pieces: list[str] = pieces) -> int:
+        def at_once(pieces: list[str] = pieces) -> int | None:
             return engine("".join(pieces))  # a new text each time, as every answer is
 
         assert by_pieces() == at_once()

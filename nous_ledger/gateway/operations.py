@@ -99,7 +99,7 @@ class Operations:
         if not self._may_ask(request):
             return _unknown()
         journal = self._journal
-        gauges = {
+        gauges: dict[str, tuple[str, float]] = {
             "nous_ledger_ledger_writable": ("1 if the last write succeeded.", journal.healthy),
             "nous_ledger_receipts_waiting": ("Receipts not written yet.", journal.waiting),
         }

@@ -78,6 +78,7 @@ def test_a_plain_answer_is_counted_again(counting: Rig, path: str, streamed: boo
     receipt = counting.only_receipt()
     bucket = visible(receipt)
     count = engine_for(ENCODING)(text_of(got, path, streamed=streamed))
+    assert count is not None
     assert count > 5
     assert (bucket.label, bucket.method, bucket.vocab) == (
         EXACT,

@@ -87,9 +87,11 @@ def plain(add: Adder) -> None:
         for text in ("The Loire is the longest", " river of France.")
     ]
     ending = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
-    events = [{"model": GPT, "choices": found, "usage": None} for found in (delta, *chunks, ending)]
+    events: list[Json] = [
+        {"model": GPT, "choices": found, "usage": None} for found in (delta, *chunks, ending)
+    ]
     events.append({"model": GPT, "choices": [], "usage": usage_of(PLAIN)})
-    asks = {"model": "gpt-4o", "messages": TURNS, "stream": True}
+    asks: Json = {"model": "gpt-4o", "messages": TURNS, "stream": True}
     asks["stream_options"] = {"include_usage": True}
     text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
     add.add("Plain", "streamed", asks, text, reported=PLAIN, streamed=True)
@@ -258,8 +260,9 @@ def reasoning(add: Adder) -> None:
 
 def interrupted(add: Adder) -> None:
     """Cases of streams that broke off."""
-    start = {"type": "message_start", "message": {"model": "claude-sonnet-4-5-20250929"}}
-    start["message"]["usage"] = {"input_tokens": 20, "output_tokens": 1}  # type: ignore[index] - an object
+    used = {"input_tokens": 20, "output_tokens": 1}
+    message = {"model": "claude-sonnet-4-5-20250929", "usage": used}
+    start = {"type": "message_start", "message": message}
     text = {
         "type": "content_block_start",
         "index": 0,

@@ -88,7 +88,7 @@ def _output(case: Json, request: Json | None, counts: dict[int, int]) -> dict[in
         )
         for kind, bound in ((16, visible), (18, unsplit)):
             if bound is not None:
-                found[kind] = bounded(*bound, "bytes/1")
+                found[kind] = bounded(bound[0], bound[1], "bytes/1")
     if request is not None and (text := _exact_text(case, request, counts)) is not None:
         count = TOKENS[text]
         found[16] = {

@@ -67,7 +67,7 @@ def explained(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Js
         return {}
     ranges = [_image(case, *image) for image in prompt.images]
     known = [found for found in ranges if found is not None]
-    images = tuple(map(sum, zip(*known, strict=True))) if known else (0, 0)
+    images = sum(least for least, _ in known), sum(most for _, most in known)
     whole, apart = sum(text.values()), 33 in counts
     shown = apart and prompt.images and len(known) == len(ranges)
     if shown and images[0] <= counts[33] <= images[1]:
