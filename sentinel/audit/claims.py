@@ -1,7 +1,7 @@
 """Statements and reconciliations, compared with the records that they speak of.
 
 Spec:
-    PROTOCOL.md sections "Reconciliation" and "Statement", LBL-6, and SENT-12, SENT-13.
+    PROTOCOL.md sections "Reconciliation" and "Statement", RCON-1, LBL-6, and SENT-12, SENT-13.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nous_ledger.protocol.bodies import Reconciliation, decode_body
-from nous_ledger.protocol.errors import LabelError, LedgerError
-from nous_ledger.protocol.label import EXACT, check_exact_allowed
+from nous_ledger.protocol.errors import BodyError, LabelError, LedgerError
 from nous_ledger.protocol.receipt import Receipt
+from nous_ledger.protocol.reconciled import check_reconciliation as check_fit
 from nous_ledger.protocol.record import (
     SIGNED_LENGTH,
     TYPE_RECEIPT,
@@ -114,17 +114,13 @@ def check_reconciliation(leaf: LeafIndex, body: bytes, target: Cited) -> Finding
     if type_ != TYPE_RECEIPT or body_hash != claim.body_hash:
         text = f"the record at {target.leaf} is not the receipt that leaf {leaf} names"
         return _misfit("reference", leaf, text, target)
-    if all(bucket.label != EXACT for bucket in claim.usage):
-        return None
     receipt = None if not target.body else _receipt(target.body)
     if receipt is None:
         text = f"the receipt that the reconciliation at leaf {leaf} names cannot be read"
         return Finding(place=Place.RECONCILIATION, code="unproved", message=text, index=leaf)
-    others = tuple(bucket for bucket in receipt.usage or () if bucket.label != EXACT)
-    usage, anomalies = (*claim.usage, *others), receipt.anomalies or ()
     try:
-        check_exact_allowed(usage, receipt.status, receipt.api, anomalies)
-    except LabelError as error:
+        check_fit(claim, receipt)
+    except (BodyError, LabelError) as error:
         return _misfit(
             error.code, leaf, f"the reconciliation at leaf {leaf}: {error.message}", target
         )

@@ -196,6 +196,7 @@ _ROWS: Final[tuple[_Row, ...]] = (
     _row(Place.STATEMENT, "statement-range", _FAULT, "a statement sums receipts that the log does not have"),
     _row(Place.STATEMENT, "unproved", _UNCHECKED, "a statement could not be compared: receipts of its range are not readable"),
     _row(Place.RECONCILIATION, "reference", _ALARM, "a reconciliation does not fit the record that it names", Proof.REFERENCE),
+    _row(Place.RECONCILIATION, "field-conflict", _ALARM, "a reconciliation has a bucket that its receipt does not have", Proof.REFERENCE),
     _row(Place.RECONCILIATION, "exact-not-allowed", _ALARM, "a reconciliation labels EXACT what its receipt does not allow", Proof.REFERENCE),
     _row(Place.RECONCILIATION, "unproved", _UNCHECKED, "a reconciliation could not be compared: its receipt is not readable"),
     _row(Place.REDACTION, "redaction-target", _NOTICE, "a redaction names a record whose body is always public"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from nous_ledger.protocol.bodies import Reconciliation, Redaction, decode_body
@@ -63,7 +64,7 @@ def reconciliation(log: AuditLog, index: int, **changes: Any) -> Reconciliation:
         "salt": SALT,
         "index": index,
         "body_hash": sha256(log.bodies[index]),
-        "usage": (Bucket(kind=16, label=2, lower=1, upper=99, method="bytes/1"),),
+        "usage": (Bucket(kind=16, reported=40, label=2, lower=1, upper=99, method="bytes/1"),),
     }
     return Reconciliation(**(fields | changes))
 
@@ -194,6 +195,11 @@ CRIMES: Final[dict[str, Crime]] = {
     ),
     "reconciles-a-genesis": Crime(
         lambda log: log.add(2, reconciliation(log, 0)), "reconciliation", "reference"
+    ),
+    "reconciles-a-bucket-of-its-own": Crime(
+        lambda log: log.add(2, reconciliation(log, 2, usage=(replace(EXACT, reported=41),))),
+        "reconciliation",
+        "field-conflict",
     ),
     "exact-by-the-back-door": Crime(
         lambda log: log.add(2, reconciliation(log, log.receipt(status=8), usage=(EXACT,))),

@@ -95,6 +95,15 @@ def exact_by_later_evidence(now_s: int) -> Iterator[Round]:
 
 
 @behaviour
+def evidence_for_another_count(now_s: int) -> Iterator[Round]:
+    """A reconciliation speaks of a count that its receipt does not have."""
+    log = begun(now_s)
+    yield honest(view_of(log))
+    log.reconcile(2, usage=(exact_bucket(reported=44),))
+    yield caught(view_of(log), "reconciliation/field-conflict")
+
+
+@behaviour
 def erased_and_still_served(now_s: int) -> Iterator[Round]:
     """A redaction names a body that is served all the same: worth knowing, and not wrong."""
     log = begun(now_s)

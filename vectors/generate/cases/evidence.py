@@ -187,6 +187,9 @@ def pairs_at_fault() -> Iterator[tuple[str, Json]]:
     log = reconciled(f2=OTHER_ROOT)
     two = (leaf(log, 3, body=True), leaf(log, 1))
     yield "a receipt that is none", pair(log, "reference", "reference", *two)
+    log = reconciled(f3=[actors.bounded_bucket(f2=5)])
+    two = (leaf(log, 3, body=True), leaf(log, 1, body=True))
+    yield "a bucket that the receipt does not have", pair(log, "reference", "field-conflict", *two)
     log = grown(0)
     log.append(bodies.RECEIPT, pack(actors.receipt(f14=8)))
     usage = [actors.exact_bucket()]

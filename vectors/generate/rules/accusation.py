@@ -356,6 +356,9 @@ def reference(trial: Trial) -> set[str]:
         return set() if fits else {"reference"}
     found, receipt = trial.body(1)
     require((found.type, found.body_hash) == (bodies.RECEIPT, said["body_hash"]), "wrong-type")
+    own = {b[1]: b.get(2) for b in receipt.get("usage", [])}
+    if any(b[1] not in own or own[b[1]] != b.get(2) for b in said["usage"]):
+        return {"field-conflict"}
     exact = [b for b in said["usage"] if b[3] == labels.EXACT]
     others = [b for b in receipt.get("usage", []) if b[3] != labels.EXACT]
     try:
