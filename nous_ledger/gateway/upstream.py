@@ -29,6 +29,8 @@ from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.values import value
 
+_TRIED_SERIES: Final = "3.14."
+"""Versions of the client library whose pool `direct` is known to get along with."""
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
 _MAX_FIELD_BYTES: Final = 64 * 1024
@@ -188,7 +190,8 @@ class Pool:
         """Send over the connections of a session that `make_session` made."""
         self._session = session
         self._proxy = egress.proxy or None
-        self._direct = Direct(session, _timeout(limits), limits.silence_s)
+        tried = aiohttp.__version__.startswith(_TRIED_SERIES)
+        self._direct = Direct(session, _timeout(limits), limits.silence_s) if tried else None
 
     async def open(self, request: UpstreamRequest) -> Response:
         """Send a request and return its response once the head has come; the caller closes it.
@@ -217,7 +220,7 @@ class Pool:
 
     async def _send(self, request: UpstreamRequest) -> Response:
         short = len(request.body) <= MAX_BODY_BYTES
-        if short and request.method == "POST" and self._proxy is None:
+        if self._direct and short and request.method == "POST" and self._proxy is None:
             response = await self._direct.post(
                 request.base_url, request.target, request.headers, request.body
             )

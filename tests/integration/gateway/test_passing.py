@@ -4,6 +4,7 @@ import gzip
 import json
 from contextlib import ExitStack
 
+import aiohttp
 import pytest
 
 from nous_ledger.gateway.app import AppConfig
@@ -38,6 +39,13 @@ from tests.integration.gateway.wire import (
     USAGE,
     checked,
 )
+
+
+@pytest.fixture(params=["over the pool", "through the session"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send requests both ways: an unknown version of the client library has the second alone."""
+    if request.param == "through the session":
+        monkeypatch.setattr(aiohttp, "__version__", "3.99.0")
 
 
 def test_a_whole_body(start: StartRig) -> None:
