@@ -18,6 +18,7 @@ import aiohttp
 import httptools
 from aiohttp.connector import Connection
 from aiohttp.helpers import HeadersMixin
+from aiohttp.tracing import Trace
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from nous_ledger.gateway.headers import RawHeaders
@@ -28,6 +29,8 @@ MAX_HELD_BYTES: Final = 128 * 1024
 """Bytes of a body that wait to be taken, after which no more is read for a while."""
 MAX_FIELDS: Final = 256
 
+_MAX_UNUSABLE: Final = 16
+"""Connections that are tried for one request."""
 _INFORMATIONAL: Final = range(100, 200)
 _SWITCHED: Final = 101
 
@@ -181,6 +184,27 @@ class DirectResponse(HeadersMixin):
         connection.release()
 
 
+class Connections(aiohttp.TCPConnector):
+    """The library's pool, which gives out no connection on which something came unasked.
+
+    What came while nobody used it would be the response to whoever uses it next.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the library's name
+    ) -> Connection:
+        """Return a connection on which nothing has come since it was last used."""
+        for _ in range(_MAX_UNUSABLE):
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise aiohttp.ClientConnectionError("the upstream speaks before it is asked")
+
+
 class Reader(asyncio.Protocol):
     """Stands before the library's protocol of one connection.
 
@@ -268,13 +292,16 @@ class Reader(asyncio.Protocol):
         """Take a field."""
         if b"\0" in value or len(self._fields) >= MAX_FIELDS:
             raise ValueError("no such field is taken")
-        self._fields.append((name, value.rstrip(b" \t")))
+        # The parser lets pass a space before the colon: the field means the same without.
+        self._fields.append((name.rstrip(b" \t"), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Take the head, unless it only announces another one."""
         status = self._parser.get_status_code()
         response = self.response
         self._unread = 0
+        if not status:
+            raise ValueError("no such status is taken")
         if response is not None and (status not in _INFORMATIONAL or status == _SWITCHED):
             response.head(status, self._fields)
             self._fields = []  # fields after the body go nowhere
@@ -296,10 +323,10 @@ class Reader(asyncio.Protocol):
         """Return whether nothing else tells the end of a response."""
         if not response.status:
             return False
-        coding = response.headers.get("Transfer-Encoding")
-        if coding is None:
+        codings = response.headers.getall("Transfer-Encoding", [])
+        if not codings:
             return "Content-Length" not in response.headers
-        return coding.rpartition(",")[2].strip().lower() != "chunked"
+        return "chunked" not in ",".join(codings).lower()
 
 
 def _lost(exc: Exception | None) -> Exception:

@@ -24,7 +24,7 @@ from nous_ledger.gateway.addresses import AddressRefusedError
 from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
 from nous_ledger.gateway.direct import MAX_BODY_BYTES, Direct
 from nous_ledger.gateway.headers import RawHeaders
-from nous_ledger.gateway.responses import DirectResponse
+from nous_ledger.gateway.responses import Connections, DirectResponse
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.values import value
@@ -169,7 +169,7 @@ def make_session(
             are kept for some seconds.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=Connections(
             limit=0,
             resolver=resolver,
             use_dns_cache=resolver is None,

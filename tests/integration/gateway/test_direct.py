@@ -4,12 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
 
 from nous_ledger.gateway.direct import Direct
-from nous_ledger.gateway.responses import MAX_HEAD_BYTES, MAX_HELD_BYTES, DirectResponse
+from nous_ledger.gateway.responses import (
+    MAX_HEAD_BYTES,
+    MAX_HELD_BYTES,
+    Connections,
+    DirectResponse,
+)
+from nous_ledger.gateway.upstream import Egress, Limits, make_session
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 FIELDS = [(b"authorization", b"Bearer k"), (b"x-name", "pythön".encode())]
@@ -27,13 +34,13 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def direct(serve: Serve, silence_s: float = 5.0) -> AsyncIterator[tuple[Direct, str]]:
-    serving: set[asyncio.Task[None]] = set()
+async def serving(serve: Serve) -> AsyncIterator[str]:
+    tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        serving.add(task)
+        tasks.add(task)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await serve(reader, writer)
@@ -42,14 +49,18 @@ async def direct(serve: Serve, silence_s: float = 5.0) -> AsyncIterator[tuple[Di
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with server:
-        port = server.sockets[0].getsockname()[1]
-        async with aiohttp.ClientSession() as session:
-            yield Direct(session, TIMEOUT, silence_s), f"http://127.0.0.1:{port}/base"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/base"
         await asyncio.sleep(0.01)
-        for task in serving:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def direct(serve: Serve, silence_s: float = 5.0) -> AsyncIterator[tuple[Direct, str]]:
+    async with serving(serve) as url, make_session(Limits(), Egress()) as session:
+        yield Direct(session, TIMEOUT, silence_s), url
 
 
 async def post(direct: Direct, url: str, body: bytes = b"{}") -> DirectResponse:
@@ -169,19 +180,108 @@ def test_a_connection_with_more_than_its_response_is_not_used_again() -> None:
     "answer",
     [
         b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * (MAX_HEAD_BYTES + 1),
         b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
         b"",
     ],
-    ids=["other protocol", "two lengths", "long line", "many fields", "null", "nothing"],
+    ids=[
+        "other protocol",
+        "no status",
+        "two lengths",
+        "long line",
+        "many fields",
+        "null",
+        "nothing",
+    ],
 )
 def test_what_is_no_response_is_an_error(answer: bytes) -> None:
     async def run() -> None:
         async with direct(writes([answer], ends=True)) as (client, url):
             with pytest.raises((aiohttp.ClientError, OSError)):
                 await post(client, url)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("ways", "unasked"),
+    [("direct", LENGTH), ("session", LENGTH), ("mixed", LENGTH), ("mixed", LENGTH[:20])],
+)
+def test_what_came_unasked_answers_nobody(unasked: bytes, ways: str) -> None:
+    connections: list[object] = []
+    second = LENGTH.replace(b"hello", b"other")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        if len(connections) > 1:
+            await writes([second])(reader, writer)
+        await read_request(reader)
+        writer.write(LENGTH)
+        await asyncio.sleep(0.01)
+        writer.write(unasked)
+        await reader.read()
+
+    async def run() -> None:
+        async with serving(serve) as url, make_session(Limits(), Egress()) as session:
+            client = Direct(session, TIMEOUT, 5)
+            for expected in (b"hello", b"other"):
+                if ways == "direct" or (ways == "mixed" and expected == b"hello"):
+                    assert await whole(await post(client, url)) == expected
+                else:
+                    async with session.post(url, data=b"{}") as response:
+                        assert await response.read() == expected
+                await asyncio.sleep(0.03)
+
+    asyncio.run(run())
+    assert len(connections) == 2
+
+
+def test_an_upstream_that_speaks_first_is_not_asked_for_ever() -> None:
+    connections: list[object] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.write(LENGTH)
+        await asyncio.sleep(1)
+
+    class Late(Connections):
+        """Takes so long that what the upstream says first has come."""
+
+        async def _create_connection(self, *args: Any) -> Any:
+            made = await super()._create_connection(*args)
+            await asyncio.sleep(0.01)
+            return made
+
+    async def run() -> None:
+        async with serving(serve) as url, aiohttp.ClientSession(connector=Late()) as session:
+            with pytest.raises(aiohttp.ClientConnectionError, match="before it is asked"):
+                await post(Direct(session, TIMEOUT, 5), url)
+
+    asyncio.run(run())
+    assert 1 < len(connections) < 100
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding: gzip, Chunked",
+        b"Content-Length : 9",
+    ],
+)
+def test_a_body_that_tells_its_end_does_not_end_with_the_connection(coding: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n%b\r\n\r\n9\r\nhello" % coding
+
+    async def run() -> None:
+        async with direct(writes([answer], ends=True)) as (client, url):
+            response = await post(client, url)
+            assert not any(name.endswith(b" ") for name, _ in response.raw_headers)
+            with pytest.raises((aiohttp.ClientError, OSError)):
+                await whole(response)
 
     asyncio.run(run())
 
