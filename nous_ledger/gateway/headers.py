@@ -112,7 +112,8 @@ def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False
     dropped = _HOP_BY_HOP
     if altered or bodiless:
         dropped |= {b"content-length", b"content-encoding"} if altered else {b"content-length"}
-    lowered = [(name.lower(), value.translate(_NO_CONTROLS)) for name, value in headers]
+    # Upstreams write a space before the colon, and client libraries keep it in the name.
+    lowered = [(name.lower().rstrip(), value.translate(_NO_CONTROLS)) for name, value in headers]
     return _passing(lowered, dropped)
 
 

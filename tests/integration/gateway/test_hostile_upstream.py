@@ -9,7 +9,7 @@ import pytest
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.relay import SLICE_BYTES
 from tests.integration.gateway.conftest import StartRig
-from tests.integration.gateway.rig import CHAT, answer, says, status, stream
+from tests.integration.gateway.rig import CHAT, STREAM_END, answer, says, status, stream
 from tests.integration.gateway.wire import ALL, ASKING, BODY, checked
 
 
@@ -38,6 +38,22 @@ def test_not_modified_has_no_body_to_wait_for(start: StartRig) -> None:
     rig, _ = start(says(answer(b"", status=304, length=100)))
     got = rig.call("/openai/v1/models", method="GET")
     assert (got.status, got.body, got.whole) == (304, b"", True)
+    assert status(rig.only_receipt()) == "complete"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("field", [b"Transfer-Encoding : chunked", b"Content-Length : 12"])
+def test_a_space_before_the_colon_costs_neither_answer_nor_receipt(
+    start: StartRig, field: bytes, method: str
+) -> None:
+    body = b'7\r\n{"a":1}\r\n' + STREAM_END
+    sent = body if field.startswith(b"T") else b'{"a":123456}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%b\r\n\r\n" % field
+    rig, _ = start(says(head + sent))
+    got = rig.call("/openai/v1/models" if method == "GET" else CHAT, {"model": "m"}, method=method)
+    assert (got.status, got.whole) == (200, True)
+    assert got.body == (b'{"a":1}' if sent is body else sent)
+    assert not any(name.endswith(" ") for name in got.headers)
     assert status(rig.only_receipt()) == "complete"
 
 
