@@ -26,6 +26,7 @@ from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Ans
 from nous_ledger.gateway.bounds import Bounder
 from nous_ledger.gateway.call import Call
 from nous_ledger.gateway.client import Client, Receive, Scope, Send
+from nous_ledger.gateway.counting import ProcessCounter
 from nous_ledger.gateway.drains import Drains
 from nous_ledger.gateway.exact import Recounter
 from nous_ledger.gateway.heads import Heads
@@ -278,6 +279,7 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         config, limits = self._config, self._config.limits
+        counter = ProcessCounter()
         async with (
             make_session(limits, config.egress) as session,
             make_session(limits, config.egress, self._checked_resolver()) as checked,
@@ -292,10 +294,10 @@ class Gateway:
                 egress=self._config.egress,
                 unmetered=self._config.unmetered,
                 recorder=self._config.recorder,
-                recounter=Recounter(self._config.tokenizers, self._metrics)
+                recounter=Recounter(self._config.tokenizers, self._metrics, counter)
                 if self._config.recount
                 else None,
-                bounder=Bounder(self._config.decode_ceilings, self._config.tokenizers)
+                bounder=Bounder(self._config.decode_ceilings, self._config.tokenizers, counter)
                 if self._config.recount
                 else None,
             )
@@ -307,6 +309,7 @@ class Gateway:
             finally:
                 self._operations.ready = False
                 await self._end_calls()
+                await counter.close()
                 await asyncio.to_thread(self._keeper.close)  # after the last receipt
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)

@@ -2,9 +2,8 @@
 
 What the request allowed is noted when it is read, which costs a few look-ups. Input is
 looked at when the call is over and its usage says that there is something to bound: a
-short request on the spot, anything longer, and any counting of tokens that takes
-longer than moving to a thread, beside the event loop. Nothing of a request is kept
-beyond its call.
+short request on the spot, anything longer beside the event loop. Tokens are counted by
+another process. Nothing of a request is kept beyond its call.
 
 Spec:
     PROTOCOL.md BND-1 to BND-20, BND-22.
@@ -20,6 +19,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from nous_ledger.gateway.counting import Counter, ThreadCounter
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.providers import find_route
 from nous_ledger.gateway.request import MAX_SEPARATORS
@@ -28,7 +28,8 @@ from nous_ledger.protocol.errors import FormatError, InputError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import API, KIND, METERING
-from nous_ledger.reconcile.counting import PART_CHARACTERS, counter_for, engine_for
+from nous_ledger.protocol.types import TokenCount
+from nous_ledger.reconcile.counting import count_each
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.hidden import (
     MAX_RATE,
@@ -45,9 +46,11 @@ from nous_ledger.reconcile.prompt import (
     METHOD_PROMPT,
     METHOD_PROMPT_BYTES,
     METHOD_VIDEO_INPUT,
+    Counted,
     InputEvidence,
-    bound_input,
-    uses_formula,
+    Steps,
+    input_steps,
+    run_steps,
 )
 from nous_ledger.reconcile.tally import VisibleOutput
 from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_table
@@ -56,8 +59,6 @@ MAX_PROMPT_BYTES: Final = 8 * 1024 * 1024
 """Longest request whose input is bounded."""
 SHORT_BYTES: Final = 32 * 1024
 """A request up to this length is looked at faster than a thread is asked to."""
-COUNTED_BYTES: Final = 4 * 1024
-"""The same for one whose tokens are counted."""
 
 _METERED: Final = frozenset({METERING["final"], METERING["partial"]})
 _INPUT: Final = frozenset(
@@ -102,16 +103,18 @@ class Bounder:
         self,
         ceilings: Mapping[str, int] = MappingProxyType({}),
         table: TokenizerTable | None = None,
+        counter: Counter | None = None,
     ) -> None:
         """Start.
 
         Args:
             ceilings: declared decode ceilings in tokens per second, by route.
             table: which encoding a model has; the one of this release unless given.
+            counter: what counts; None for threads of this process.
         """
         self._ceilings = ceilings
         self._table = table or builtin_table()
-        self._loaded: dict[str, bool] = {}  # by encoding: its engine is there, or is not
+        self._counter = counter or ThreadCounter()
 
     def times(self, route: str) -> bool:
         """Return whether a decode ceiling is declared for a route."""
@@ -161,31 +164,30 @@ class Bounder:
     async def _bound_input(
         self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes
     ) -> tuple[Bucket, ...]:
-        encoding = self._encoding(receipt, model)
-        if encoding is not None and encoding.name not in self._loaded:
-            self._loaded[encoding.name] = await asyncio.to_thread(_is_countable, encoding)
-            encoding = self._encoding(receipt, model)
-        table = _NO_TABLE if encoding is None else self._table
-        if len(body) <= (SHORT_BYTES if encoding is None else COUNTED_BYTES):
-            return bound_request(usage, receipt, model, body, table)
-        return await asyncio.to_thread(bound_request, usage, receipt, model, body, table)
+        steps = request_steps(usage, receipt, model, body, self._table)
+        tokens = None
+        while True:
+            if len(body) <= SHORT_BYTES:
+                asked, found = _go_on(steps, tokens)
+            else:
+                asked, found = await asyncio.to_thread(_go_on, steps, tokens)
+            if asked is None:
+                return found
+            tokens = await self._count(*asked)
 
-    def _encoding(self, receipt: Receipt, model: str | None) -> Encoding | None:
-        """Return what the prompt is to be counted with, None for nothing."""
-        if not uses_formula(receipt.api, receipt.provider):
-            return None
-        rule = self._table.rule(receipt.provider, model, receipt.upstream)
-        if rule is None or not self._loaded.get(rule.encoding.name, True):
-            return None
-        return rule.encoding
+    async def _count(self, encoding: Encoding, texts: list[str]) -> TokenCount | None:
+        try:
+            return await self._counter.count(encoding, texts)
+        except RecountError:
+            return None  # the bytes of the request may explain it all the same
 
 
-def _is_countable(encoding: Encoding) -> bool:
+def _go_on(steps: Steps, tokens: int | None) -> tuple[Counted | None, tuple[Bucket, ...]]:
+    """Return what is to be counted next, else None and the labelled buckets."""
     try:
-        engine_for(encoding)
-    except RecountError:
-        return False
-    return True
+        return steps.send(tokens), ()
+    except StopIteration as done:
+        return None, done.value
 
 
 def bound_again(
@@ -252,7 +254,7 @@ def bound_request(
     body: bytes,
     table: TokenizerTable,
 ) -> tuple[Bucket, ...]:
-    """Return buckets with the input that a request explains BOUNDED.
+    """Return buckets with the input that a request explains BOUNDED, counted here and now.
 
     Args:
         usage: labelled buckets.
@@ -261,6 +263,17 @@ def bound_request(
         body: the request body.
         table: which encoding a model has.
     """
+    return run_steps(request_steps(usage, receipt, model, body, table), count_texts)
+
+
+def request_steps(
+    usage: tuple[Bucket, ...],
+    receipt: Receipt,
+    model: str | None,
+    body: bytes,
+    table: TokenizerTable,
+) -> Steps:
+    """Do as `bound_request`, and leave the counting to whoever goes through the steps."""
     fields = request_fields(body)
     if fields is None:
         return usage
@@ -272,7 +285,7 @@ def bound_request(
         fields=fields,
         length=len(body),
     )
-    return bound_input(usage, evidence, table, count_texts)
+    return (yield from input_steps(usage, evidence, table))
 
 
 def request_fields(body: bytes) -> Mapping[str, Any] | None:
@@ -284,24 +297,12 @@ def request_fields(body: bytes) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def count_texts(encoding: Encoding, texts: list[str]) -> int | None:
+def count_texts(encoding: Encoding, texts: list[str]) -> TokenCount | None:
     """Return the tokens of texts, each by itself; None if they cannot be counted here."""
     try:
-        engine = engine_for(encoding)
-        tokens = 0
-        for text in texts:
-            if len(text) <= PART_CHARACTERS:
-                found = engine(text)
-            else:
-                counter = counter_for(encoding)
-                counter.feed(text)
-                found = counter.result()
-            if found is None:
-                return None
-            tokens += found
-    except (RecountError, UnicodeEncodeError):  # no engine, or an unpaired surrogate
+        return count_each(encoding, texts)
+    except RecountError:
         return None
-    return tokens
 
 
 def read_ceilings(given: Iterable[str]) -> Mapping[str, int]:

@@ -2,7 +2,7 @@
 
 The text of an answer is kept while it passes only where a rule of the table of
 tokenizers could make its count EXACT, or a range is known, and up to a bound. It is
-counted after its last byte has gone out, beside the event loop, and then forgotten: the
+counted after its last byte has gone out, by another process, and then forgotten: the
 receipt keeps the count, the vocabulary's hash and the range, never the text.
 
 Spec:
@@ -11,11 +11,11 @@ Spec:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
 from typing import Final
 
+from nous_ledger.gateway.counting import LASTING, Counter, ThreadCounter
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.metrics import Metrics
 from nous_ledger.protocol.label import (
@@ -28,12 +28,10 @@ from nous_ledger.protocol.label import (
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import TEXT_APIS
 from nous_ledger.protocol.types import TokenCount
-from nous_ledger.reconcile.counting import counter_for
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.estimate import (
     METHOD_CLAUDE,
     RANGE_ENCODING,
-    claude_range,
     has_range,
     range_providers,
 )
@@ -55,13 +53,20 @@ class Recounter:
         trouble: why an encoding cannot be counted in here, by its name.
     """
 
-    def __init__(self, table: TokenizerTable | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        table: TokenizerTable | None = None,
+        metrics: Metrics | None = None,
+        counter: Counter | None = None,
+    ) -> None:
         """Start without any engine: one is loaded when the first answer needs it.
 
         Args:
             table: which models can be counted; None for the built-in table.
             metrics: where answers that cannot be counted are counted; None for nowhere.
+            counter: what counts; None for threads of this process.
         """
+        self._counter = counter or ThreadCounter()
         self._table = table or builtin_table()
         self._metrics = metrics
         self._providers = range_providers().union(*(rule.providers for rule in self._table.rules))
@@ -102,7 +107,7 @@ class Recounter:
         counts = [(bucket.kind, bucket.reported or 0) for bucket in metered.usage]
         if not may_be_exact(rule, facts, metered.output, counts):
             return metered
-        counted = await asyncio.to_thread(self._count, rule.encoding, text)
+        counted = await self._count(rule.encoding, text)
         reported = known_counts(rule, counts)[OUTPUT_VISIBLE]
         bucket = None if counted is None else exact_bucket(rule, reported, counted)
         if bucket is None:
@@ -117,29 +122,27 @@ class Recounter:
         encoding = self._table.encodings[RANGE_ENCODING]
         if not any(bucket.method == METHOD_BYTES for bucket in metered.usage):
             return metered
-        found = await asyncio.to_thread(self._range, encoding, text)
+        try:
+            found = await self._counter.claude_range(encoding, text)
+        except RecountError as error:
+            self._note(encoding.name, error)
+            return metered
         if found is None:
             return metered
         return replace(metered, usage=tuple(_in_range(b, *found) for b in metered.usage))
 
-    def _range(self, encoding: Encoding, text: str) -> tuple[int, int] | None:
-        counted = self._count(encoding, text)
-        return None if counted is None else claude_range(text, counted)
-
-    def _count(self, encoding: Encoding, text: str) -> TokenCount | None:
+    async def _count(self, encoding: Encoding, text: str) -> TokenCount | None:
         try:
-            counter = counter_for(encoding)
+            return await self._counter.count(encoding, (text,))
         except RecountError as error:
             self._note(encoding.name, error)
             return None
-        counter.feed(text)
-        return counter.result()
 
     def _note(self, name: str, error: RecountError) -> None:
-        """Say once, and count always, that nothing is EXACT in an encoding."""
+        """Count an answer that is not; where none ever will be in an encoding, say so once."""
         if self._metrics is not None:
             self._metrics.uncounted(name, error.code)
-        if name not in self.trouble:
+        if error.code in LASTING and name not in self.trouble:
             self.trouble[name] = error.message
             _log.warning("no answer is EXACT in %s: %s", name, error.message)
 

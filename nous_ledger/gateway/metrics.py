@@ -77,10 +77,7 @@ class Metrics:
         self._refused[code] = self._refused.get(code, 0) + 1
 
     def uncounted(self, encoding: str, code: str) -> None:
-        """Count an answer whose tokens could not be counted in its encoding.
-
-        This one is called by the threads that count; one lost in a race is no harm.
-        """
+        """Count an answer whose tokens could not be counted in its encoding."""
         self._uncounted[encoding, code] = self._uncounted.get((encoding, code), 0) + 1
 
     def ended(self, receipt: Receipt) -> None:

@@ -13,6 +13,7 @@ Spec:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
@@ -58,6 +59,22 @@ def counter_for(encoding: Encoding) -> TokenCounter:
     """
     # Where words end is known of our own encodings only; others are counted in one go.
     return TokenCounter(engine_for(encoding), in_parts=not encoding.own)
+
+
+def count_each(encoding: Encoding, texts: Iterable[str]) -> TokenCount | None:
+    """Return the tokens of texts, each by itself; None for texts that cannot be counted.
+
+    Raises:
+        RecountError: as `engine_for`.
+    """
+    engine, tokens = engine_for(encoding), 0
+    for text in texts:
+        counter = TokenCounter(engine, in_parts=not encoding.own)
+        counter.feed(text)
+        if (found := counter.result()) is None:
+            return None
+        tokens += found
+    return TokenCount(tokens)
 
 
 def _toktok_engine(encoding: Encoding) -> Engine:

@@ -50,6 +50,24 @@ RECONCILE_ERROR_CODES: Final[Mapping[str, ErrorInfo]] = MappingProxyType(
                 "install the release of the engine that nous-ledger[exact] names",
             ),
             (
+                RecountError,
+                "counter-busy",
+                "more texts wait for the counting process than it may hold",
+                "give the machine more room, or use more than one gateway",
+            ),
+            (
+                RecountError,
+                "counter-late",
+                "the counting process did not answer in time",
+                "see that the machine is not overloaded",
+            ),
+            (
+                RecountError,
+                "counter-ended",
+                "the counting process ended before it answered",
+                "it is started anew; if it keeps ending, see that there is enough memory",
+            ),
+            (
                 PriceError,
                 "no-prices",
                 "no price table of that kind is installed",

@@ -17,7 +17,7 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +55,11 @@ _FORMULA_PROVIDERS: Final = frozenset({"openai", "azure-openai"})
 
 CountTexts = Callable[[Encoding, list[str]], int | None]
 """Counts the tokens of texts, each by itself; None if that cannot be done here."""
+
+Counted = tuple[Encoding, list[str]]
+"""Texts whose tokens are asked for, and what they are to be counted in."""
+Steps = Generator[Counted, int | None, tuple[Bucket, ...]]
+"""Labelling that asks for counts on its way, and gets None for what cannot be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,34 @@ def bound_input(
         table: which encoding a model has.
         count: counts texts in an encoding.
     """
+    return run_steps(input_steps(usage, evidence, table), count)
+
+
+def run_steps(steps: Steps, count: CountTexts) -> tuple[Bucket, ...]:
+    """Return what steps come to, with a function that counts what they ask for."""
+    try:
+        asked = next(steps)
+        while True:
+            asked = steps.send(count(*asked))
+    except StopIteration as done:
+        found: tuple[Bucket, ...] = done.value
+        return found
+
+
+def input_steps(usage: Iterable[Bucket], evidence: InputEvidence, table: TokenizerTable) -> Steps:
+    """Do as `bound_input`, and leave the counting to whoever goes through the steps.
+
+    Args:
+        usage: labelled buckets; only UNVERIFIABLE ones change.
+        evidence: the request, and who answered it.
+        table: which encoding a model has.
+
+    Yields:
+        What is to be counted; sent back is the count, None if that cannot be done here.
+
+    Returns:
+        The buckets.
+    """
     buckets = tuple(usage)
     if evidence.api == _IMAGES_API:
         return _label_made(buckets, evidence)
@@ -115,7 +148,7 @@ def bound_input(
     # Videos that are not reported apart are in the sum, and nothing bounds them there.
     if counted and (images is not None or apart) and (not prompt.videos or _VIDEOS in reported):
         within = (0, 0) if apart or images is None else images
-        explained = _explain(prompt, evidence, within, table, count)
+        explained = yield from _explain(prompt, evidence, within, table)
         whole = sum(text.values())
         if explained.lower <= whole <= explained.upper:
             found |= _split(text, whole, explained)
@@ -171,13 +204,12 @@ def _explain(
     evidence: InputEvidence,
     images: Range,
     table: TokenizerTable,
-    count: CountTexts,
-) -> _Explained:
+) -> Generator[Counted, int | None, _Explained]:
     """Return the range of the whole input: by the formula where its tokens can be counted."""
     preamble = TOOL_PREAMBLE if prompt.tools else 0
     least, most = images
     encoding = _encoding(evidence, table)
-    tokens = None if encoding is None else count(encoding, prompt.texts)
+    tokens = None if encoding is None else (yield encoding, prompt.texts)
     if encoding is None or tokens is None:
         upper = max(0, evidence.length - prompt.media_bytes) + preamble + most
         return _Explained(lower=least, upper=upper, method=METHOD_PROMPT_BYTES)

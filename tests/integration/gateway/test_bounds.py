@@ -23,7 +23,7 @@ from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.types import SubjectId, UnixMillis
 from nous_ledger.protocol.verify import verify_bundle
-from nous_ledger.reconcile import hidden
+from nous_ledger.reconcile import counting, hidden
 from nous_ledger.reconcile.errors import RecountError
 from nous_ledger.reconcile.tokenizers import Encoding
 from tests.integration.gateway.rig import CHAT, MESSAGES, Rig, running_gateway
@@ -116,13 +116,13 @@ def test_long_input_is_looked_at_beside_the_event_loop(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, words: int, beside: bool
 ) -> None:
     threads: list[str] = []
-    kept = bounds.bound_request
+    kept = bounds.request_fields
 
     def noted(*given: Any) -> Any:
         threads.append(threading.current_thread().name)
         return kept(*given)
 
-    monkeypatch.setattr(bounds, "bound_request", noted)
+    monkeypatch.setattr(bounds, "request_fields", noted)
     content = "word " * words
     rig.call(CHAT, {"model": "demo-plain", "messages": [{"role": "user", "content": content}]})
     assert [name.startswith("asyncio_") for name in threads] == [beside]
@@ -170,7 +170,7 @@ def test_without_an_engine_bytes_explain(monkeypatch: pytest.MonkeyPatch) -> Non
         looked.append(encoding.name)
         raise RecountError("no-tokenizer", "the engine is not installed")
 
-    monkeypatch.setattr(bounds, "engine_for", missing)
+    monkeypatch.setattr(counting, "engine_for", missing)
     request = json.dumps({**ASKS, "model": "gpt-4o"}).encode()
     usage = (Bucket(kind=8, reported=9, label=UNVERIFIABLE),)
     metered = Metered(metering=1, usage=usage, model="gpt-4o")
