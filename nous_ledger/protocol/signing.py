@@ -11,7 +11,7 @@ Spec:
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from coincurve import PrivateKey, PublicKey
 from coincurve.context import GLOBAL_CONTEXT, ffi, lib  # type: ignore[attr-defined]
@@ -66,8 +66,7 @@ class SigningKey:
 
     def secret(self) -> bytes:
         """Return the private key, 32 bytes, for another process of its owner."""
-        secret: bytes = self._key.secret
-        return secret
+        return bytes(self._key.secret)
 
     def sign(self, digest: bytes) -> bytes:
         """Return r || s || v over a digest, deterministic by RFC 6979.
@@ -109,11 +108,8 @@ class SigningKey:
         if counter:
             nonce = lib.secp256k1_nonce_function_rfc6979
             extra = ffi.new("unsigned char [32]", counter.to_bytes(32, "big"))
-        made, signature, recovery_id = (
-            ffi.new(_SIGNATURE_BUFFER),
-            ffi.new(_COMPACT_BUFFER),
-            ffi.new(_NUMBER_BUFFER),
-        )
+        made, signature = ffi.new(_SIGNATURE_BUFFER), ffi.new(_COMPACT_BUFFER)
+        recovery_id = ffi.new(_NUMBER_BUFFER)
         key = self._key.secret
         signed = lib.secp256k1_ecdsa_sign_recoverable(_CONTEXT, made, digest, key, nonce, extra)
         assert signed, "only a key or nonce out of range cannot sign"  # noqa: S101
@@ -169,6 +165,13 @@ def recover(digest: bytes, signature: bytes) -> bytes:
         SignatureError: malformed, high-s, bad-recovery-id; mismatch if no key
             could have made this signature.
     """
+    key = _recovered(digest, signature)
+    compressed, size = ffi.new(_COMPRESSED_BUFFER), ffi.new(_SIZE_BUFFER, 33)
+    lib.secp256k1_ec_pubkey_serialize(_CONTEXT, compressed, size, key, lib.SECP256K1_EC_COMPRESSED)
+    return bytes(ffi.buffer(compressed))
+
+
+def _recovered(digest: bytes, signature: bytes) -> Any:  # noqa: ANN401 - a value of the library
     if len(digest) != 32:
         raise InputError("input", f"a digest has 32 bytes, not {len(digest)}")
     check_signature_shape(signature)
@@ -179,9 +182,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     )
     if not lib.secp256k1_ecdsa_recover(_CONTEXT, key, parsed, digest):
         raise SignatureError("mismatch", "no key could have made this signature")
-    compressed, size = ffi.new(_COMPRESSED_BUFFER), ffi.new(_SIZE_BUFFER, 33)
-    lib.secp256k1_ec_pubkey_serialize(_CONTEXT, compressed, size, key, lib.SECP256K1_EC_COMPRESSED)
-    return bytes(ffi.buffer(compressed))
+    return key
 
 
 def verify_signature(digest: bytes, signature: bytes, public_key: bytes) -> bytes:
@@ -197,21 +198,26 @@ def verify_signature(digest: bytes, signature: bytes, public_key: bytes) -> byte
     Raises:
         SignatureError: malformed, high-s, bad-recovery-id or mismatch.
     """
-    if recover(digest, signature) != public_key:
+    key = _recovered(digest, signature)
+    expected = _parsed(public_key)  # to compare keys takes less time than to write one down
+    if expected is None or lib.secp256k1_ec_pubkey_cmp(_CONTEXT, key, expected):
         raise SignatureError("mismatch", "the signature was made by another key or over other data")
     return public_key
 
 
-@lru_cache(maxsize=256)
 def is_curve_point(public_key: bytes) -> bool:
     """Return whether 33 bytes are a compressed point of secp256k1."""
+    return _parsed(public_key) is not None
+
+
+@lru_cache(maxsize=256)
+def _parsed(public_key: bytes) -> Any:  # noqa: ANN401 - a value of the library
     if len(public_key) != 33 or public_key[0] not in (2, 3):
-        return False
+        return None
     try:
-        PublicKey(public_key)
+        return PublicKey(public_key).public_key
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def address_of(public_key: bytes) -> bytes:
