@@ -12,18 +12,12 @@ Spec:
 from __future__ import annotations
 
 import contextlib
-import gc
-import multiprocessing
-import os
-import signal
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 from nous_ledger.ledger.creation import DATABASE_NAME
 from nous_ledger.ledger.database import open_connection, sqlite_errors
@@ -40,17 +34,16 @@ from nous_ledger.ledger.fsck_leaves import (
     LeafFacts,
     LeafFindings,
     LeafJob,
-    check_leaves,
-    check_leaves_apart,
-    findings_from,
+    PlainFacts,
 )
 from nous_ledger.ledger.fsck_mark import check_high_water
 from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
+from nous_ledger.ledger.fsck_workers import Workers, sharing
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.errors import ERROR_CODES, LedgerError, UnavailableError
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
-from nous_ledger.protocol.types import LeafCount
+from nous_ledger.protocol.types import Hash32, LeafCount
 
 MAX_LISTED: Final = 1_000
 """Faults that a report lists; more are only counted."""
@@ -65,10 +58,13 @@ _COULD_NOT_CHECK: Final = frozenset(
         if info.family in (StoreError.__name__, KeyFileError.__name__)
     ]
 )
+_LEAF: Final = 0  # where these fields of `LeafFacts` stand
+_LOGGED_AT: Final = 2
+_LEAF_HASH: Final = 3
+_ERASED: Final = 6
 _AT_A_TIME: Final = 256
-_THREADS: Final = 2
 _CACHE_KIB: Final = 32 * 1024
-_WAITING: Final = 3
+_WAITING: Final = 8
 """Jobs per worker that may be read ahead."""
 
 Progress = Callable[[int, int], None]
@@ -107,8 +103,7 @@ def fsck(folder: Path | str, *, processes: int = 0, progress: Progress | None = 
     Args:
         folder: the ledger's.
         processes: how many to share the work of a long log with; 0 for threads of
-            this process. They are started afresh, so the caller's main module must
-            be one that can be imported.
+            this process.
         progress: called now and then.
 
     Raises:
@@ -181,7 +176,7 @@ class _Check:
         )
 
     def run(self, connection: sqlite3.Connection) -> None:
-        with _workers(self._processes if _is_long(connection) else 0) as workers:
+        with sharing(self._processes if _is_long(connection) else 0) as workers:
             self._check_database(connection)
             self._check_log(connection, workers)
 
@@ -194,7 +189,7 @@ class _Check:
         ):  # it would change what is written, or hide what is there
             self._fault("row-leftover", "sqlite_schema", name, f"no {kind} belongs to a ledger")
 
-    def _check_log(self, connection: sqlite3.Connection, workers: _Workers) -> None:
+    def _check_log(self, connection: sqlite3.Connection, workers: Workers) -> None:
         row = connection.execute("SELECT log_id, origin FROM log").fetchone()
         if row is None:
             raise StoreContentError("store-corrupt", "the database names no log")
@@ -227,16 +222,43 @@ class _Check:
             for fault in findings.faults:
                 self.report(fault)
             receipts.expect(findings.leaves)
-            for leaf in findings.leaves:
-                if self._reach(leaf, total, tree):
-                    tree.take(leaf.leaf_hash)
-                    heads.take(self._leaf_count, leaf.logged_at, tree.root)
-                    receipts.take(leaf)
+            rest = findings.leaves
+            while rest:
+                number = self._regular(rest, total, heads)
+                run, rest = rest[: number or 1], rest[number or 1 :]
+                hashes = cast("list[Hash32]", [leaf[_LEAF_HASH] for leaf in run])
+                if number and tree.take_run(hashes):
+                    self._leaf_count += number
+                    self._logged_at = run[-1][_LOGGED_AT]
+                    self._erased += sum([leaf[_ERASED] for leaf in run])
+                    receipts.take(run)
+                    continue
+                for leaf in map(LeafFacts._make, run):
+                    if self._reach(leaf, total, tree):
+                        tree.take(leaf.leaf_hash)
+                        heads.take(self._leaf_count, leaf.logged_at, tree.root)
+                        receipts.take([leaf])
             self._progress(self._leaf_count, total)
         self._heads = heads.checked
         tree.finish()
         heads.finish(self._leaf_count)
         receipts.finish()
+
+    def _regular(self, leaves: Sequence[PlainFacts], total: int, heads: HeadChecks) -> int:
+        """Return how many of the next leaves follow each other in place and time, before a head.
+
+        Of these nothing can be wrong but nodes and chains; for the others it is found out
+        leaf by leaf. 0 if already the first is one of them.
+        """
+        first, earliest = self._leaf_count, leaves[0][_LOGGED_AT]
+        if earliest < self._logged_at:
+            return 0
+        most = min(total - first, heads.leaves_before_next(first, earliest))
+        run = leaves[: max(0, most)]
+        times = [leaf[_LOGGED_AT] for leaf in run]
+        places = [leaf[_LEAF] for leaf in run]
+        in_order = times == sorted(times) and places == [*range(first, first + len(run))]
+        return len(run) if in_order else 0
 
     def _reach(self, leaf: LeafFacts, total: int, tree: TreeChecks) -> bool:
         """Count a leaf in, after those that are missing before it."""
@@ -257,7 +279,7 @@ class _Check:
         return True
 
     def _findings(
-        self, connection: sqlite3.Connection, keys: Keys, workers: _Workers
+        self, connection: sqlite3.Connection, keys: Keys, workers: Workers
     ) -> Iterator[LeafFindings]:
         """Yield what was found, in the order of the leaves; a few jobs are read ahead."""
         rows = connection.execute(
@@ -266,14 +288,14 @@ class _Check:
             " ORDER BY records.leaf"
         )
         eras = keys.eras()
-        waiting: deque[Future[Any]] = deque()
+        waiting: deque[Callable[[], LeafFindings]] = deque()
         while batch := rows.fetchmany(_AT_A_TIME):
             job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
             waiting.append(workers.submit(job))
             if len(waiting) >= workers.number * _WAITING:
-                yield workers.findings(waiting.popleft())
+                yield waiting.popleft()()
         while waiting:
-            yield workers.findings(waiting.popleft())
+            yield waiting.popleft()()
 
     def _check_leftovers(self, connection: sqlite3.Connection) -> None:
         for table in ("bodies", "raw_usage"):
@@ -326,53 +348,3 @@ def _is_long(connection: sqlite3.Connection) -> bool:
     except sqlite3.Error:
         return False  # whatever is wrong is found, and told, by those who check it
     return last is not None and last + 1 >= WORTH_PROCESSES
-
-
-class _Workers:
-    """Threads or processes that check leaves."""
-
-    def __init__(self, processes: int) -> None:
-        self.number = processes or _THREADS
-        self.executor: Executor
-        self._check: Callable[[LeafJob], Any]
-        self._receive: Callable[[Any], LeafFindings]
-        if processes:
-            context = multiprocessing.get_context("spawn")
-            self.executor = ProcessPoolExecutor(processes, context, _begin_process)
-            self._check, self._receive = check_leaves_apart, findings_from
-        else:
-            self.executor = ThreadPoolExecutor(_THREADS)
-            self._check, self._receive = check_leaves, _as_it_is
-
-    def submit(self, job: LeafJob) -> Future[Any]:
-        return self.executor.submit(self._check, job)
-
-    def findings(self, done: Future[Any]) -> LeafFindings:
-        return self._receive(done.result())
-
-
-def _as_it_is(findings: LeafFindings) -> LeafFindings:
-    return findings
-
-
-@contextlib.contextmanager
-def _workers(processes: int) -> Iterator[_Workers]:
-    """Give what checks leaves; with 0 processes, threads of this one."""
-    workers = _Workers(processes)
-    try:
-        for _ in range(processes):  # they start with their first work, and take a moment
-            workers.executor.submit(os.getpid)
-        yield workers
-    except BrokenProcessPool as error:
-        raise StoreError("check-cut-short", f"a process of the check ended: {error}") from error
-    finally:
-        workers.executor.shutdown(cancel_futures=True)
-
-
-def _begin_process() -> None:  # pragma: no cover - runs in processes that are not traced
-    """Leave Ctrl-C to the process that was called, and look for garbage rarely.
-
-    A check makes no cycles, but each look costs as much as ten leaves.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(200_000)

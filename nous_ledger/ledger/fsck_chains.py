@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
-from nous_ledger.ledger.fsck_leaves import Fault, LeafFacts
+from nous_ledger.ledger.fsck_leaves import Fault, LeafFacts, PlainFacts
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import sha256
@@ -22,6 +22,8 @@ from nous_ledger.protocol.record import TYPE_RECEIPT, decode_record
 
 MAX_IN_MEMORY: Final = 100_000
 """Subjects whose chains are kept in memory; more go to a temporary file."""
+
+_ID: Final = LeafFacts._fields.index("id")
 
 Report = Callable[[Fault], None]
 
@@ -82,29 +84,38 @@ class ReceiptChecks:
         self._connection = connection
         self._ends = ends
         self._report = report
-        self._rows: dict[bytes, tuple[int, bytes | None]] = {}
+        self._rows: dict[bytes, tuple[bytes, int, bytes | None]] = {}
         self._receipts = 0
         self._listed = 0
         self._skipped: dict[bytes, int | str] = {}
         self._unreadable: set[bytes] = set()
 
-    def expect(self, leaves: Sequence[LeafFacts]) -> None:
+    def expect(self, leaves: Sequence[PlainFacts]) -> None:
         """Read at once what the list of ids says about the next leaves."""
-        ids = [leaf.id for leaf in leaves if leaf.id is not None]
+        ids = [leaf[_ID] for leaf in leaves if leaf[_ID] is not None]
         marks = ",".join("?" * len(ids))
         sql = f"SELECT id, leaf, opening_hash FROM receipts WHERE id IN ({marks})"
-        self._rows = {row[0]: row[1:] for row in self._connection.execute(sql, ids)}
+        self._rows = {row[0]: row for row in self._connection.execute(sql, ids)}
 
-    def take(self, leaf: LeafFacts) -> None:
-        """Check the next leaf, one of those that were expected."""
-        if leaf.type != TYPE_RECEIPT:
-            return
-        self._receipts += 1
-        if leaf.id is not None and leaf.body_hash is not None:
-            self._follow(leaf, leaf.body_hash)
-            self._look_up(leaf.leaf, leaf.id)
-        elif leaf.stored_hash is not None:  # damaged: one of the two hashes is the right one
-            self._unreadable.update({leaf.stored_hash, leaf.body_hash or leaf.stored_hash})
+    def take(self, leaves: Sequence[PlainFacts]) -> None:
+        """Check the next leaves, all of them expected."""
+        end_of, set_end, row_of = self._ends.get, self._ends.put, self._rows.get
+        for index, type_, _, _, body_hash, stored, _, id_, subject, number, before in leaves:
+            if type_ != TYPE_RECEIPT:
+                continue
+            self._receipts += 1
+            if id_ is None or body_hash is None:
+                if stored is not None:  # damaged: one of the two hashes is the right one
+                    self._unreadable.update({stored, body_hash or stored})
+                continue
+            end = end_of(subject) or (0, None)
+            set_end(subject, (number + 1, body_hash))
+            if end != (number, before):
+                self._check_gap(index, number, before, end)
+            if row_of(id_) == (id_, index, None):
+                self._listed += 1
+            else:
+                self._look_up(index, id_)
 
     def finish(self) -> None:
         """Compare the tables `subjects` and `receipts` with what was seen."""
@@ -113,33 +124,33 @@ class ReceiptChecks:
         self._check_leftover_ids()
         self._check_ids_of_erased()
 
-    def _follow(self, leaf: LeafFacts, body_hash: bytes) -> None:
-        sequence, previous = self._ends.get(leaf.subject) or (0, None)
-        number, before = leaf.subject_seq, leaf.subject_prev
-        self._ends.put(leaf.subject, (number + 1, body_hash))
-        if number == sequence and before == previous:
-            return
+    def _check_gap(
+        self, index: int, number: int, before: bytes | None, end: tuple[int, bytes | None]
+    ) -> None:
+        """Remember what a chain skips; report what is no place in it."""
+        sequence, previous = end
         if number > sequence and before is not None:
-            self._skipped[before] = leaf.leaf
+            self._skipped[before] = index
             return
         text = (
             f"the receipt is number {number} of its subject"
             f" and follows {_hex(before)}; number {sequence}"
             f" after {_hex(previous)} was expected"
         )
-        self._fault("subject-chain", "bodies", leaf.leaf, text)
+        self._fault("subject-chain", "bodies", index, text)
 
     def _look_up(self, index: int, receipt_id: bytes) -> None:
         row = self._rows.get(receipt_id)
         if row is None:
             self._fault("row-missing", "receipts", receipt_id.hex(), f"the id of leaf {index}")
             return
-        self._listed += row[0] == index
-        if row[0] != index:
-            text = f"the id is that of leaf {index}, not {row[0]}"
+        _, leaf, opening_hash = row
+        self._listed += leaf == index
+        if leaf != index:
+            text = f"the id is that of leaf {index}, not {leaf}"
             self._fault("row-mismatch", "receipts", receipt_id.hex(), text)
-        elif row[1] is not None and len(row[1]) != 32:
-            text = f"the opening hash has {len(row[1])} bytes, not 32"
+        elif opening_hash is not None and len(opening_hash) != 32:
+            text = f"the opening hash has {len(opening_hash)} bytes, not 32"
             self._fault("row-mismatch", "receipts", receipt_id.hex(), text)
 
     def _check_subjects(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
 from nous_ledger.protocol.errors import LedgerError
@@ -104,10 +104,26 @@ class LeafFacts(NamedTuple):
     subject_prev: bytes | None = None
 
 
-class LeafFindings(NamedTuple):
-    """What became of a job."""
+PlainFacts: TypeAlias = tuple[
+    int,
+    int,
+    int,
+    bytes | None,
+    bytes | None,
+    bytes | None,
+    bool,
+    bytes | None,
+    bytes,
+    int,
+    bytes | None,
+]
+"""The fields of `LeafFacts`: plain tuples take a fifth of the time to another process."""
 
-    leaves: list[LeafFacts]
+
+class LeafFindings(NamedTuple):
+    """What became of a job; as a plain tuple on its way from another process."""
+
+    leaves: list[PlainFacts]
     faults: list[Fault]
 
 
@@ -137,24 +153,7 @@ def check_leaves(job: LeafJob) -> LeafFindings:
     return found
 
 
-PlainFindings = tuple[list[tuple[Any, ...]], list[Fault]]
-
-
-def check_leaves_apart(job: LeafJob) -> PlainFindings:
-    """Do what `check_leaves` does, for another process.
-
-    Plain tuples take a fifth of the time of named ones on their way there.
-    """
-    leaves, faults = check_leaves(job)
-    return [tuple(leaf) for leaf in leaves], faults
-
-
-def findings_from(plain: PlainFindings) -> LeafFindings:
-    """Return what another process found."""
-    return LeafFindings([LeafFacts._make(leaf) for leaf in plain[0]], plain[1])
-
-
-def _sound_receipt(row: LeafRow, era: KeyEra, log_id: LogId) -> LeafFacts | None:
+def _sound_receipt(row: LeafRow, era: KeyEra, log_id: LogId) -> PlainFacts | None:
     """Return what ties a receipt to others if nothing is wrong with its leaf.
 
     Nearly all leaves are such. None for the others: of them is found out what is wrong.
@@ -172,7 +171,9 @@ def _sound_receipt(row: LeafRow, era: KeyEra, log_id: LogId) -> LeafFacts | None
         return None
     if usage and sha256(usage) != body.raw_usage_hash:
         return None
-    return _facts(row, record, body)
+    stated = record.body_hash
+    whole = (leaf, record.type, record.logged_at, leaf_hash(data), stated, stated, False)
+    return (*whole, body.id, body.subject, body.subject_seq, body.subject_prev)
 
 
 def _record_faults(
@@ -222,7 +223,7 @@ def _check_absence(row: LeafRow, record: Record, faults: list[Fault]) -> None:
         faults.append(Fault(code="row-leftover", table="raw_usage", index=row.leaf, message=text))
 
 
-def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
+def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> PlainFacts:
     facts = (
         row.leaf,
         record.type,
@@ -233,9 +234,8 @@ def _facts(row: LeafRow, record: Record, receipt: Receipt | None) -> LeafFacts:
         row.body == b"",
     )
     if receipt is None:
-        return LeafFacts._make((*facts, None, b"", 0, None))
-    tie = (receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev)
-    return LeafFacts._make(facts + tie)
+        return (*facts, None, b"", 0, None)
+    return (*facts, receipt.id, receipt.subject, receipt.subject_seq, receipt.subject_prev)
 
 
 def _stored_hash(row: LeafRow, record: Record, receipt: Receipt | None) -> bytes | None:

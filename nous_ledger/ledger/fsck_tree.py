@@ -7,11 +7,15 @@ fault is reported where it is and not once more for every node above it.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from nous_ledger.ledger.fsck_leaves import Fault, KeyEra
+from nous_ledger.ledger.growing import grow
+from nous_ledger.ledger.model import Tip
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.errors import KeyHistoryError, LedgerError
 from nous_ledger.protocol.head import SignedHead, verify_head
@@ -19,7 +23,7 @@ from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.keyhistory import MAX_EPOCH, KeyHistory, verify_key_history
 from nous_ledger.protocol.mmr import bag_peaks, hash_children
 from nous_ledger.protocol.record import TYPE_KEY
-from nous_ledger.protocol.types import Hash32, LeafCount, LogId
+from nous_ledger.protocol.types import Hash32, LeafCount, LogId, UnixMillis
 
 MAX_KEY_EVENTS: Final = MAX_EPOCH + 2
 """Most key events that a log can have: 63 epochs, genesis, an uncounted close."""
@@ -111,7 +115,7 @@ class TreeChecks:
     def __init__(self, connection: sqlite3.Connection, report: Report) -> None:
         """Read the nodes through a connection and report faults as they show."""
         self._rows = connection.execute("SELECT position, hash FROM nodes ORDER BY position")
-        self._next: tuple[int, bytes] | None = self._rows.fetchone()
+        self._ahead: list[tuple[int, bytes]] = []  # read, and not yet taken
         self._report = report
         self._position = 0
         self._leaf_count = 0
@@ -132,29 +136,55 @@ class TreeChecks:
         self.peaks.append(node)
         self._leaf_count += 1
 
+    def take_run(self, leaf_hashes: Sequence[Hash32]) -> bool:
+        """Take some leaves at once if all nodes that they add are as they must be.
+
+        Returns:
+            Whether they were; if not, nothing is taken or reported.
+        """
+        tip = Tip(
+            leaf_count=LeafCount(self._leaf_count),
+            logged_at=UnixMillis(0),
+            peaks=tuple([Hash32(peak) for peak in self.peaks]),
+        )
+        nodes, tip = grow(tip, tip.logged_at, leaf_hashes)
+        self._ahead.extend(islice(self._rows, max(0, len(nodes) - len(self._ahead))))
+        if self._ahead[: len(nodes)] != list(enumerate(nodes, self._position)):
+            return False
+        del self._ahead[: len(nodes)]
+        self._position += len(nodes)
+        self._leaf_count, self.peaks = tip.leaf_count, list(tip.peaks)
+        return True
+
     def root(self) -> Hash32:
         """Return the root over the leaves so far."""
         return bag_peaks([Hash32(peak) for peak in self.peaks])
 
     def finish(self) -> None:
         """Report nodes beyond those of the leaves."""
-        if self._next is not None:
-            beyond = 1 + sum(1 for _ in self._rows)
+        row = self._peek()
+        if row is not None:
+            beyond = len(self._ahead) + sum(1 for _ in self._rows)
             text = f"{beyond} nodes lie beyond those of {self._leaf_count} leaves"
-            _fault(self._report, "row-leftover", "nodes", self._next[0], text)
+            _fault(self._report, "row-leftover", "nodes", row[0], text)
 
     def _take(self, expected: bytes | None, what: str) -> bytes:
         """Return the next node as it is stored, or what it must be if it is missing."""
-        position, row = self._position, self._next
+        position, row = self._position, self._peek()
         self._position = position + 1
         if row is None or row[0] != position:
             _fault(self._report, "row-missing", "nodes", position, "the tree lacks this node")
             return expected or bytes(32)
-        self._next = next(self._rows, None)
+        del self._ahead[0]
         node: bytes = row[1]
         if node != expected and expected is not None:
             _fault(self._report, "root-mismatch", "nodes", position, f"the node is not {what}")
         return node
+
+    def _peek(self) -> tuple[int, bytes] | None:
+        if not self._ahead:
+            self._ahead.extend(islice(self._rows, 1))
+        return self._ahead[0] if self._ahead else None
 
 
 class HeadChecks:
@@ -195,6 +225,17 @@ class HeadChecks:
             head = self._verified(count, note)
             if head is not None:
                 self._check(head, (count, timestamp), logged_at, root())
+
+    def leaves_before_next(self, leaf_count: int, logged_at: int) -> int:
+        """Return how many leaves may follow without anything to check of a head.
+
+        Args:
+            leaf_count: leaves so far.
+            logged_at: time of the first that follows, milliseconds; no other is earlier.
+        """
+        if self._delay_s is not None and logged_at // 1000 < self._last_time - self._delay_s:
+            return 0
+        return sys.maxsize if self._next is None else max(0, self._next[0] - 1 - leaf_count)
 
     def finish(self, leaf_count: int) -> None:
         """Report heads over leaves that are not there."""
