@@ -66,7 +66,9 @@ class Direct:
         origin, start, host = self._origins.get(base_url) or self._know(base_url)
         lines = b"\r\n".join([b"%b: %b" % field for field in fields])
         ends = len(fields) - 1
-        if lines.count(b"\r") != ends or lines.count(b"\n") != ends or not _is_plain(target):
+        if lines.count(b"\r") != ends or lines.count(b"\n") != ends or b"\0" in lines:
+            return None
+        if not _is_plain(target):
             return None
         head = b"%b%b HTTP/1.1\r\nHost: %b\r\n%b\r\nContent-Length: %d\r\n\r\n" % (
             start,

@@ -149,6 +149,7 @@ def test_the_request_stands_on_the_wire_as_it_was_given() -> None:
         ("/ü", (b"a", b"b")),
         ("/a", (b"a", b"b\r\nc: d")),
         ("/", (b"a", b"\n")),
+        ("/", (b"a", b"b\0c")),
     ],
 )
 def test_what_cannot_stand_in_one_line_is_not_sent(target: str, field: tuple[bytes, bytes]) -> None:
