@@ -86,14 +86,12 @@ class CallNotes(NamedTuple):
         allowance: what the request takes.
         route: where it went.
         started: when it came, on the monotonic notes.
-        first_visible: when the first visible text came; None if that is not known.
     """
 
     body: bytes | None
     allowance: Allowance
     route: str
     started: float
-    first_visible: float | None
 
 
 class Bounder:
@@ -115,10 +113,6 @@ class Bounder:
         self._ceilings = ceilings
         self._table = table or builtin_table()
         self._counter = counter or ThreadCounter()
-
-    def times(self, route: str) -> bool:
-        """Return whether a decode ceiling is declared for a route."""
-        return route in self._ceilings
 
     async def label(
         self, metered: Metered, draft: Receipt, status: int, notes: CallNotes
@@ -153,13 +147,7 @@ class Bounder:
         rate = self._ceilings.get(notes.route)
         if rate is None:
             return {}
-        ended = time.monotonic()
-        first = ended if notes.first_visible is None else notes.first_visible
-        return {
-            "rate": rate,
-            "first_ms": math.ceil((first - notes.started) * 1000),
-            "whole_ms": math.ceil((ended - notes.started) * 1000),
-        }
+        return {"rate": rate, "whole_ms": math.ceil((time.monotonic() - notes.started) * 1000)}
 
     async def _bound_input(
         self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes

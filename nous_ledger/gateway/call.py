@@ -237,7 +237,6 @@ class Call:
             allowance=facts.allowance,
             route=self._upstream.route.name,
             started=self._started,
-            first_visible=relay.first_visible,
         )
         metered = await self._service.label(metered, draft, status, notes)
         ending = Ending(
@@ -280,7 +279,6 @@ class Call:
                     and service.recounter.wants(
                         draft.api, draft.provider, plain_request=facts.plain
                     ),
-                    timed=service.times(self._upstream.route.name),
                 )
                 await self._relay.run(self._own_headers(draft))
             finally:

@@ -9,7 +9,6 @@ they are whole.
 from __future__ import annotations
 
 import asyncio
-import time
 from http import HTTPStatus
 from typing import Final
 
@@ -19,7 +18,7 @@ from nous_ledger.gateway.formats import is_readable, make_parser
 from nous_ledger.gateway.headers import RawHeaders, client_headers
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
-from nous_ledger.gateway.providers import API_CHAT, API_OTHER
+from nous_ledger.gateway.providers import API_OTHER
 from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
@@ -44,8 +43,6 @@ class Relay:
         http_status: status of the upstream's response.
         streamed: the response is an event stream.
         end_shown: the client got the stream's own end mark.
-        first_visible: when the first visible text of a timed stream came, on the
-            monotonic clock; None if it is not known.
     """
 
     def __init__(
@@ -58,7 +55,6 @@ class Relay:
         opening: bytes,
         cost: tuple[str, ...] = (),
         keep_text: bool = False,
-        timed: bool = False,
         recording: Recording | None = None,
     ) -> None:
         """Prepare for a response whose head has come.
@@ -71,7 +67,6 @@ class Relay:
             opening: the call's secret for commitments, 32 bytes.
             cost: where in the usage the price in US dollars stands.
             keep_text: keep the answer, for its tokens to be counted.
-            timed: note when the first visible text comes.
             recording: where a copy of what the client receives goes, if anywhere.
         """
         self.http_status = response.status
@@ -80,8 +75,6 @@ class Relay:
         parser = make_parser(kind, is_stream=is_stream)
         self.streamed = parser is not None
         self.end_shown = False
-        self.first_visible: float | None = None
-        self._timed = timed and self.streamed and shape.api == API_CHAT
         self._response = response
         self._client = client
         self._decoder = Decoder(response.headers.get("Content-Encoding"))
@@ -137,8 +130,6 @@ class Relay:
         if len(piece) <= SLICE_BYTES and decoder.passes(len(piece)):  # nearly every piece
             kept = self._meter.feed(piece)
             self._commit(kept)
-            if self._timed:
-                self._look_for_text()
             await self._pass(kept)
             return
         for decoded in decoder.feed(piece):
@@ -149,13 +140,6 @@ class Relay:
             await self._pass(piece)
         elif decoder.failed:
             raise BrokenResponseError(_RESET)
-
-    def _look_for_text(self) -> None:
-        """Note the time of the first visible text. Thinking comes before it in this format."""
-        seen = self._meter.visible_output()
-        if seen is not None and seen.utf8_bytes:
-            self.first_visible = time.monotonic()
-            self._timed = False
 
     async def close(self) -> None:
         """Take the end of the body, whole or not."""

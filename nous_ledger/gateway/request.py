@@ -20,7 +20,7 @@ from nous_ledger.gateway.providers import API_CHAT, API_COMPLETIONS, API_OTHER
 from nous_ledger.protocol.errors import FormatError
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.exact import is_plain_request
-from nous_ledger.reconcile.hidden import NOTHING_NAMED, Allowance, read_allowance
+from nous_ledger.reconcile.hidden import NOTHING_KNOWN, Allowance, read_allowance
 from nous_ledger.reconcile.jsontext import Located, parse_json
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
@@ -52,7 +52,7 @@ class RequestFacts:
     all_shown: bool = False
     altered: bytes | None = None
     plain: bool = False
-    allowance: Allowance = NOTHING_NAMED
+    allowance: Allowance = NOTHING_KNOWN
 
 
 def read_request(
@@ -87,7 +87,7 @@ def read_request(
         all_shown=shows_all(shape.api, fields if is_object else None),
         altered=_ask_for_usage(request, fields) if asks else None,
         plain=is_object and is_plain_request(fields),
-        allowance=read_allowance(shape.api, fields),
+        allowance=read_allowance(shape.api, fields) if is_object else NOTHING_KNOWN,
     )
 
 

@@ -77,10 +77,6 @@ class Service:
             metered = await self.bounder.label(metered, draft, status, notes)
         return metered
 
-    def times(self, route: str) -> bool:
-        """Return whether it matters when the first visible text of a route's calls comes."""
-        return self.bounder is not None and self.bounder.times(route)
-
     def shape(self, upstream: Upstream, method: str, path: str) -> CallShape | None:
         """Return what a call is, as `Upstream.shape`; few paths are asked for again and again."""
         key = (upstream.route.name, upstream.base_url, method, path)

@@ -103,6 +103,8 @@ def counting_evidence(
         except (BodyError, LabelError):
             continue  # a finding of the log's audit, and no evidence
         for bucket in claim.usage:
+            if bucket.label not in (EXACT, BOUNDED):
+                continue
             evidence = Evidence(index=index, bucket=bucket, source=claim.source or "")
             found[bucket.kind, bucket.method] = evidence
     return tuple(sorted(found.values(), key=lambda one: (one.bucket.kind, one.index)))

@@ -28,7 +28,8 @@ _MODELS: Final[Mapping[str, re.Pattern[str]]] = {
     "anthropic": re.compile(
         r"claude-3(-[57])?-(haiku|sonnet|opus)(-\d{8})?"
         r"|claude-(haiku|sonnet|opus)-4(-[0-9])?(-\d{8})?"
-        r"|claude-(sonnet|opus|fable)-5(-\d{8})?"
+        r"|claude-(sonnet|opus|fable)-5(-\d{8})?",
+        re.ASCII,
     )
 }
 _WORDS: Final = re.compile(r"[A-Za-z\u0080-\U0010ffff]+")

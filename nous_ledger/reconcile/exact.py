@@ -32,7 +32,7 @@ _COMPLETE: Final = STATUS["complete"]
 # Members of a request beside which the output may hold tokens that are not its text, or
 # the text may not be what the model would write: constrained output is cut into tokens in
 # other ways than text is.
-_BESIDE: Final = frozenset(
+BESIDE: Final = frozenset(
     {
         *("tools", "functions", "toolConfig", "tool_config", "web_search_options", "plugins"),
         *("connectors", "documents", "citation_options", "guardrailConfig", "transforms"),
@@ -45,15 +45,15 @@ _BESIDE: Final = frozenset(
         *("allowed_token_ids", "responseSchema", "responseJsonSchema", "response_schema"),
     }
 )
-_ONE: Final = ("n", "best_of", "num_generations", "candidateCount", "candidate_count")
-_NOTHING_SAID: Final[Mapping[str, tuple[object, ...]]] = {
+ONE: Final = ("n", "best_of", "num_generations", "candidateCount", "candidate_count")
+NOTHING_SAID: Final[Mapping[str, tuple[object, ...]]] = {
     "modalities": (None, ["text"]),
     "responseModalities": (None, ["TEXT"], ["text"]),
     "responseMimeType": (None, "text/plain"),
     "response_format": (None, {"type": "text"}),
     "skip_special_tokens": (None, True),
 }
-_WITHIN: Final = ("generationConfig", "generation_config", "options", "inferenceConfig")
+WITHIN: Final = ("generationConfig", "generation_config", "options", "inferenceConfig")
 _SPEAKERS: Final = ("assistant", "model", "chatbot")
 
 
@@ -84,7 +84,7 @@ def is_plain_request(fields: Mapping[str, Any]) -> bool:
     """
     if not _asks_for_text(fields) or _is_begun(fields):
         return False
-    for name in _WITHIN:
+    for name in WITHIN:
         inner = fields.get(name)
         if inner is not None and not (isinstance(inner, Mapping) and _asks_for_text(inner)):
             return False
@@ -97,13 +97,18 @@ def is_plain_request(fields: Mapping[str, Any]) -> bool:
 
 def _asks_for_text(fields: Mapping[str, Any]) -> bool:
     for name, given in fields.items():
-        if given and (name in _BESIDE or name.startswith("guided_")):
+        if given and (name in BESIDE or name.startswith("guided_")):
             return False
-        if name in _ONE and given not in (None, 1):
+        if name in ONE and not _is_any(given, (None, 1)):
             return False
-        if name in _NOTHING_SAID and given not in _NOTHING_SAID[name]:
+        if name in NOTHING_SAID and not _is_any(given, NOTHING_SAID[name]):
             return False
     return True
+
+
+def _is_any(given: object, values: tuple[object, ...]) -> bool:
+    """Return whether a value is one of some; `true` is no number."""
+    return any(given == value and isinstance(given, bool) == (value is True) for value in values)
 
 
 def _is_begun(fields: Mapping[str, Any]) -> bool:

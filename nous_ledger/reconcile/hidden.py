@@ -29,7 +29,7 @@ from nous_ledger.protocol.label import (
     Bucket,
     bytes_bound,
 )
-from nous_ledger.protocol.registries import API, STATUS
+from nous_ledger.protocol.registries import API, STATUS, TEXT_APIS
 from nous_ledger.protocol.types import MAX_UINT
 from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.tally import VisibleOutput
@@ -52,6 +52,21 @@ _OLLAMA: Final = API["ollama.generate"]
 _MISTRAL: Final = API["mistral.chat"]
 
 _Path = tuple[str, ...]
+_Spellings = tuple[_Path, ...]
+_DIFFERENT: Final = False
+"""Stands for a member whose spellings say different things; no number is meant by it."""
+
+
+def _named(*path: str) -> _Spellings:
+    return (path,)
+
+
+def _configured(*names: str) -> _Spellings:
+    """Return the spellings of a member of Gemini's configuration."""
+    return tuple((outer, name) for outer in _CONFIGURATIONS for name in names)
+
+
+_CONFIGURATIONS: Final = ("generationConfig", "generation_config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +74,16 @@ class _Terms:
     """Where requests of a format say how much they take.
 
     Attributes:
-        caps: members that name the most tokens of an answer; the first that is there counts.
-        answers: members that name how many answers; the greatest counts.
+        caps: members that name the most tokens of an answer, each in its spellings; the
+            first that is there counts.
+        answers: members that name how many answers, likewise; the greatest counts.
         providers: who counts everything that its models generate under that cap.
         own_tools: values of `type` of a tool that the caller runs; None where tools are
             told apart by their members.
     """
 
-    caps: tuple[_Path, ...]
-    answers: tuple[_Path, ...] = ()
+    caps: tuple[_Spellings, ...]
+    answers: tuple[_Spellings, ...] = ()
     providers: frozenset[str]
     own_tools: tuple[str | None, ...] = ("function", "custom")
 
@@ -77,37 +93,46 @@ _GOOGLE: Final = frozenset({"gemini", "vertex"})
 _TERMS: Final[Mapping[int, _Terms]] = MappingProxyType(
     {
         _CHAT: _Terms(
-            caps=(("max_completion_tokens",), ("max_tokens",)), answers=(("n",),), providers=_OPENAI
+            caps=(_named("max_completion_tokens"), _named("max_tokens")),
+            answers=(_named("n"),),
+            providers=_OPENAI,
         ),
-        _RESPONSES: _Terms(caps=(("max_output_tokens",),), providers=_OPENAI),
+        _RESPONSES: _Terms(caps=(_named("max_output_tokens"),), providers=_OPENAI),
         _COMPLETIONS: _Terms(
-            caps=(("max_tokens",),), answers=(("n",), ("best_of",)), providers=_OPENAI
+            caps=(_named("max_tokens"),),
+            answers=(_named("n"), _named("best_of")),
+            providers=_OPENAI,
         ),
         _MESSAGES: _Terms(
-            caps=(("max_tokens",),),
+            caps=(_named("max_tokens"),),
             providers=frozenset({"anthropic", "vertex", "bedrock"}),
             own_tools=(None, "custom"),
         ),
         _GEMINI: _Terms(
-            caps=(
-                ("generationConfig", "maxOutputTokens"),
-                ("generation_config", "max_output_tokens"),
-            ),
-            answers=(("generationConfig", "candidateCount"),),
+            caps=(_configured("maxOutputTokens", "max_output_tokens"),),
+            answers=(_configured("candidateCount", "candidate_count"),),
             providers=_GOOGLE,
         ),
         _CONVERSE: _Terms(
-            caps=(("inferenceConfig", "maxTokens"),), providers=frozenset({"bedrock"})
+            caps=(_named("inferenceConfig", "maxTokens"),), providers=frozenset({"bedrock"})
         ),
-        _OLLAMA_CHAT: _Terms(caps=(("options", "num_predict"),), providers=frozenset({"ollama"})),
-        _OLLAMA: _Terms(caps=(("options", "num_predict"),), providers=frozenset({"ollama"})),
+        _OLLAMA_CHAT: _Terms(
+            caps=(_named("options", "num_predict"),), providers=frozenset({"ollama"})
+        ),
+        _OLLAMA: _Terms(caps=(_named("options", "num_predict"),), providers=frozenset({"ollama"})),
         _MISTRAL: _Terms(
-            caps=(("max_tokens",),), answers=(("n",),), providers=frozenset({"mistral"})
+            caps=(_named("max_tokens"),),
+            answers=(_named("n"),),
+            providers=frozenset({"mistral"}),
         ),
     }
 )
 # What makes a provider generate more than the answers, or what alters the terms unseen.
-_MORE: Final = ("prediction", "web_search_options", "echo", "mcp_servers", "container", "prompt")
+_MORE: Final = (
+    *("prediction", "web_search_options", "echo", "mcp_servers", "container", "prompt"),
+    *("cachedContent", "cached_content", "data_sources", "context_management"),
+    "additionalModelRequestFields",
+)
 _MEMBERS_OF_OWN_TOOLS: Final[Mapping[int, frozenset[str]]] = MappingProxyType(
     {
         _GEMINI: frozenset({"functionDeclarations", "function_declarations"}),
@@ -142,6 +167,8 @@ class Allowance:
 
 
 NOTHING_NAMED: Final = Allowance()
+NOTHING_KNOWN: Final = Allowance(answers=None)
+"""Of a request that is no JSON object, or could not be read."""
 
 
 @value
@@ -156,8 +183,7 @@ class OutputEvidence:
         allowance: what the request takes.
         visible: what the caller got, if that is known in full.
         rate: declared decode ceiling in tokens per second; None if none is declared.
-        first_ms: time to the first visible token, rounded up to milliseconds.
-        whole_ms: time to the end of the response, likewise.
+        whole_ms: time to the end of the response, rounded up to milliseconds.
     """
 
     provider: str
@@ -167,7 +193,6 @@ class OutputEvidence:
     allowance: Allowance = NOTHING_NAMED
     visible: VisibleOutput | None = None
     rate: int | None = None
-    first_ms: int = 0
     whole_ms: int = 0
 
 
@@ -182,10 +207,13 @@ def read_allowance(api: int, fields: Mapping[str, Any]) -> Allowance:
     if terms is None:
         return NOTHING_NAMED
     cap = None
-    for path in terms.caps:
-        if (cap := _at(fields, path)) is not None:
+    for spellings in terms.caps:
+        if (cap := _said(fields, spellings)) is not None:
             break
     answers = _answers(terms, fields)
+    if api == _COMPLETIONS and answers is not None:
+        prompts = _prompts(fields.get("prompt"))
+        answers = None if prompts is None else prompts * answers
     if cap is None and answers == 1:
         return NOTHING_NAMED  # what most requests say
     known = _is_positive(cap) and answers is not None and _asks_for_answers_only(api, terms, fields)
@@ -229,7 +257,7 @@ def _bounded(bucket: Bucket, evidence: OutputEvidence, visible: int) -> Bucket:
         for bound in (
             _by_cap(bucket.kind, evidence, visible),
             _by_trace(bucket.kind, evidence),
-            _by_time(bucket.kind, evidence),
+            _by_time(evidence),
         )
         if bound is not None and bound[1] <= MAX_UINT
     ]
@@ -268,32 +296,55 @@ def _by_trace(kind: int, evidence: OutputEvidence) -> _Bound | None:
     if evidence.status not in _WHOLE or not seen.thinking_bytes or kind == OUTPUT_VISIBLE:
         return None
     if kind == REASONING:
-        lower, upper = bytes_bound(seen.thinking_bytes, seen.choices)
+        # Thinking that is shown may be counted as an answer, and none of it apart.
+        lower, upper = 0, bytes_bound(seen.thinking_bytes, seen.choices)[1]
     else:
         length = seen.thinking_bytes + seen.utf8_bytes
         lower, upper = bytes_bound(length, 2 * seen.choices + seen.tool_calls)
     return lower, upper, METHOD_TRACE
 
 
-def _by_time(kind: int, evidence: OutputEvidence) -> _Bound | None:
+def _by_time(evidence: OutputEvidence) -> _Bound | None:
     """Bound by the time, where the operator says how fast nothing is."""
     rate, answers = evidence.rate, evidence.allowance.answers
-    if rate is None or answers is None:
+    if rate is None or answers is None or evidence.api not in TEXT_APIS:
         return None
-    time = evidence.first_ms if kind == REASONING else evidence.whole_ms
-    return 0, answers * rate * time // 1000, f"{METHOD_CEILING}+{rate}"
+    return 0, answers * rate * evidence.whole_ms // 1000, f"{METHOD_CEILING}+{rate}"
 
 
 def _answers(terms: _Terms, fields: Mapping[str, Any]) -> int | None:
     most = 1
-    for path in terms.answers:
-        value = _at(fields, path)
+    for spellings in terms.answers:
+        value = _said(fields, spellings)
         if value is None:
             continue
         if not (_is_positive(value) and value <= MAX_ANSWERS):
             return None
         most = max(most, value)
     return most
+
+
+def _prompts(given: object) -> int | None:
+    """Return how many prompts a completion has; None if that cannot be told."""
+    if given is None or isinstance(given, str):
+        return 1
+    if not isinstance(given, list) or not given:
+        return None
+    if all(type(item) is int for item in given):  # one prompt, in tokens
+        return 1
+    told = all(isinstance(item, str) for item in given)
+    return len(given) if told or all(isinstance(item, list) for item in given) else None
+
+
+def _said(fields: Mapping[str, Any], spellings: _Spellings) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what a member says, None if it is absent, `_DIFFERENT` if spellings disagree."""
+    if len(spellings) == 1:
+        return _at(fields, spellings[0])
+    found = [said for path in spellings if (said := _at(fields, path)) is not None]
+    if not found:
+        return None
+    same = all(type(said) is int and said == found[0] for said in found)
+    return found[0] if same else _DIFFERENT
 
 
 def _asks_for_answers_only(api: int, terms: _Terms, fields: Mapping[str, Any]) -> bool:

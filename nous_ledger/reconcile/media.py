@@ -43,7 +43,7 @@ class _Tiles:
 
 # OpenAI's models by the whole of their names: squares of 512 pixels.
 _TILE_MODELS: Final[tuple[tuple[re.Pattern[str], _Tiles], ...]] = tuple(
-    (re.compile(f"(?:{names}){_DATED}"), _Tiles(base=base, tile=tile))
+    (re.compile(f"(?:{names}){_DATED}", re.ASCII), _Tiles(base=base, tile=tile))
     for names, base, tile in (
         (r"gpt-4o|gpt-4\.1|gpt-4\.5-preview|gpt-4-turbo", 85, 170),
         (r"gpt-4o-mini", 2833, 5667),
@@ -53,7 +53,7 @@ _TILE_MODELS: Final[tuple[tuple[re.Pattern[str], _Tiles], ...]] = tuple(
 )
 # And the smaller ones: patches of 32 pixels, times a factor in hundredths.
 _PATCH_MODELS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
-    (re.compile(f"(?:{names}){_DATED}"), factor)
+    (re.compile(f"(?:{names}){_DATED}", re.ASCII), factor)
     for names, factor in (
         (r"gpt-4\.1-mini|gpt-5-mini", 162),
         (r"gpt-4\.1-nano|gpt-5-nano", 246),
@@ -61,7 +61,7 @@ _PATCH_MODELS: Final[tuple[tuple[re.Pattern[str], int], ...]] = tuple(
     )
 )
 _MAX_PATCHES: Final = 1_536
-_MAX_TILES: Final = 8  # 2048 by 768 pixels, what the largest image is scaled down to
+_MAX_TILES: Final = 16  # 2048 by 2048 pixels, which no image is larger than once it is scaled
 _GEMINI: Final = re.compile(r"gemini-(?:1\.5|2\.0|2\.5)-[a-z0-9.-]+")
 _GEMINI_TILE: Final = 258
 _GEMINI_LOW: Final = 64
@@ -151,7 +151,7 @@ def _tiled(tiles: _Tiles, detail: str, size: Size | None) -> Range:
     least = tiles.base
     most = tiles.base + tiles.tile * _MAX_TILES
     if size is not None:
-        most = tiles.base + tiles.tile * _squares(size, enlarge=True)
+        most = tiles.base + tiles.tile * min(_MAX_TILES, _squares(size, enlarge=True))
         if detail == "high":
             least = tiles.base + tiles.tile * _squares(size, enlarge=False)
     return least, most

@@ -293,7 +293,7 @@ def _rule(
     if fields["encoding"] not in encodings:
         raise _wrong(f"{place}.encoding: no encoding of that name stands in the table")
     try:
-        names = re.compile(fields["names"])
+        names = re.compile(fields["names"], re.ASCII)  # `\d` is a digit of ASCII
     except (re.error, TypeError) as error:
         raise _wrong(f"{place}.names: no regular expression ({error})") from error
     providers, upstreams = _hosts(place, fields, own=own)

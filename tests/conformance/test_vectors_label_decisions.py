@@ -9,10 +9,11 @@ from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.recount import recount_bounds
 from nous_ledger.gateway.request import RequestFacts, read_request
-from nous_ledger.protocol.label import Bucket
+from nous_ledger.protocol.label import UNVERIFIABLE, Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import LABEL
 from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
+from nous_ledger.reconcile.hidden import OutputEvidence, bound_output
 from tests.conformance.vector_files import Case, cases
 
 RECOUNTER, BOUNDER = Recounter(), Bounder()
@@ -64,6 +65,27 @@ def as_vector(bucket: Bucket) -> Case:
     return {name: value for name, value in found.items() if value is not None}
 
 
+@cases("label_decisions", "Terms")
+def test_terms(case: Case) -> None:
+    """What a request and a declared ceiling leave for output (BND-2, BND-5 to BND-7, BND-9)."""
+    shape = CallShape(api=case["api"], operation="chat")
+    rate, milliseconds = case["ceiling"] or (None, 0)
+    evidence = OutputEvidence(
+        provider=case["provider"],
+        api=case["api"],
+        model=case["model"],
+        status=0,
+        allowance=read_request(shape, case["request"].encode(), may_ask=False).allowance,
+        rate=rate,
+        whole_ms=milliseconds,
+    )
+    usage = tuple(
+        Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE) for kind, tokens in case["reported"]
+    )
+    found = bound_output(usage, evidence)
+    assert [as_vector(bucket) for bucket in found] == case["buckets"]
+
+
 @cases("label_decisions", "Decisions")
 def test_decisions(case: Case) -> None:
     """What a call's counts are called, and nothing else (LBL-5, TOK-4, TOK-5, BND-1 to BND-19)."""
@@ -75,7 +97,7 @@ def test_decisions(case: Case) -> None:
     assert sorted(metered.anomalies) == case["anomalies"]
     assert metered.model == case["model"]
     draft = receipt_of(case, facts.model)
-    notes = CallNotes(request, facts.allowance, "openai", time.monotonic(), None)
+    notes = CallNotes(request, facts.allowance, "openai", time.monotonic())
 
     async def label() -> Metered:
         counted = await RECOUNTER.label(metered, draft, case["status"])

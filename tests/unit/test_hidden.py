@@ -69,6 +69,15 @@ def bounds(usage: tuple[Bucket, ...], found: OutputEvidence) -> dict[int, tuple[
         (RESPONSES, {"max_output_tokens": 50, "tools": [{"type": "code_interpreter"}]}, None, 1),
         (COMPLETIONS, {"max_tokens": 5, "prompt": "a", "n": 2, "best_of": 4}, 5, 4),
         (COMPLETIONS, {"max_tokens": 5, "echo": True}, None, 1),
+        (COMPLETIONS, {"max_tokens": 5, "prompt": ["a", "b", "c"]}, 5, 3),
+        (COMPLETIONS, {"max_tokens": 5, "prompt": ["a", "b"], "n": 2}, 5, 4),
+        (COMPLETIONS, {"max_tokens": 5, "prompt": [[1, 2], [3]]}, 5, 2),
+        (COMPLETIONS, {"max_tokens": 5, "prompt": [1, 2, 3]}, 5, 1),
+        (COMPLETIONS, {"prompt": ["a", "b"]}, None, 2),
+        *(
+            (COMPLETIONS, {"max_tokens": 5, "prompt": prompt}, None, None)
+            for prompt in ([], ["a", [1]], ["a", 1], [1.0], [True], {"a": 1}, 5, [None])
+        ),
         (MESSAGES, {"max_tokens": 5, "n": 7}, 5, 1),
         (MESSAGES, {"max_tokens": 5, "tools": [{"name": "get"}, {"type": "custom"}]}, 5, 1),
         (MESSAGES, {"max_tokens": 5, "tools": [{"type": "web_search_20250305"}]}, None, 1),
@@ -76,6 +85,21 @@ def bounds(usage: tuple[Bucket, ...], found: OutputEvidence) -> dict[int, tuple[
         (GEMINI, {"generationConfig": {"maxOutputTokens": 5, "candidateCount": 2}}, 5, 2),
         (GEMINI, {"generation_config": {"max_output_tokens": 5}}, 5, 1),
         (GEMINI, {"generationConfig": []}, None, 1),
+        (GEMINI, {"generationConfig": {"max_output_tokens": 5, "candidate_count": 3}}, 5, 3),
+        (GEMINI, {"generation_config": {"maxOutputTokens": 5, "candidateCount": 3}}, 5, 3),
+        (
+            GEMINI,
+            {
+                "generationConfig": {"maxOutputTokens": 5},
+                "generation_config": {"max_output_tokens": 5, "candidate_count": 2},
+            },
+            5,
+            2,
+        ),
+        (GEMINI, {"generationConfig": {"maxOutputTokens": 5, "max_output_tokens": 6}}, None, 1),
+        (GEMINI, {"generationConfig": {"maxOutputTokens": 5, "max_output_tokens": 5.0}}, None, 1),
+        (GEMINI, {"generationConfig": {"candidateCount": 1, "candidate_count": 2}}, None, None),
+        (GEMINI, {"generationConfig": {"candidateCount": 1, "candidate_count": True}}, None, None),
         (
             GEMINI,
             {"generationConfig": {"maxOutputTokens": 5}, "tools": [{"functionDeclarations": []}]},
@@ -100,6 +124,18 @@ def bounds(usage: tuple[Bucket, ...], found: OutputEvidence) -> dict[int, tuple[
             {"inferenceConfig": {"maxTokens": 5}, "toolConfig": {"tools": [{"systemTool": {}}]}},
             None,
             1,
+        ),
+        *(
+            (api, {**cap, name: {"a": 1}}, None, 1)
+            for api, cap, name in (
+                (CHAT, {"max_tokens": 5}, "data_sources"),
+                (RESPONSES, {"max_output_tokens": 5}, "context_management"),
+                (MESSAGES, {"max_tokens": 5}, "context_management"),
+                (MESSAGES, {"max_tokens": 5}, "container"),
+                (GEMINI, {"generationConfig": {"maxOutputTokens": 5}}, "cachedContent"),
+                (GEMINI, {"generationConfig": {"maxOutputTokens": 5}}, "cached_content"),
+                (CONVERSE, {"inferenceConfig": {"maxTokens": 5}}, "additionalModelRequestFields"),
+            )
         ),
         (COHERE, {"max_tokens": 5}, None, 1),
         (OLLAMA_CHAT, {"options": {"num_predict": 5}}, 5, 1),
@@ -197,7 +233,7 @@ def test_a_whole_trace_bounds_by_its_bytes() -> None:
     """BND-8."""
     seen = dataclasses.replace(SEEN, thinking_bytes=100)
     deep = evidence(provider="deepseek", visible=seen)
-    assert bounds(unverifiable((16, 3), (17, 40)), deep) == {17: (1, 116, "trace-bytes/1")}
+    assert bounds(unverifiable((16, 3), (17, 40)), deep) == {17: (0, 116, "trace-bytes/1")}
     llama = evidence(provider="ollama", api=OLLAMA_CHAT, visible=seen)
     assert bounds(unverifiable((18, 40)), llama) == {18: (1, 142, "trace-bytes/1")}
 
@@ -220,14 +256,16 @@ def test_other_traces_bound_nothing(change: dict[str, Any]) -> None:
 
 
 def test_a_declared_ceiling_bounds_by_time() -> None:
-    """BND-9: and its assumption stands in the method."""
-    found = evidence(provider="custom", rate=300, first_ms=1001, whole_ms=5000)
+    """BND-9: and its assumption stands in the method; thinking may go on to the end."""
+    found = evidence(provider="custom", rate=300, whole_ms=5001)
     assert bounds(unverifiable((16, 1), (17, 9), (19, 1)), found) == {
         16: (0, 1500, "decode-ceiling/1+300"),
-        17: (0, 300, "decode-ceiling/1+300"),
+        17: (0, 1500, "decode-ceiling/1+300"),
     }
     two = dataclasses.replace(found, allowance=Allowance(answers=2))
     assert bounds(unverifiable((18, 1)), two) == {18: (0, 3000, "decode-ceiling/1+300")}
+    images = dataclasses.replace(found, api=5)
+    assert bounds(unverifiable((18, 1)), images) == {}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +279,7 @@ def test_a_declared_ceiling_bounds_by_time() -> None:
 )
 def test_the_least_bound_counts(cap: int, rate: int, method: str) -> None:
     """BND-2: of equal ones the contract comes first."""
-    found = evidence(allowance=Allowance(tokens=cap), rate=rate, first_ms=1000, whole_ms=1000)
+    found = evidence(allowance=Allowance(tokens=cap), rate=rate, whole_ms=1000)
     assert bounds(unverifiable((17, 1)), found)[17][2] == method
 
 

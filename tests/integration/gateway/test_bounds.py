@@ -73,26 +73,6 @@ def test_other_routes_have_no_ceiling(hurried: Rig) -> None:
     assert buckets(hurried.only_receipt())[17].label == UNVERIFIABLE
 
 
-def test_the_first_text_of_a_stream_ends_the_thinking(
-    hurried: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """BND-9: not the end of the stream, and not a piece that only thinks."""
-    seen: list[tuple[float | None, float]] = []
-    kept = bounds.Bounder._timing
-
-    def timing(self: bounds.Bounder, notes: bounds.CallNotes) -> dict[str, int]:
-        seen.append((notes.first_visible, notes.started))
-        return kept(self, notes)
-
-    monkeypatch.setattr(bounds.Bounder, "_timing", timing)
-    hurried.call(CHAT, {**ASKS, "stream": True})
-    hurried.call(CHAT, {**ASKS, "stream": False})
-    ((first, started), (none, _)) = seen
-    assert first is not None
-    assert first > started
-    assert none is None
-
-
 def test_what_the_request_allowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """BND-6, at a provider that is known to keep it."""
     monkeypatch.setattr(hidden, "cap_holds", lambda *_: True)
@@ -188,7 +168,7 @@ def test_without_an_engine_bytes_explain(monkeypatch: pytest.MonkeyPatch) -> Non
         status=0,
         metering=1,
     )
-    notes = bounds.CallNotes(request, hidden.NOTHING_NAMED, "openai", 0.0, None)
+    notes = bounds.CallNotes(request, hidden.NOTHING_NAMED, "openai", 0.0)
     bounder = bounds.Bounder()
 
     async def twice() -> tuple[Metered, Metered]:

@@ -16,8 +16,10 @@ from vectors.generate.callcases import (
     usage_of,
     vendors,
 )
-from vectors.generate.rules import decisions
+from vectors.generate.rules import decisions, terms
 from vectors.generate.suite import Json, Suite
+from vectors.generate.termcases import Terms
+from vectors.generate.termcases import terms as add_terms
 
 FLAGS = (
     ("Plain", "The honest plain call: EXACT output, explained input.", "LBL-5 BND-13 BND-14"),
@@ -39,12 +41,23 @@ FLAGS = (
     ("Contract", "What the request allowed, kept and broken.", "BND-3 BND-4 BND-5 BND-6"),
     ("HiddenText", "Text that the provider adds is not held against it.", "BND-10"),
     ("Made", "Images that a model made.", "BND-19"),
+    ("Terms", "What a request takes, in each api.", "BND-5 BND-6"),
+    ("Prompts", "Several prompts in one request, each with its answers.", "BND-5 BND-6 BND-9"),
+    ("Spellings", "Two spellings of one member.", "BND-5"),
+    ("More", "What makes a provider generate more than answers.", "BND-7"),
+    ("Ceiling", "A declared decode ceiling.", "BND-9"),
+    ("Least", "Two methods for one bucket.", "BND-2"),
 )
 
 
 def check(case: Json) -> Json:
     """Give the labels."""
     return {"buckets": decisions.decide(case)}
+
+
+def check_terms(case: Json) -> Json:
+    """Give the labels by the request and the time alone."""
+    return {"buckets": terms.label(case)}
 
 
 def build() -> Suite:
@@ -57,6 +70,9 @@ def build() -> Suite:
         "response, whose usage says `reported` (kind, tokens), gets exactly these `buckets`.",
         "`model` is null where the response names none; then `model_requested` is M.",
         "The vocabulary o200k_base is there, and no decode ceiling is declared.",
+        "Terms: `reported` are counts that no method of 9.4, 9.6 or 9.7 labels; of a response",
+        "nothing is known but that it ended `ceiling[1]` milliseconds after the request came, and",
+        "`ceiling[0]` tokens a second are declared, null where none are; M is `model`.",
     )
     for name, description, ids in FLAGS:
         effect = "Honest counts that are called wrong, or others that are called right."
@@ -66,6 +82,7 @@ def build() -> Suite:
         part(add)
     for part in (interrupted, contract, hidden_text, vendors, made):
         part(add)
+    add_terms(Terms(suite.group("Terms", check_terms)))
     return suite
 
 

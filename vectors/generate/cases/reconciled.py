@@ -101,6 +101,13 @@ def buckets(group: Group) -> None:
         add(f"reported {reported} instead of 4", plain, exact_bucket(f2=reported))
     add("without reported", plain, bounded_bucket(f2=None))
     add("of another kind", plain, bounded_bucket(f1=19))
+    for kind in (2, 8, 18, 32, 36, 48):
+        add(f"of kind {kind}", plain, bounded_bucket(f1=kind))
+    wrong = {1: 17, 2: 5, 3: 2, 4: 0, 5: 9, 6: "m"}
+    add("a bad bucket beside a good one", plain, exact_bucket(), wrong)
+    add("two bad buckets", plain, exact_bucket(f2=9), wrong)
+    add("a bad bucket before a good one", plain, {1: 1, 2: 13, 3: 3}, exact_bucket())
+    add("a range for a number that nobody reported", plain, bounded_bucket(f2=5))
     add("a second bucket of another kind", plain, exact_bucket(), {1: 48, 2: 4, 3: 3})
     add(
         "of a receipt without usage",
@@ -140,10 +147,11 @@ def conditions(group: Group) -> None:
 def several(group: Group) -> None:
     """Which bucket counts."""
 
-    def add(comment: str, body: Fields, *claims: tuple[int, Fields], other: int = -1) -> None:
+    def add(comment: str, body: Fields, *claims: tuple[int, *tuple[Fields, ...]],
+            other: int = -1) -> None:  # fmt: skip
         made = [
-            {"index": index, "body": claim(receipt() if index == other else body, usage)}
-            for index, usage in claims
+            {"index": index, "body": claim(receipt() if index == other else body, *usage)}
+            for index, *usage in claims
         ]
         group.valid(comment, "Counts", receipt=pack(body).hex(), claims=made)
 
@@ -171,5 +179,14 @@ def several(group: Group) -> None:
     add("an unknown label stays", unknown, (5, exact_bucket()))
     add("evidence of another body", plain, (5, exact_bucket()), other=5)
     add("evidence that does not fit", plain, (5, narrow), (6, exact_bucket(f2=5)))
+    bad = {1: 17, 2: 5, 3: 2, 4: 0, 5: 9, 6: "m"}
+    add("of a bad bucket and a good one, none", plain, (5, exact_bucket(), bad))
+    add("of a bad bucket and a good one, none, but of others", plain, (5, narrow),
+        (6, exact_bucket(), bad))  # fmt: skip
+    add("an unknown label is no evidence", plain, (5, bounded_bucket(f3=4)))
+    add("nor does it take the place of a range of its method", plain, (5, narrow),
+        (6, bounded_bucket(f3=4, f6="narrow/1")))  # fmt: skip
+    add("nor does UNVERIFIABLE", plain, (5, narrow), (6, PLAIN[1]))
+    add("a range of one kind and EXACT of another", plain, (5, PLAIN[0], narrow, PLAIN[2]))
     cut = receipt(f18=PLAIN, f14=8)
     add("EXACT that is not allowed", cut, (5, narrow), (6, exact_bucket()))

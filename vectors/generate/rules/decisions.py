@@ -1,7 +1,6 @@
 """What label each reported count of a call gets: 9.2, 9.4, 9.6 and 9.8 in one naive reading."""
 
 import json
-import re
 from typing import Any
 
 from vectors.generate.rules import bytes1
@@ -12,8 +11,8 @@ from vectors.generate.rules.decisions_input import (
     TOKENS,
     bounded,
     explained,
-    own_tools,
 )
+from vectors.generate.rules.terms import of_terms
 from vectors.generate.rules.visible import Seen, read_json
 
 Json = dict[str, Any]
@@ -23,22 +22,6 @@ TEXT_APIS = (1, 2, 3, 7, 8, 9, 10, 11, 12, 13)
 BESIDE = (
     "tools functions web_search_options prediction audio logprobs top_logprobs stop echo suffix"
 )
-MORE = ("prediction", "web_search_options", "echo", "mcp_servers", "container")
-CAPS: dict[int, tuple[tuple[str, ...], list[str], list[str]]] = {
-    1: (OPENAI, ["max_completion_tokens", "max_tokens"], ["n"]),
-    2: (OPENAI, ["max_output_tokens"], []),
-    3: (OPENAI, ["max_tokens"], ["n", "best_of"]),
-    7: (("anthropic", "vertex", "bedrock"), ["max_tokens"], []),
-    8: (
-        ("gemini", "vertex"),
-        ["generationConfig.maxOutputTokens", "generation_config.max_output_tokens"],
-        ["generationConfig.candidateCount"],
-    ),
-    9: (("bedrock",), ["inferenceConfig.maxTokens"], []),
-    11: (("ollama",), ["options.num_predict"], []),
-    12: (("ollama",), ["options.num_predict"], []),
-    13: (("mistral",), ["max_tokens"], ["n"]),
-}
 
 
 def decide(case: Json) -> list[Json]:
@@ -66,13 +49,6 @@ def _object(text: str) -> Json | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _at(request: Json, path: str) -> Any:
-    value: Any = request
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 # Output ------------------------------------------------------------------------------
@@ -152,35 +128,12 @@ def _answer(case: Json) -> str | None:
 def _hidden(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Json]:
     found = {}
     for kind in {16, 17, 18} & counts.keys():
-        bounds = []
-        if (cap := _cap(case, request)) is not None:
-            upper = cap if kind != 17 else max(0, cap - counts.get(16, 0))
-            bounds.append(bounded(0, upper, "max-tokens/1"))
+        bounds = of_terms(case, request, kind, counts.get(16, 0))
         if (trace := _trace(case, kind)) is not None:
             bounds.append(trace)
         if bounds:
             found[kind] = min(bounds, key=lambda bound: bound["upper"])
     return found
-
-
-def _cap(case: Json, request: Json) -> int | None:
-    api = case["api"]
-    if api not in CAPS or case["provider"] not in CAPS[api][0]:
-        return None
-    claude = re.fullmatch(r"([a-z-]+\.)?anthropic\.claude-[a-z0-9.:-]+", case["model"])
-    tools = _at(request, "toolConfig.tools" if api == 9 else "tools")
-    more = [*MORE, "prompt"] if api == 2 else MORE
-    if (api == 9 and not claude) or any(request.get(name) for name in more):
-        return None
-    if not own_tools(api, tools):
-        return None
-    given = [value for path in CAPS[api][1] if (value := _at(request, path)) is not None]
-    answers = [value for path in CAPS[api][2] if (value := _at(request, path)) is not None]
-    if not given or type(given[0]) is not int or not 1 <= given[0] <= 2**53 - 1:
-        return None
-    if any(type(value) is not int or not 1 <= value <= 128 for value in answers):
-        return None
-    return int(max([1, *answers]) * (given[0] + 1))
 
 
 def _trace(case: Json, kind: int) -> Json | None:
@@ -197,6 +150,6 @@ def _trace(case: Json, kind: int) -> Json | None:
     if not size or kind == 16:
         return None
     if kind == 17:
-        return bounded(1, size + 16 * len(seen.choices), "trace-bytes/1")
+        return bounded(0, size + 16 * len(seen.choices), "trace-bytes/1")
     parts = 2 * len(seen.choices) + len(seen.calls)
     return bounded(1, size + seen.size + 16 * parts, "trace-bytes/1")

@@ -7,6 +7,7 @@ cases use.
 from typing import Any
 
 from vectors.generate.rules.imagesize import dimensions, video_tokens
+from vectors.generate.rules.terms import OPENAI, own_tools
 
 Json = dict[str, Any]
 Range = tuple[int, int]
@@ -24,7 +25,6 @@ TOKENS = {
     "Which fox is this?": 5,
 }
 KNOWN = ("gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gpt-4.1-mini-2025-04-14")
-OPENAI = ("openai", "azure-openai")
 OPENING = (
     "web_search_options data_sources search_parameters plugins previous_response_id conversation"
     " mcp_servers container images cachedContent cached_content promptVariables"
@@ -38,20 +38,6 @@ class OpenError(Exception):
 def bounded(lower: int, upper: int, method: str) -> Json:
     """Return the label of a range."""
     return {"label": "BOUNDED", "lower": lower, "upper": upper, "method": method}
-
-
-def own_tools(api: int, tools: Any) -> bool:
-    """Return whether all tools are run by the caller."""
-    if not tools:
-        return True
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        return False
-    if api == 8:
-        return all(set(tool) <= {"functionDeclarations", "function_declarations"} for tool in tools)
-    if api == 9:
-        return all(set(tool) <= {"toolSpec", "cachePoint"} for tool in tools)
-    own = (None, "custom") if api == 7 else ("function", "custom")
-    return all(tool.get("type") in own for tool in tools)
 
 
 def explained(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Json]:
@@ -218,7 +204,7 @@ def _squares(detail: str, size: Range | None, base: int, square: int) -> Range:
     if detail == "low":
         return base, base
     if size is None:
-        return base, base + 8 * square
+        return base, base + 16 * square
     counted = []
     for enlarge in (False, True):
         width, height = size
@@ -229,7 +215,9 @@ def _squares(detail: str, size: Range | None, base: int, square: int) -> Range:
         if shortest > 768 or enlarge:
             width, height = max(1, width * 768 // shortest), max(1, height * 768 // shortest)
         counted.append(-(-width // 512) * -(-height // 512))
-    return base + (square * counted[0] if detail == "high" else 0), base + square * counted[1]
+    return base + (square * counted[0] if detail == "high" else 0), base + square * min(
+        16, counted[1]
+    )
 
 
 def _made(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Json]:

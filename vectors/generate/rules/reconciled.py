@@ -39,7 +39,8 @@ def usage_after(receipt_body: bytes, claims: Sequence[tuple[int, bytes]]) -> lis
         except RuleError:
             continue
         for bucket in claim["usage"]:
-            counting[bucket["kind"], bucket.get("method", "")] = (index, bucket)
+            if bucket["label"] in (labels.EXACT, labels.BOUNDED):
+                counting[bucket["kind"], bucket.get("method", "")] = (index, bucket)
     return [
         _shown(*_best(own, [(i, b) for i, b in counting.values() if b["kind"] == own["kind"]]))
         for own in receipt["usage"]
