@@ -10,6 +10,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -174,17 +175,17 @@ class Sequencer:
     def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
         """Sign and store all receipts; what can be is stored while others sign."""
         signing = ReceiptSigning(self._identity, self._signer, batch)
-        tip = batch.tip
+        tip, before = batch.tip, _Step(batch, 0, 0)
         for start in range(0, len(batch.drafts), _STEP):
-            step = _Step(batch, tip, start, min(start + _STEP, len(batch.drafts)))
+            step = _Step(batch, start, min(start + _STEP, len(batch.drafts)))
             lending = None if self._pool is None else self._pool.begin(signing, step.end)
             if lending is None:
                 self._sign(signing, step.end)
+            with lending or nullcontext():
+                tip = before.store_records(signing, tip)
                 step.store_receipts()
-            else:
-                with lending:
-                    step.store_receipts()
-            tip = step.store_records(signing)
+            before = step
+        tip = before.store_records(signing, tip)
         pairs = zip(signing.records, batch.placed, strict=True)
         appended = [
             Appended(index=LeafIndex(index), record=record, body=receipt.body)
@@ -233,13 +234,12 @@ class Sequencer:
 class _Step:
     """Some receipts of a batch that follow each other, to be signed and stored."""
 
-    def __init__(self, batch: Batch, tip: Tip, start: int, end: int) -> None:
-        """Take the receipts `[start, end)`; `tip` is where the log stands before them."""
+    def __init__(self, batch: Batch, start: int, end: int) -> None:
+        """Take the receipts `[start, end)`."""
         self.end = end
         self._batch = batch
-        self._tip = tip
         self._start = start
-        self._first = LeafIndex(tip.leaf_count)
+        self._first = LeafIndex(batch.tip.leaf_count + start)
 
     def store_receipts(self) -> None:
         """Store what does not depend on their signatures."""
@@ -248,13 +248,15 @@ class _Step:
         if self.end == len(self._batch.drafts):
             self._batch.transaction.put_subjects(self._batch.subjects)
 
-    def store_records(self, signing: ReceiptSigning) -> Tip:
-        """Store what depends on them; return where the log stands."""
+    def store_records(self, signing: ReceiptSigning, before: Tip) -> Tip:
+        """Store what depends on them; return where the log stands after them."""
+        if self.end == self._start:
+            return before
         leaves = signing.leaves[self._start : self.end]
-        nodes, tip = grow(self._tip, self._batch.logged_at, leaves)
+        nodes, tip = grow(before, self._batch.logged_at, leaves)
         transaction = self._batch.transaction
         transaction.add_records(self._first, signing.records[self._start : self.end])
-        transaction.add_nodes(node_count(self._tip.leaf_count), nodes)
+        transaction.add_nodes(node_count(before.leaf_count), nodes)
         return tip
 
 
