@@ -1,8 +1,10 @@
 """Connections: what clients may take of them, and that those to upstreams are used again."""
 
 import contextlib
+import http.client
 import logging
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -164,3 +166,15 @@ def test_a_connection_to_an_upstream_is_used_again(log: Ledger) -> None:
             server.shutdown()
     assert len(peers) == 5
     assert len(set(peers)) == 1
+
+
+def test_answers_over_a_kept_connection_wait_for_no_acknowledgement(start: StartRig) -> None:
+    rig, _ = start(says(b""))
+    taken = []
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(rig.url).netloc)) as kept:
+        for _ in range(20):
+            started = time.monotonic()
+            kept.request("GET", "/healthz")
+            kept.getresponse().read()
+            taken.append(time.monotonic() - started)
+    assert statistics.median(taken) < 0.03  # a delayed one comes after 40 ms
