@@ -31,6 +31,29 @@ def portrait() -> str:
     return base64.b64encode(head + frame).decode()
 
 
+JPEG, WEBP = "image/jpeg", "image/webp"
+
+
+def pictures() -> dict[str, tuple[str, bytes]]:
+    """Return beginnings of images of 600 by 800 pixels: type and bytes, by what is in them."""
+    frame = struct.pack(">HBHHB", 17, 8, 800, 600, 3) + bytes(9)
+    riff, sides = b"RIFF" + bytes(4) + b"WEBP", struct.pack("<HH", 600, 800 | 0x4000)
+    three = (599).to_bytes(3, "little") + (799).to_bytes(3, "little")
+    packed = (599 | 799 << 14).to_bytes(4, "little")
+    return {
+        "a GIF": ("image/gif", b"GIF89a" + struct.pack("<HH", 600, 800) + bytes(2)),
+        "WebP VP8X": (WEBP, riff + b"VP8X" + bytes(8) + three),
+        "WebP VP8L": (WEBP, riff + b"VP8L" + bytes(4) + b"\x2f" + packed + bytes(8)),
+        "WebP VP8": (WEBP, riff + b"VP8 " + bytes(7) + b"\x9d\x01\x2a" + sides),
+        "WebP of another kind": (WEBP, riff + b"ALPH" + bytes(14)),
+        "a JPEG with fill bytes": (JPEG, b"\xff\xd8\xff\xff\xff\xc2" + frame),
+        "a JPEG with markers that stand alone": (JPEG, b"\xff\xd8\xff\x01\xff\xd7\xff\xcf" + frame),
+        "a JPEG with tables first": (JPEG, b"\xff\xd8\xff\xc4\x00\x06AAAA\xff\xc0" + frame),
+        "a JPEG with a scan first": (JPEG, b"\xff\xd8\xff\xda\x00\x02\xff\xc0" + frame),
+        "a JPEG with a segment too short": (JPEG, b"\xff\xd8\xff\xe0\x00\x01\xff\xc0" + frame),
+    }
+
+
 def usage_of(counts: list[list[int]]) -> Json:
     """Return OpenAI's usage value that comes to some counts."""
     found = {kind: tokens for kind, tokens in counts}  # noqa: C416 - lists, not pairs
@@ -143,3 +166,23 @@ def vendors(add: Adder) -> None:
     add.add("Reasoning", "responses, under a cap", asked, whole, **how)
     told = {**asked, "previous_response_id": "resp_1"}
     add.add("HiddenText", "responses: an earlier one is read too", told, whole, **how)
+
+
+def ollama(add: Adder) -> None:
+    """Cases of Ollama, which shows all thinking and splits nothing."""
+    for api, asks, said in (
+        (11, {"messages": TURNS[1:]}, {"message": {"content": SAID, "thinking": "A river."}}),
+        (12, {"prompt": "Which river?"}, {"response": SAID, "thinking": "A river."}),
+    ):
+        for comment, tokens, members in (
+            ("a whole trace", 40, {}),
+            ("more than both", 82, {}),
+            ("under a cap that is less", 40, {"options": {"num_predict": 50}}),
+            ("a stop sequence that hides too much", 40, {"options": {"stop": "x" * 17}}),
+        ):
+            body = {"model": "qwen3", "done": True, "done_reason": "stop", **said}
+            body |= {"prompt_eval_count": 20, "eval_count": tokens}
+            how: Json = {"provider": "ollama", "model": "qwen3", "api": api}
+            whole = {"model": "qwen3", "stream": False, **asks, **members}
+            counts = [[8, 20], [18, tokens]]
+            add.add("Reasoning", f"Ollama, {api}: {comment}", whole, body, reported=counts, **how)

@@ -113,7 +113,8 @@ def more_than_answers(add: Terms) -> None:
                 continue
             add.add("More", f"api {api}: {name}", api, {**asks, name: {"a": 1}})
     for name in MORE.split():
-        for empty in (None, False, 0, 0.0, "", [], {}):
+        empties: tuple[Any, ...] = (None, False, 0, 0.0, "", [], {})
+        for empty in empties:
             add.add("More", f"{name}: {empty!r}", 1, {**CAPPED[1][2], name: empty})
     own: dict[int, list[Json]] = {
         1: [{"type": "function"}, {"type": "custom"}],
@@ -125,12 +126,14 @@ def more_than_answers(add: Terms) -> None:
     for api, tools in own.items():
         asks = CAPPED[api][2]
         add.add("More", f"api {api}: tools of the caller", api, {**asks, "tools": tools})
-        for other in ({"type": "web_search"}, {"googleSearch": {}}, "function"):
+        foreign: tuple[Any, ...] = ({"type": "web_search"}, {"googleSearch": {}}, "function")
+        for other in foreign:
             both = {**asks, "tools": [*tools, other]}
             add.add("More", f"api {api}: beside {other!r}", api, both)
         add.add("More", f"api {api}: tools that are no array", api, {**asks, "tools": tools[0]})
         add.add("More", f"api {api}: no tools", api, {**asks, "tools": []})
-    for tool in ({"toolSpec": {}, "cachePoint": {}}, {"systemTool": {}}):
+    specs: tuple[Json, ...] = ({"toolSpec": {}, "cachePoint": {}}, {"systemTool": {}})
+    for tool in specs:
         asks = {**CAPPED[9][2], "toolConfig": {"tools": [tool]}}
         add.add("More", f"api 9: {next(iter(tool))}", 9, asks)
 

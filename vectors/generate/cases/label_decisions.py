@@ -1,5 +1,6 @@
 """label_decisions.json: what a call looked like, and the labels that its counts get."""
 
+import base64
 import json
 from typing import Any
 
@@ -11,7 +12,9 @@ from vectors.generate.callcases import (
     SAID,
     TURNS,
     Adder,
+    ollama,
     picture,
+    pictures,
     portrait,
     usage_of,
     vendors,
@@ -174,6 +177,18 @@ def parts(add: Adder) -> None:
     jpeg = f"data:image/jpeg;base64,{portrait()}"
     ask("a JPEG", [[8, 12 + 765]], image(jpeg, detail="high"))
     ask("data that is no image", [[8, 12 + 1445]], image("data:image/png;base64,AAAA"))
+    for width, height, tokens in (
+        (3000, 1000, 1445), (2048, 2048, 765), (512, 512, 765), (512, 512, 254),
+        (100, 5000, 2805), (100, 5000, 2806), (65_535, 1, 765), (769, 768, 765),
+    ):  # fmt: skip
+        url = f"data:image/png;base64,{picture(width, height)}"
+        counts = [[8, 12], [33, tokens]]
+        ask(f"{width} by {height} pixels, {tokens} apart", counts, image(url, detail="high"))
+    ask("of no known size, the most", [[8, 12], [33, 2805]], image("https://example.com/a.png"))
+    ask("of no known size, more", [[8, 12], [33, 2806]], image("https://example.com/a.png"))
+    for name, (kind, data) in pictures().items():
+        url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        ask(name, [[8, 12], [33, 765]], image(url, detail="high"))
     ask("patches", [[8, 50 + 1659]], image(), model="gpt-4.1-mini-2025-04-14")
     ask("an image of a model without formula", [[8, 500]], image(), model="gpt-9-turbo")
     ask("a file", [[8, 900]], {"type": "file", "file": {"file_id": "file-1"}})
@@ -271,6 +286,12 @@ def reasoning(add: Adder) -> None:
     add.chat("Reasoning", "a whole trace", [[8, 22], [16, 9], [17, 6]], **traced)
     add.chat("Reasoning", "more than a whole trace can be", [[8, 22], [16, 9], [17, 43]], **traced)
     add.chat("Reasoning", "a trace that did not come", [[8, 22], [16, 9], [17, 6]], **deep)
+    hidden: Json = {**deep, "says": {"reasoning_content": "\u00dc\u4e16"}}
+    add.chat("Reasoning", "none apart beside a trace", [[8, 22], [16, 20], [17, 0]], **hidden)
+    add.chat("Reasoning", "a trace counted in bytes", [[8, 22], [16, 9], [17, 22]], **hidden)
+    add.chat("Reasoning", "not split, a whole trace", [[8, 22], [18, 60]], **traced)
+    add.chat("Reasoning", "not split, more than both", [[8, 22], [18, 101]], **traced)
+    ollama(add)
     other: Json = {**traced, "provider": "groq"}
     add.chat("Reasoning", "a trace that may be a summary", [[8, 22], [16, 9], [17, 6]], **other)
 

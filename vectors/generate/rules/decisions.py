@@ -7,12 +7,12 @@ from vectors.generate.rules import bytes1
 from vectors.generate.rules.checks import RuleError
 from vectors.generate.rules.decisions_input import (
     KNOWN,
-    OPENAI,
     TOKENS,
     bounded,
     explained,
 )
-from vectors.generate.rules.terms import of_terms
+from vectors.generate.rules.frames import Event
+from vectors.generate.rules.terms import OPENAI, of_terms
 from vectors.generate.rules.visible import Seen, read_json
 
 Json = dict[str, Any]
@@ -137,19 +137,29 @@ def _hidden(case: Json, request: Json, counts: dict[int, int]) -> dict[int, Json
 
 
 def _trace(case: Json, kind: int) -> Json | None:
-    if (case["provider"], case["api"]) != ("deepseek", 1) or case["status"] not in (0, 8):
+    who = (case["provider"], case["api"])
+    if who not in (("deepseek", 1), ("ollama", 11), ("ollama", 12)) or case["status"] not in (0, 8):
         return None
     seen = Seen()
     try:
-        body = read_json(case["response"].encode())
-        bytes1.chat([body], "message", seen)
+        events = [Event("", read_json(case["response"].encode()))]
+        bytes1.collect(case["api"], bytes1.asked(case["request"]), events, seen, streamed=False)
     except RuleError:
         return None
-    messages = [choice["message"] for choice in json.loads(case["response"])["choices"]]
-    size = sum(len(message.get("reasoning_content") or "") for message in messages)
+    size = sum(len(text.encode()) for text in _thoughts(case["api"], json.loads(case["response"])))
     if not size or kind == 16:
         return None
     if kind == 17:
         return bounded(0, size + 16 * len(seen.choices), "trace-bytes/1")
     parts = 2 * len(seen.choices) + len(seen.calls)
     return bounded(1, size + seen.size + 16 * parts, "trace-bytes/1")
+
+
+def _thoughts(api: int, body: Json) -> list[str]:
+    """Return the strings of thinking in a body."""
+    if api == 1:
+        messages = [choice["message"] for choice in body["choices"]]
+        found = [message.get(n) for message in messages for n in ("reasoning_content", "reasoning")]
+    else:
+        found = [body.get("message", body if api == 12 else {}).get("thinking")]
+    return [text for text in found if isinstance(text, str)]

@@ -117,7 +117,10 @@ class Prompt:
         self.tools = bool(tools or request.get("functions"))
         if api == 2:
             self._responses(request)
-        elif api in (1, 7, 13):
+        elif api in (3, 4, 12):
+            if not isinstance(request.get("prompt"), str):
+                raise OpenError
+        elif api in (1, 7, 10, 11, 13):
             if not isinstance(request.get("messages"), list):
                 raise OpenError
             for message in request["messages"]:
@@ -134,7 +137,7 @@ class Prompt:
         self.members |= {name for name, value in message.items() if value}
         self.names += "name" in message
         self.texts += [message[name] for name in ("role", "name") if name in message]
-        if message.get("audio"):
+        if message.get("audio") or message.get("images"):
             raise OpenError
         self._content(api, message.get("content"))
 

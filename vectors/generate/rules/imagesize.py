@@ -35,6 +35,11 @@ def _read(data: bytes) -> tuple[int, int]:
         return number(data, 6, 2, "little"), number(data, 8, 2, "little")
     if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":
         return number(data, 24, 3, "little") + 1, number(data, 27, 3, "little") + 1
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8L" and data[20] == 0x2F:
+        bits = number(data, 21, 4, "little")
+        return bits % 2**14 + 1, bits // 2**14 % 2**14 + 1
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8 " and data[23:26] == b"\x9d\x01\x2a":
+        return number(data, 26, 2, "little") % 2**14, number(data, 28, 2, "little") % 2**14
     if data[:2] == b"\xff\xd8":
         return _jpeg(data)
     raise ValueError("no image")
@@ -44,9 +49,20 @@ def _jpeg(data: bytes) -> tuple[int, int]:
     at = 2
     while number(data, at, 1) == 0xFF:
         marker = number(data, at + 1, 1)
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            at += 2
+            continue
+        if marker in (0xD8, 0xD9, 0xDA):
+            break
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return number(data, at + 7, 2), number(data, at + 5, 2)
-        at += 2 + number(data, at + 2, 2)
+        length = number(data, at + 2, 2)
+        if length < 2:
+            break
+        at += 2 + length
     raise ValueError("no frame")
 
 

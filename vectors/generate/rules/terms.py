@@ -102,10 +102,10 @@ def answers(api: int, request: Json) -> int | None:
     given = [value for value in given if value is not None]
     if not all(is_whole(value, 128) for value in given):
         return None
-    prompts: int | None = 1
-    if api == 3 and (prompts := _prompts(request.get("prompt"))) is None:
+    prompts = _prompts(request.get("prompt")) if api == 3 else 1
+    if prompts is None:
         return None
-    return max([1, *given]) * prompts
+    return int(max([1, *given])) * prompts
 
 
 def _prompts(prompt: Any) -> int | None:
@@ -132,4 +132,4 @@ def _cap(case: Json, request: Json) -> int | None:
         return None
     read = _configured if api == 8 else at
     given = [value for path in CAPS[api][1] if (value := read(request, path)) is not None]
-    return number * (given[0] + 1) if given and is_whole(given[0], 2**53 - 1) else None
+    return int(number * (given[0] + 1)) if given and is_whole(given[0], 2**53 - 1) else None
