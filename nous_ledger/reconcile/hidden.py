@@ -362,7 +362,9 @@ def _asks_for_answers_only(api: int, terms: _Terms, fields: Mapping[str, Any]) -
         return False
     members = _MEMBERS_OF_OWN_TOOLS.get(api)
     if members is not None:
-        return all(tool.keys() <= members for tool in tools)
+        return all(
+            name in members for tool in tools for name, value in tool.items() if value is not None
+        )
     return all(tool.get("type") in terms.own_tools for tool in tools)
 
 

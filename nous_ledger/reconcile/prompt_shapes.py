@@ -124,6 +124,11 @@ def _objects(value: object) -> Iterable[dict[str, Any]]:
     return value
 
 
+def _present(item: dict[str, Any]) -> set[str]:
+    """Return the names of members; null is as good as none."""
+    return {name for name, value in item.items() if value is not None}
+
+
 def _required(fields: Mapping[str, Any], name: str) -> object:
     if fields.get(name) is None:
         raise OpenRequestError
@@ -140,7 +145,7 @@ def _typed_tools(prompt: Prompt, tools: object, own: tuple[str | None, ...]) -> 
 def _member_tools(prompt: Prompt, tools: object, own: frozenset[str]) -> None:
     for tool in _objects(tools):
         prompt.tools, prompt.plain = True, False
-        if not tool.keys() <= own:
+        if not _present(tool) <= own:
             raise OpenRequestError
 
 
@@ -218,8 +223,8 @@ def _responses(prompt: Prompt, fields: Mapping[str, Any]) -> None:
     if isinstance(given, str):
         return
     for item in _objects(given):
-        kind = item.get("type", "message")
-        if kind == "message":
+        kind = item.get("type")
+        if kind in (None, "message"):
             _response_parts(prompt, item.get("content"))
         elif kind in _RESULTS:
             _response_parts(prompt, item.get("output"))
@@ -282,6 +287,7 @@ _PART_MEMBERS: Final = frozenset(
     )
 )
 _INLINE: Final = ("inlineData", "inline_data")
+_BESIDE_MEDIA: Final = frozenset({"videoMetadata", "video_metadata"})
 _DECLARED: Final = frozenset({"functionDeclarations", "function_declarations"})
 
 
@@ -296,9 +302,12 @@ def _gemini(prompt: Prompt, fields: Mapping[str, Any]) -> None:
 
 
 def _gemini_part(prompt: Prompt, part: dict[str, Any]) -> None:
-    inline = next((part[name] for name in _INLINE if name in part), None)
-    if inline is not None:
-        held = inline if isinstance(inline, dict) else {}
+    found = _present(part)
+    inline = [part[name] for name in _INLINE if name in found]
+    if len(inline) > 1 or not found <= _PART_MEMBERS | _BESIDE_MEDIA.union(_INLINE):
+        raise OpenRequestError
+    if inline:
+        held = inline[0] if isinstance(inline[0], dict) else {}
         kind = held.get("mimeType", held.get("mime_type"))
         media, data = str(kind).partition("/")[0], held.get("data")
         if media not in ("image", "video") or not isinstance(data, str):
@@ -307,10 +316,10 @@ def _gemini_part(prompt: Prompt, part: dict[str, Any]) -> None:
             prompt.image(None, data)
         else:
             prompt.video(data)
-    elif not part.keys() <= _PART_MEMBERS:
+    elif not _BESIDE_MEDIA.isdisjoint(found):
         raise OpenRequestError
     for name in ("functionResponse", "function_response"):
-        if isinstance(found := part.get(name), dict) and found.get("parts"):
+        if isinstance(told := part.get(name), dict) and told.get("parts"):
             raise OpenRequestError
 
 
@@ -332,8 +341,8 @@ def _converse(prompt: Prompt, fields: Mapping[str, Any]) -> None:
     for block in blocks:
         held = block.get("toolResult")
         found = held.get("content") if isinstance(held, dict) else None
-        if not block.keys() <= _CONVERSE_PARTS or not all(
-            part.keys() <= _RESULT_PARTS for part in _objects(found)
+        if not _present(block) <= _CONVERSE_PARTS or not all(
+            _present(part) <= _RESULT_PARTS for part in _objects(found)
         ):
             raise OpenRequestError
 

@@ -108,6 +108,12 @@ def bounds(usage: tuple[Bucket, ...], found: OutputEvidence) -> dict[int, tuple[
         ),
         (
             GEMINI,
+            {"generationConfig": {"maxOutputTokens": 5}, "tools": [{"googleSearch": None}]},
+            5,
+            1,
+        ),
+        (
+            GEMINI,
             {"generationConfig": {"maxOutputTokens": 5}, "tools": [{"googleSearch": {}}]},
             None,
             1,

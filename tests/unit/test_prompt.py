@@ -234,6 +234,10 @@ CLOSED = [
     (MESSAGES, {**user(), "tools": [{"name": "get"}]}),
     (GEMINI, {**part(text="a", thoughtSignature="x"), "systemInstruction": {"parts": []}}),
     (GEMINI, part(functionResponse={"name": "f", "response": {}})),
+    (GEMINI, part(text="a", fileData=None, inlineData=None)),
+    (GEMINI, part(inlineData={"mimeType": "image/png", "data": PNG}, videoMetadata={})),
+    (CONVERSE, {"messages": [{"content": [{"text": "a", "image": None}]}]}),
+    (RESPONSES, said({"type": None, "content": "a"})),
     (CONVERSE, {"messages": [{"content": [{"text": "a"}, {"cachePoint": {}}]}], "system": []}),
 ]
 OPEN = [
@@ -277,6 +281,15 @@ OPEN = [
     (MESSAGES, {**user(), "container": "c"}),
     (GEMINI, {}),
     (GEMINI, part(fileData={"fileUri": "x"})),
+    (GEMINI, part(inlineData={"mimeType": "image/png", "data": PNG}, fileData={"fileUri": "x"})),
+    (
+        GEMINI,
+        part(
+            inlineData={"mimeType": "image/png", "data": PNG},
+            inline_data={"mime_type": "image/png", "data": PNG},
+        ),
+    ),
+    (GEMINI, part(text="a", videoMetadata={})),
     (GEMINI, part(inlineData={"mimeType": "audio/wav", "data": "aaaa"})),
     (GEMINI, part(functionResponse={"parts": [{}]})),
     (GEMINI, {**part(text="a"), "cachedContent": "x"}),

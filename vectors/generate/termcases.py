@@ -132,10 +132,14 @@ def more_than_answers(add: Terms) -> None:
             add.add("More", f"api {api}: beside {other!r}", api, both)
         add.add("More", f"api {api}: tools that are no array", api, {**asks, "tools": tools[0]})
         add.add("More", f"api {api}: no tools", api, {**asks, "tools": []})
-    specs: tuple[Json, ...] = ({"toolSpec": {}, "cachePoint": {}}, {"systemTool": {}})
+    specs: tuple[Json, ...] = (
+        {"toolSpec": {}, "cachePoint": {}},
+        {"systemTool": {}},
+        {"toolSpec": {}, "systemTool": None},
+    )
     for tool in specs:
         asks = {**CAPPED[9][2], "toolConfig": {"tools": [tool]}}
-        add.add("More", f"api 9: {next(iter(tool))}", 9, asks)
+        add.add("More", f"api 9: {', '.join(tool)}", 9, asks)
 
 
 def ceilings(add: Terms) -> None:

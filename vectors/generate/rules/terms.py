@@ -77,10 +77,10 @@ def own_tools(api: int, tools: Any) -> bool:
         return True
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         return False
-    if api == 8:
-        return all(set(tool) <= {"functionDeclarations", "function_declarations"} for tool in tools)
-    if api == 9:
-        return all(set(tool) <= {"toolSpec", "cachePoint"} for tool in tools)
+    known = {8: ("functionDeclarations", "function_declarations"), 9: ("toolSpec", "cachePoint")}
+    if api in known:
+        names = [name for tool in tools for name, value in tool.items() if value is not None]
+        return all(name in known[api] for name in names)
     own = (None, "custom") if api == 7 else ("function", "custom")
     return all(tool.get("type") in own for tool in tools)
 
