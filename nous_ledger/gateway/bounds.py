@@ -57,6 +57,8 @@ from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_t
 
 MAX_PROMPT_BYTES: Final = 8 * 1024 * 1024
 """Longest request whose input is bounded."""
+MAX_PROMPT_SEPARATORS: Final = 100_000
+"""Most separators of such a request: while JSON is read, no other call goes on."""
 SHORT_BYTES: Final = 32 * 1024
 """A request up to this length is looked at faster than a thread is asked to."""
 
@@ -152,7 +154,8 @@ class Bounder:
     async def _bound_input(
         self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes
     ) -> tuple[Bucket, ...]:
-        steps = request_steps(usage, receipt, model, body, self._table)
+        limit = MAX_PROMPT_SEPARATORS
+        steps = request_steps(usage, receipt, model, body, self._table, max_separators=limit)
         tokens = None
         while True:
             if len(body) <= SHORT_BYTES:
@@ -260,9 +263,11 @@ def request_steps(
     model: str | None,
     body: bytes,
     table: TokenizerTable,
+    *,
+    max_separators: int = MAX_SEPARATORS,
 ) -> Steps:
     """Do as `bound_request`, and leave the counting to whoever goes through the steps."""
-    fields = request_fields(body)
+    fields = request_fields(body, max_separators)
     if fields is None:
         return usage
     evidence = InputEvidence(
@@ -276,10 +281,10 @@ def request_steps(
     return (yield from input_steps(usage, evidence, table))
 
 
-def request_fields(body: bytes) -> Mapping[str, Any] | None:
+def request_fields(body: bytes, max_separators: int = MAX_SEPARATORS) -> Mapping[str, Any] | None:
     """Return the members of a request body, None if it is no JSON object within bounds."""
     try:
-        found = parse_json(body, max_separators=MAX_SEPARATORS).value
+        found = parse_json(body, max_separators=max_separators).value
     except FormatError:
         return None
     return found if isinstance(found, dict) else None

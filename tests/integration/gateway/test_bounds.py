@@ -108,8 +108,11 @@ def test_long_input_is_looked_at_beside_the_event_loop(
     assert [name.startswith("asyncio_") for name in threads] == [beside]
 
 
-def test_very_long_input_is_not_looked_at(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_PROMPT_BYTES", 100)
+@pytest.mark.parametrize("limit", ["MAX_PROMPT_BYTES", "MAX_PROMPT_SEPARATORS"])
+def test_very_long_input_is_not_looked_at(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(bounds, limit, 2)
     rig.call(CHAT, {**ASKS, "messages": [{"role": "user", "content": "a " * 100}]})
     assert {b.label for b in buckets(rig.only_receipt()).values() if b.kind < 9} == {UNVERIFIABLE}
 
