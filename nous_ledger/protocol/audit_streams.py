@@ -10,13 +10,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nous_ledger.protocol.label import EXACT, METERING_MALFORMED
+from nous_ledger.protocol.label import EXACT
+from nous_ledger.protocol.registries import METERING
 from nous_ledger.protocol.stream_audit import ALPHA, StreamAudit, alarm_level
 from nous_ledger.protocol.types import TokenCount
 
 if TYPE_CHECKING:
     from nous_ledger.protocol.receipt import Receipt
 
+_FINAL: Final = METERING["final"]
 MAX_STREAMS: Final = 1_024
 MAX_SERVICES: Final = 4_096
 """Most streams and most services that are followed: what comes later is counted, not taken."""
@@ -86,9 +88,9 @@ def stream_sample(receipt: Receipt) -> tuple[StreamKey, TokenCount, TokenCount] 
 
     Returns:
         None for a receipt that no stream audits: without an EXACT bucket, without a
-        reported count in it, or with malformed metering.
+        reported count in it, or with usage that was not the final one.
     """
-    if receipt.metering == METERING_MALFORMED:
+    if receipt.metering != _FINAL:
         return None
     for bucket in receipt.usage or ():
         if bucket.label != EXACT or bucket.reported is None:

@@ -193,5 +193,6 @@ def samples(suite: Suite) -> None:
     )
     add("BOUNDED only", receipt(), None)
     add("EXACT without reported", exact_receipt(f18=[exact_bucket(f2=None)], f19=None), None)
+    add("metering 2", exact_receipt(f17=2), None)
     add("metering 3", exact_receipt(f17=3), None)
     add("no usage", receipt(f17=0, f18=None, f19=None, f20=None), None)
