@@ -59,9 +59,11 @@ def build() -> Suite:
     return suite
 
 
-def claim(body: Fields, *usage: Fields) -> str:
+def claim(body: Fields, *usage: Fields, source: str | None = "folder/1 checked") -> str:
     """Return the hex of evidence for a receipt."""
-    made = {0: SALT, 1: 3, 2: sha256(pack(body)), 3: list(usage), 4: "folder/1 checked"}
+    made = {0: SALT, 1: 3, 2: sha256(pack(body)), 3: list(usage)}
+    if source is not None:
+        made[4] = source
     return pack(made).hex()
 
 
@@ -101,8 +103,8 @@ def buckets(group: Group) -> None:
         add(f"reported {reported} instead of 4", plain, exact_bucket(f2=reported))
     add("without reported", plain, bounded_bucket(f2=None))
     add("of another kind", plain, bounded_bucket(f1=19))
-    for kind in (2, 8, 18, 32, 36, 48):
-        add(f"of kind {kind}", plain, bounded_bucket(f1=kind))
+    for kind in (2, 3, 4, 5, 6, 8, 18, 32, 33, 36, 48):
+        add(f"a range of kind {kind}", plain, bounded_bucket(f1=kind))
     wrong = {1: 17, 2: 5, 3: 2, 4: 0, 5: 9, 6: "m"}
     add("a bad bucket beside a good one", plain, exact_bucket(), wrong)
     add("two bad buckets", plain, exact_bucket(f2=9), wrong)
@@ -179,6 +181,18 @@ def several(group: Group) -> None:
     add("an unknown label stays", unknown, (5, exact_bucket()))
     add("evidence of another body", plain, (5, exact_bucket()), other=5)
     add("evidence that does not fit", plain, (5, narrow), (6, exact_bucket(f2=5)))
+    ranks = [
+        {"index": index, "body": claim(plain, usage, source=source)}
+        for index, usage, source in (
+            (5, later, "jsonl/1 checked"),
+            (7, exact_bucket(), None),
+            (9, exact_bucket(f8=5, f4=5, f5=6), "jsonl/1 unchecked"),
+        )
+    ]
+    receipt_ = pack(plain).hex()
+    for number in (1, 2, 3):
+        comment = f"readers prefer no source: {number} of three"
+        group.valid(comment, "Counts", receipt=receipt_, claims=ranks[:number])
     bad = {1: 17, 2: 5, 3: 2, 4: 0, 5: 9, 6: "m"}
     add("of a bad bucket and a good one, none", plain, (5, exact_bucket(), bad))
     add("of a bad bucket and a good one, none, but of others", plain, (5, narrow),
