@@ -26,6 +26,7 @@ DEFAULT_SECONDS = 30.0
 FULL_SECONDS = 300.0
 _BATCH_SECONDS = 0.01
 _LEAST_ROUNDS = 5
+_BESIDE_S = 1.0
 
 Timed = Callable[[], tuple[int, float]]
 """Does some work; returns how many units of it, and the seconds that they took."""
@@ -158,20 +159,31 @@ def compare_rates(
         candidate: What is measured.
         baseline: What it is measured against.
         seconds: How long to measure; at least five rounds are run.
-        long: Whether one run of the candidate takes so long that a single one will do.
+        long: Whether one run of the candidate takes so long that a single one will do. The
+            baseline is then measured for a second before and after it, since on a shared
+            machine a short moment says little of a long one.
     """
     sides = (candidate, baseline)
     rounds = 1 if long else _LEAST_ROUNDS
-    taken: tuple[list[float], list[float]] = ([], [])
+    taken: tuple[list[tuple[int, float]], list[tuple[int, float]]] = ([], [])
     for side in sides[1:] if long else sides:
         side()  # The first run makes threads and fills caches.
     ends = time.monotonic() + seconds
     while time.monotonic() < ends or len(taken[0]) < rounds:
         first = len(taken[0]) % 2
-        for number in (first, 1 - first):
-            units, took = sides[number]()
-            taken[number].append(took / units)
-    return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
+        for number in (1, 0, 1) if long else (first, 1 - first):
+            beside = _BESIDE_S if long and number else 0.0
+            taken[number].extend(_runs(sides[number], beside))
+    found = [[took / units for units, took in side] for side in taken]
+    return Comparison(candidate=statistics.median(found[0]), baseline=statistics.median(found[1]))
+
+
+def _runs(side: Timed, seconds: float) -> list[tuple[int, float]]:
+    ends = time.monotonic() + seconds
+    runs = [side()]
+    while time.monotonic() < ends:
+        runs.append(side())
+    return runs
 
 
 def _command_cpu_seconds(command: Sequence[str]) -> float:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bench import _harness
 from bench._harness import (
     IDLE_PYTHON,
     Comparison,
@@ -36,8 +37,9 @@ def test_rates_are_medians_of_turns_and_the_first_run_does_not_count() -> None:
     assert (seen.candidate, seen.baseline) == (3.0, 1.5)
 
 
-def test_what_takes_long_runs_once() -> None:
-    taken = {"candidate": iter([8.0]), "baseline": iter([90.0, 3])}
+def test_what_takes_long_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_harness, "_BESIDE_S", 0.0)
+    taken = {"candidate": iter([8.0]), "baseline": iter([90.0, 2, 4])}
 
     def timed(side: str) -> tuple[int, float]:
         return 2, next(taken[side])
