@@ -14,22 +14,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Final
 
+from nous_ledger.protocol.audit_report import SUMMARY
 from nous_ledger.protocol.errors import InputError, UnavailableError
 from sentinel.report import Outcome, RoundReport
 
 _TIMEOUT_S: Final = 5.0
 _CONTENT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PATH: Final = "/metrics"
-_STREAMS: Final = {
-    "speaking": "Streams of receipts that are not consistent, or hold a contradicted receipt.",
-    "contradicted": "Receipts far beyond their re-count by themselves.",
-    "excess": "Largest share of a re-count that the excess of a stream was shown to pass.",
-    "samples": "Receipts with an EXACT count that streams audit.",
-    "sampled_tokens": "Reported output tokens of these.",
-    "output_tokens": "Reported output tokens of all receipts that could be read.",
-    "unread_receipts": "Receipts that no stream could look at.",
-    "erased_samples": "Samples whose bodies were erased since.",
-}
+_STREAMS: Final = {**SUMMARY, "erased_samples": "Samples whose bodies were erased since."}
 
 
 class Metrics:

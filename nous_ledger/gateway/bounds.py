@@ -205,18 +205,9 @@ def bound_again(
         else b
         for b in receipt.usage or ()
     )
-    model = receipt.model_served or receipt.model_requested
-    evidence = OutputEvidence(
-        provider=receipt.provider,
-        api=receipt.api,
-        model=model,
-        status=receipt.status,
-        allowance=read_allowance(receipt.api, fields),
-        visible=visible,
-    )
     # A gateway without the vocabulary bounds by bytes what another one counts.
     table = builtin_table() if any(map(_is_counted, claims.values())) else _NO_TABLE
-    found = bound_request(bound_output(unlabelled, evidence), receipt, model, request, table)
+    found = bound_later(unlabelled, receipt, request, fields, visible, table=table)
     return {
         b.kind: Recount(lower=b.lower, upper=b.upper)
         for b in found
@@ -236,6 +227,37 @@ def _is_counted(bucket: Bucket) -> bool:
 def _wants_input(api: int, usage: Iterable[Bucket]) -> bool:
     kinds = _MADE if api == _IMAGES_API else _INPUT
     return any(bucket.label == UNVERIFIABLE and bucket.kind in kinds for bucket in usage)
+
+
+def bound_later(
+    usage: tuple[Bucket, ...],
+    receipt: Receipt,
+    request: bytes,
+    fields: Mapping[str, Any],
+    visible: VisibleOutput | None,
+    *,
+    table: TokenizerTable,
+) -> tuple[Bucket, ...]:
+    """Return buckets with all bounds that a call's texts give once it is over, time aside.
+
+    Args:
+        usage: labelled buckets.
+        receipt: of the call.
+        request: its body.
+        fields: the members of that.
+        visible: what the caller got; None if that is not known in full.
+        table: which encoding a model has.
+    """
+    model = receipt.model_served or receipt.model_requested
+    evidence = OutputEvidence(
+        provider=receipt.provider,
+        api=receipt.api,
+        model=model,
+        status=receipt.status,
+        allowance=read_allowance(receipt.api, fields),
+        visible=visible,
+    )
+    return bound_request(bound_output(usage, evidence), receipt, model, request, table)
 
 
 def bound_request(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from nous_ledger.gateway.bounds import bound_request
+from nous_ledger.gateway.bounds import bound_later
 from nous_ledger.gateway.call_texts import CallText
 from nous_ledger.gateway.formats import parser_of
 from nous_ledger.gateway.metering import Meter
@@ -43,7 +43,6 @@ from nous_ledger.reconcile.estimate import (
     has_range,
 )
 from nous_ledger.reconcile.exact import CallFacts, exact_bucket, is_plain_request, may_be_exact
-from nous_ledger.reconcile.hidden import OutputEvidence, bound_output, read_allowance
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.tally import VisibleOutput
@@ -169,16 +168,7 @@ def _bounded(
     ):
         usage = _ranged(usage, visible, table)
     if request is not None and fields is not None and receipt.metering in _METERED:
-        model = receipt.model_served or receipt.model_requested
-        evidence = OutputEvidence(
-            provider=receipt.provider,
-            api=receipt.api,
-            model=model,
-            status=receipt.status,
-            allowance=read_allowance(receipt.api, fields),
-            visible=shown,
-        )
-        usage = bound_request(bound_output(usage, evidence), receipt, model, request, table)
+        usage = bound_later(usage, receipt, request, fields, shown, table=table)
     return {bucket.kind: bucket for bucket in usage if bucket.label == BOUNDED}
 
 

@@ -16,7 +16,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from nous_ledger.gateway.http_errors import PRIVATE, HttpError
 from nous_ledger.gateway.read_rights import ReadRights
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.stream_follower import StreamFollower
-from nous_ledger.protocol.audit_report import summary_to_json
+from nous_ledger.protocol.audit_report import SUMMARY, summary_to_json
 from nous_ledger.protocol.errors import LedgerError
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
@@ -39,18 +38,6 @@ KEEP_S: Final = 60.0
 """Longest time between two states that are kept while the log grows."""
 
 T = TypeVar("T")
-
-_GAUGES: Final = MappingProxyType(
-    {
-        "speaking": "Streams that are not consistent, or hold a contradicted receipt.",
-        "contradicted": "Receipts far beyond their re-count by themselves.",
-        "excess": "Largest share of a re-count that the excess of a stream was shown to pass.",
-        "samples": "Receipts with an EXACT count that streams audit.",
-        "sampled_tokens": "Reported output tokens of these.",
-        "output_tokens": "Reported output tokens of all receipts that could be read.",
-        "unread_receipts": "Receipts that no stream could look at.",
-    }
-)
 
 
 class StreamAuditApi:
@@ -104,7 +91,7 @@ class StreamAuditApi:
         self._started()
         found: dict[str, tuple[str, float]] = {
             f"nous_ledger_audit_{name}": (meaning, self._summary[name])
-            for name, meaning in _GAUGES.items()
+            for name, meaning in SUMMARY.items()
             if self._summary
         }
         found["nous_ledger_audit_records"] = ("Records that the audit has read.", self._records)

@@ -28,6 +28,18 @@ BLIND_SPOTS: Final = (
     "exactly one token too many on every call of a model whose offsets include +1",
     "a constant excess below about 0.1 %",
 )
+SUMMARY: Final = MappingProxyType(
+    {
+        "speaking": "Streams of receipts that are not consistent, or hold a contradicted receipt.",
+        "contradicted": "Receipts far beyond their re-count by themselves.",
+        "excess": "Largest share of a re-count that the excess of a stream was shown to pass.",
+        "samples": "Receipts with an EXACT count that streams audit.",
+        "sampled_tokens": "Reported output tokens of these.",
+        "output_tokens": "Reported output tokens of all receipts that could be read.",
+        "unread_receipts": "Receipts that no stream could look at.",
+    }
+)
+"""What numbers of `summary_to_json` mean, for who shows them one by one."""
 PARAMETERS: Final = MappingProxyType(
     {
         "kappa": rule.KAPPA,

@@ -174,3 +174,27 @@ class Tally:
     def _plain_answer(self) -> str | None:
         plain = self.text_only and not self.calls and len(self.choices) == 1
         return "".join(self.kept) if plain and self.kept is not None else None
+
+
+class TallyReader:
+    """What readers share that add up as they go; `VisibleReader` says what each does."""
+
+    frames_per_call = 1
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._tally = Tally(self.frames_per_call)
+
+    def result(self) -> VisibleOutput:
+        """Return what was visible in everything taken so far."""
+        return self._tally.output()
+
+    def add_text(self, length: int, text: str = "") -> None:
+        """Take some text of events like one that was taken before."""
+        self._tally.text_bytes += length
+        if text:
+            self._tally.keep(text)
+
+    def keep_text(self) -> None:
+        """Keep what is to come, so that its tokens can be counted."""
+        self._tally.kept = []

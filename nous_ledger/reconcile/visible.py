@@ -24,29 +24,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
-from nous_ledger.reconcile.tally import Tally, VisibleOutput
+from nous_ledger.reconcile.tally import Tally, TallyReader, VisibleOutput
 
 
-class ChatReader:
+class ChatReader(TallyReader):
     """Visible output of OpenAI's chat completions and formats modelled on them."""
-
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._tally = Tally()
-
-    def result(self) -> VisibleOutput:
-        """Return what was visible in everything taken so far."""
-        return self._tally.output()
-
-    def add_text(self, length: int, text: str = "") -> None:
-        """Take some text of events like one that was taken before."""
-        self._tally.text_bytes += length
-        if text:
-            self._tally.keep(text)
-
-    def keep_text(self) -> None:
-        """Keep what is to come, so that its tokens can be counted."""
-        self._tally.kept = []
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -95,26 +77,8 @@ class ChatReader:
             self._tally.text(function.get(name))
 
 
-class MessagesReader:
+class MessagesReader(TallyReader):
     """Visible output of Anthropic's messages."""
-
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._tally = Tally()
-
-    def result(self) -> VisibleOutput:
-        """Return what was visible in everything taken so far."""
-        return self._tally.output()
-
-    def add_text(self, length: int, text: str = "") -> None:
-        """Take some text of events like one that was taken before."""
-        self._tally.text_bytes += length
-        if text:
-            self._tally.keep(text)
-
-    def keep_text(self) -> None:
-        """Keep what is to come, so that its tokens can be counted."""
-        self._tally.kept = []
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""

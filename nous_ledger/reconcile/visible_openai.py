@@ -12,39 +12,23 @@ Spec:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
-from nous_ledger.reconcile.tally import FRAMES_PER_CALL, Tally, VisibleOutput
+from nous_ledger.reconcile.tally import FRAMES_PER_CALL, TallyReader
 from nous_ledger.reconcile.visible import is_filled, number_of, objects_of
 
 _COMPLETION_ENDS: Final = ("stop", "length", "eos")
 _MISTRAL_ENDS: Final = ("stop", "length", "model_length", "tool_calls")
 
 
-class ChoicesReader:
+class ChoicesReader(TallyReader, ABC):
     """What the formats with an array of choices share."""
 
     ends: tuple[str, ...] = ()
     """Reasons to end for which all that was generated is shown."""
-
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._tally = Tally(FRAMES_PER_CALL)
-
-    def result(self) -> VisibleOutput:
-        """Return what was visible in everything taken so far."""
-        return self._tally.output()
-
-    def add_text(self, length: int, text: str = "") -> None:
-        """Take some text of events like one that was taken before."""
-        self._tally.text_bytes += length
-        if text:
-            self._tally.keep(text)
-
-    def keep_text(self) -> None:
-        """Keep what is to come, so that its tokens can be counted."""
-        self._tally.kept = []
+    frames_per_call = FRAMES_PER_CALL
 
     def add_body(self, body: Located) -> None:
         """Take the whole body of a call that was not streamed."""
@@ -66,9 +50,9 @@ class ChoicesReader:
         if calls and (found := body.member("choices")) is not None:
             self._calls(found, part)
 
+    @abstractmethod
     def _choice(self, choice: dict[str, Any], part: str) -> bool:
         """Take one choice; return whether it has tool calls."""
-        raise NotImplementedError
 
     def _calls(self, choices: Located, part: str) -> None:
         """Take the tool calls of choices of which some have any."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nous_ledger.reconcile.jsontext import Located
-from nous_ledger.reconcile.tally import FRAMES_PER_CALL, Tally, VisibleOutput
+from nous_ledger.reconcile.tally import FRAMES_PER_CALL, TallyReader, VisibleOutput
 from nous_ledger.reconcile.visible import is_filled, number_of, objects_of
 
 _GEMINI_ENDS: Final = ("STOP", "MAX_TOKENS")
@@ -42,26 +42,10 @@ _COHERE_SILENT: Final = ("content-end", "message-end")
 _OLLAMA_ENDS: Final = ("stop", "length")
 
 
-class _Reader:
+class _Reader(TallyReader):
     """What these readers share."""
 
-    def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._tally = Tally(FRAMES_PER_CALL)
-
-    def result(self) -> VisibleOutput:
-        """Return what was visible in everything taken so far."""
-        return self._tally.output()
-
-    def add_text(self, length: int, text: str = "") -> None:
-        """Take some text of events like one that was taken before."""
-        self._tally.text_bytes += length
-        if text:
-            self._tally.keep(text)
-
-    def keep_text(self) -> None:
-        """Keep what is to come, so that its tokens can be counted."""
-        self._tally.kept = []
+    frames_per_call = FRAMES_PER_CALL
 
     def _ended(self, reason: object, known: tuple[str, ...]) -> None:
         """Note why an answer ended."""
