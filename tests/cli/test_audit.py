@@ -16,26 +16,13 @@ from typing import Any
 import pytest
 
 from nous_ledger.ledger import Ledger
-from nous_ledger.protocol.label import Bucket
 from tests.cli.harness import PROGRAM, Call
 from tests.cli.sample import START_MS, Clock, make_draft
-
-VOCAB = bytes(range(32))
+from tests.integration.stream_receipts import exact_usage
 
 
 def draft(seed: random.Random, counted: int, reported: int, **changes: Any) -> Any:
-    exact = Bucket(
-        kind=16,
-        reported=reported,
-        label=1,
-        lower=counted,
-        upper=counted + 1,
-        method="o200k_base/1",
-        vocab=VOCAB,
-        count=counted,
-    )
-    values = {"usage": (Bucket(kind=1, reported=7, label=3), exact), "provider_total": 7 + reported}
-    return make_draft(seed, START_MS, **(values | changes))
+    return make_draft(seed, START_MS, **(exact_usage(counted, reported) | changes))
 
 
 @pytest.fixture

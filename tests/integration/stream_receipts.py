@@ -14,10 +14,8 @@ VOCAB: Final = bytes(range(32))
 MODELS: Final = ("honest", "one-more", "greedy", "swinging", "bounded")
 
 
-def exact_draft(
-    seed: random.Random, model: str, counted: int, reported: int, **changes: Any
-) -> Receipt:
-    """Return the draft of a call whose answer was counted again."""
+def exact_usage(counted: int, reported: int) -> dict[str, Any]:
+    """Return the counts of a call whose answer was counted again, as fields of its receipt."""
     exact = Bucket(
         kind=16,
         reported=reported,
@@ -29,7 +27,14 @@ def exact_draft(
         count=counted,
     )
     usage = (Bucket(kind=1, reported=7, label=3), exact)
-    values: dict[str, Any] = {"model_served": model, "usage": usage, "provider_total": 7 + reported}
+    return {"usage": usage, "provider_total": 7 + reported}
+
+
+def exact_draft(
+    seed: random.Random, model: str, counted: int, reported: int, **changes: Any
+) -> Receipt:
+    """Return the draft of a call whose answer was counted again."""
+    values = {"model_served": model, **exact_usage(counted, reported)}
     return make_draft(seed, **(values | changes))
 
 
