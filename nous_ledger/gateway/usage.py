@@ -26,10 +26,11 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from nous_ledger.gateway.usage_sheet import Counts, Sheet, Side, UsageReading, is_count
 from nous_ledger.protocol.registries import KIND
+from nous_ledger.protocol.types import MAX_UINT, TokenCount
 
 _INPUT_UNCACHED: Final = KIND["input_uncached"]
 _CACHE_READ: Final = KIND["cache_read"]
@@ -38,11 +39,13 @@ _INPUT_UNSPLIT: Final = KIND["input_unsplit"]
 _OUTPUT_VISIBLE: Final = KIND["output_visible"]
 _REASONING: Final = KIND["reasoning"]
 _OUTPUT_UNSPLIT: Final = KIND["output_unsplit"]
+_REJECTED: Final = KIND["rejected_prediction"]
 _AUDIO_MS: Final = KIND["audio_ms"]
 
 _INPUT_MEDIA: Final = {"audio_tokens": KIND["input_audio"], "image_tokens": KIND["input_image"]}
+_REJECTED_TOKENS: Final = "rejected_prediction_tokens"
 _OUTPUT_BESIDE: Final = {
-    "rejected_prediction_tokens": KIND["rejected_prediction"],
+    _REJECTED_TOKENS: _REJECTED,
     "audio_tokens": KIND["output_audio"],
     "image_tokens": KIND["output_image"],
 }
@@ -62,8 +65,20 @@ _SERVER_TOOLS: Final = {
 # A count of cached tokens that stands beside the totals, as DeepSeek and others give it.
 _CACHED_BESIDE: Final = ("prompt_cache_hit_tokens", "num_cached_tokens")
 _BESIDE_TOKENS: Final = {"num_search_queries": KIND["web_searches"]}
+_DURATIONS: Final = ("seconds", "prompt_audio_seconds")
 _CHAT: Final = ("prompt_tokens", "completion_tokens")
 _RESPONSES: Final = ("input_tokens", "output_tokens")
+
+# Members that only `_read_openai` reads, of a usage value and of its details.
+_RARE: Final = frozenset(
+    {
+        *(*_CACHED_BESIDE, *_BESIDE_TOKENS, *_DURATIONS),
+        *(f"{name.removesuffix('s')}_details" for name in (*_CHAT, *_RESPONSES)),
+    }
+)
+_RARE_INPUT: Final = frozenset({"image_tokens", "cache_write_tokens", "cache_write_tokens_details"})
+_DETAILS: Final = {name: f"{name}_details" for name in (*_CHAT, *_RESPONSES)}
+_NO_ANOMALIES: Final[frozenset[int]] = frozenset()
 
 
 def read_chat_usage(values: Sequence[object]) -> UsageReading:
@@ -73,12 +88,12 @@ def read_chat_usage(values: Sequence[object]) -> UsageReading:
         values: parsed usage values in arrival order. A stream that repeats
             cumulative usage has several; the last one counts.
     """
-    return _read_openai(values, ("prompt_tokens", "completion_tokens"))
+    return _read_usual(values, _CHAT) or _read_openai(values, _CHAT)
 
 
 def read_responses_usage(values: Sequence[object]) -> UsageReading:
     """Return the usage of OpenAI's responses; of several values the last one counts."""
-    return _read_openai(values, _RESPONSES)
+    return _read_usual(values, _RESPONSES) or _read_openai(values, _RESPONSES)
 
 
 def read_audio_usage(values: Sequence[object]) -> UsageReading:
@@ -111,13 +126,70 @@ def read_messages_usage(values: Sequence[object], *, started: bool) -> UsageRead
     return sheet.reading(counts | sheet.counts(tools, _SERVER_TOOLS), None)
 
 
+def _read_usual(values: Sequence[object], names: tuple[str, str]) -> UsageReading | None:
+    """Return what `_read_openai` does, of one value as nearly all are; None of any other.
+
+    Such a value has usable numbers that add up, and no details but cached tokens,
+    reasoning, and zeros for the rest.
+    """
+    usage = values[0] if len(values) == 1 else None
+    if type(usage) is not dict or not _RARE.isdisjoint(usage):
+        return None
+    given, made = usage.get(names[0]), usage.get(names[1])
+    total = usage.get("total_tokens")
+    if not (type(given) is type(made) is type(total) is int and given >= 0 and made >= 0):
+        return None
+    if given + made != total or total > MAX_UINT:
+        return None
+    read = _usual_input(usage.get(_DETAILS[names[0]]), given)
+    written = _usual_output(usage.get(_DETAILS[names[1]]), made)
+    if read is None or written is None:
+        return None
+    counts = cast("tuple[tuple[int, TokenCount], ...]", read + written)
+    return UsageReading(counts=counts, provider_total=TokenCount(total), anomalies=_NO_ANOMALIES)
+
+
+_Pairs = tuple[tuple[int, int], ...]
+
+
+def _usual_input(details: object, total: int) -> _Pairs | None:
+    if details is None:
+        return ((_INPUT_UNSPLIT, total),)
+    if type(details) is not dict or not _RARE_INPUT.isdisjoint(details):
+        return None
+    cached = details.get("cached_tokens")
+    if type(cached) is not int or not _is_nothing(details.get("audio_tokens")):
+        return None
+    if not 0 <= cached <= total:
+        return None
+    return (_INPUT_UNCACHED, total - cached), (_CACHE_READ, cached)
+
+
+def _usual_output(details: object, total: int) -> _Pairs | None:
+    if details is None:
+        return ((_OUTPUT_UNSPLIT, total),)
+    if type(details) is not dict or "image_tokens" in details:
+        return None
+    reasoning, rejected = details.get("reasoning_tokens"), details.get(_REJECTED_TOKENS)
+    if type(reasoning) is not int or not _is_nothing(details.get("audio_tokens")):
+        return None
+    if not 0 <= reasoning <= total or not _is_nothing(rejected):
+        return None
+    split = (_OUTPUT_VISIBLE, total - reasoning), (_REASONING, reasoning)
+    return split if rejected is None else (*split, (_REJECTED, 0))
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or (type(value) is int and value == 0)
+
+
 def _read_openai(values: Sequence[object], names: tuple[str, str]) -> UsageReading:
     sheet = Sheet()
     usage = sheet.last(values)
     total = sheet.count(usage, "total_tokens")
     counts = _openai_input(sheet, usage, names[0]) | _openai_output(sheet, usage, names, total)
     counts |= sheet.counts(usage, _BESIDE_TOKENS)
-    for name in ("seconds", "prompt_audio_seconds"):
+    for name in _DURATIONS:
         if (duration := sheet.milliseconds(usage, name)) is not None:
             counts[_AUDIO_MS] = duration
     return sheet.reading(counts, total)

@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from nous_ledger.protocol.errors import FormatError
 
@@ -34,10 +33,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_scan: Final = _DECODER.scan_once  # type: ignore[attr-defined]  # what `raw_decode` calls
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """A JSON value and where it stands: `text[start:end]` is exactly the value."""
 
     text: str
@@ -54,8 +53,10 @@ class Located:
         """Return the value under a key, or None if this is no object or lacks the key."""
         if not isinstance(self.value, dict) or key not in self.value:
             return None
+        text = self.text
         if (at := self._only_place(key)) is not None:
-            return _value(self.text, _skip(self.text, at) + 1)  # after the colon
+            # Nearly always the colon follows at once.
+            return _value(text, at + 1 if text[at] == ":" else _skip(text, at) + 1)
         found = None
         for name, value in _members(self.text, self.start):
             if name == key:
@@ -68,11 +69,10 @@ class Located:
         A name that is spelt with escapes holds `\u`; if there is none, and the name in
         quotes stands here once, then it is this object's member, as that has one.
         """
+        text, start, end, _ = self
         quoted = f'"{key}"'
-        at = self.text.find(quoted, self.start, self.end)
-        if at < 0 or self.text.find(quoted, at + 1, self.end) >= 0:
-            return None
-        if self.text.find("\\u", self.start, self.end) >= 0:
+        at = text.find(quoted, start, end)
+        if at < 0 or text.find(quoted, at + 1, end) >= 0 or text.find("\\u", start, end) >= 0:
             return None
         return at + len(quoted)
 
@@ -109,10 +109,10 @@ def parse_json(data: bytes, *, max_separators: int = MAX_SEPARATORS) -> Located:
     try:
         text = data.decode("utf-8")
         start = _skip(text, 0)
-        value, end = _DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError) as error:
+        value, end = _scan(text, start)
+    except (ValueError, RecursionError, StopIteration) as error:
         raise FormatError("json-format", "the bytes are not one JSON value") from error
-    if _skip(text, end) != len(text):
+    if end != len(text) and _skip(text, end) != len(text):
         raise FormatError("json-format", "bytes follow the JSON value")
     return Located(text, start, end, value)
 
@@ -138,7 +138,10 @@ def _items(text: str, start: int) -> Iterator[Located]:
 
 def _value(text: str, at: int) -> Located:
     start = _skip(text, at)
-    value, end = _DECODER.raw_decode(text, start)
+    try:
+        value, end = _scan(text, start)
+    except RecursionError as error:  # read from within more calls than the whole was
+        raise FormatError("json-format", "the value is nested too deep") from error
     return Located(text, start, end, value)
 
 
@@ -155,5 +158,9 @@ def _next(text: str, end: int) -> int | None:
 
 
 def _skip(text: str, at: int) -> int:
+    if text[at : at + 1] > " ":
+        return at
+    if text[at + 1 : at + 2] > " " and text[at] == " ":  # one space, as most writers have it
+        return at + 1
     match = _SPACE.match(text, at)
     return match.end() if match else at

@@ -278,6 +278,16 @@ _TYPES = st.sampled_from(
 )
 
 
+def test_no_depth_of_nesting_raises() -> None:
+    """A member is read from within more calls than the body that it stands in."""
+    for depth in range(900, 1_000):
+        nested = b'{"a":' * depth + b"1" + b"}" * depth
+        chat = b'{"choices":[],"usage":%s}' % nested
+        message = b'{"content":[{"type":"tool_use","input":%s}],"usage":{}}' % nested
+        meter(API_CHAT, chat, streamed=False)
+        meter(API_MESSAGES, message, streamed=False)
+
+
 @given(st.lists(_EVENTS, max_size=5), _TYPES)
 def test_nothing_an_upstream_sends_raises(sent: list[Any], kind: str) -> None:
     for value in sent:
