@@ -17,6 +17,7 @@ from bench._harness import IDLE_PYTHON, Figure, compare, compare_commands, run
 from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.bundle import Bundle, KeyEventEntry, format_bundle
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.hashing import compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
 from nous_ledger.protocol.keyevent import KeyEvent
@@ -27,7 +28,7 @@ from nous_ledger.protocol.proof import prove_inclusion
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import leaf_hash, sign_record
 from nous_ledger.protocol.report import Outcome
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,

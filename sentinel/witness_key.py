@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.textform import format_base64, parse_base64
 from nous_ledger.protocol.vkey import KIND_COSIGNATURE, VerifierKey, cosigner_vkey, format_vkey
 from sentinel.errors import WitnessError

@@ -34,9 +34,10 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from nous_ledger.ledger.errors import KeyFileError
 from nous_ledger.ledger.files import read_private_file, write_new_file
 from nous_ledger.ledger.signer import NO_SIGNERS, Signers
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.signer import DigestSigner, MessageSigner
-from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import CURVE_ORDER, SigningKey
 from nous_ledger.protocol.types import LogId
 
 MAX_KEY_FILE_BYTES: Final = 16_384

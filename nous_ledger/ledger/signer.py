@@ -17,15 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from nous_ledger.ledger.errors import SignerError
+from nous_ledger.protocol.ed25519 import verify_ed25519
 from nous_ledger.protocol.errors import InputError, SignatureError
 from nous_ledger.protocol.signer import DigestSigner, MessageSigner
-from nous_ledger.protocol.signing import (
-    CURVE_ORDER,
-    HALF_ORDER,
-    is_curve_point,
-    verify_ed25519,
-    verify_signature,
-)
+from nous_ledger.protocol.signing import CURVE_ORDER, HALF_ORDER, is_curve_point, verify_signature
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 MAX_SIGNATURE_BYTES: Final = 72

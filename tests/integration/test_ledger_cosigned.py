@@ -10,9 +10,9 @@ from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.protocol.bundle import parse_bundle
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError, SignatureError
 from nous_ledger.protocol.note import Note, NoteSignature, format_note, parse_note
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import UnixSeconds
 from nous_ledger.protocol.vkey import cosigner_vkey
 from tests.integration.ledger_audit import audit, error_code, head_count, head_time

@@ -19,8 +19,9 @@ from nous_ledger.ledger import (
 from nous_ledger.ledger import keys as keys_module
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.sequencer import HeadWork
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError, LedgerError, UnavailableError
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from tests.integration.ledger_audit import head_count
 from tests.integration.ledger_drafts import ORIGIN, Clock, make_draft
 from tests.integration.ledger_keys import Keys, good

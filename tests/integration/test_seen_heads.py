@@ -16,9 +16,10 @@ from nous_ledger.ledger.guard import GuardSettings, write_settings
 from nous_ledger.ledger.publish import publish
 from nous_ledger.ledger.seen import look_elsewhere
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.head import sign_head
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, UnixSeconds
 from tests.integration.ledger_drafts import ORIGIN, START_MS, Clock, make_draft
 from tests.integration.ledger_keys import Keys

@@ -7,6 +7,7 @@ from nous_ledger.protocol.bodies import Binding, Body, Reconciliation, Redaction
 from nous_ledger.protocol.bundle import Bundle, KeyEventEntry
 from nous_ledger.protocol.checkpoint import Checkpoint
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.eip712 import binding_digest, rotation_digest
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
@@ -17,7 +18,7 @@ from nous_ledger.protocol.note import NoteSignature, add_signatures, format_note
 from nous_ledger.protocol.proof import prove_inclusion
 from nous_ledger.protocol.receipt import Context, ImportInfo, PolicyAction, Receipt
 from nous_ledger.protocol.record import leaf_hash, sign_record
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey, address_of
+from nous_ledger.protocol.signing import SigningKey, address_of
 from nous_ledger.protocol.statement import KindSums, Statement, StatementRow
 from nous_ledger.protocol.types import (
     Epoch,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nous_ledger.protocol.bodies import Binding, Body, encode_body
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.eip712 import binding_digest, rotation_digest
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
@@ -16,7 +17,7 @@ from nous_ledger.protocol.mmr import append_nodes, next_peaks, read_root
 from nous_ledger.protocol.policy import Policy, parse_policy
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import leaf_hash, sign_record
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey, address_of
+from nous_ledger.protocol.signing import SigningKey, address_of
 from nous_ledger.protocol.tiles import Tile, encode_bodies, encode_entries, encode_tile, tile_nodes
 from nous_ledger.protocol.types import (
     Epoch,

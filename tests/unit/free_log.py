@@ -5,6 +5,7 @@ from typing import Any
 
 from nous_ledger.protocol.bodies import Body, encode_body
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.eip712 import rotation_digest
 from nous_ledger.protocol.hashing import ZERO_HASH, next_key_hash, sha256
 from nous_ledger.protocol.head import sign_head
@@ -12,7 +13,7 @@ from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.mmr import append_nodes, next_peaks, root_from_peaks
 from nous_ledger.protocol.note import NoteSignature, add_signatures, format_note, parse_note
 from nous_ledger.protocol.record import leaf_hash, sign_record
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,

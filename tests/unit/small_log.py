@@ -6,13 +6,14 @@ from typing import Final
 from nous_ledger.protocol.bundle import Bundle, KeyEventEntry
 from nous_ledger.protocol.checkpoint import Checkpoint
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.hashing import compute_log_id, next_key_hash
 from nous_ledger.protocol.head import sign_head
 from nous_ledger.protocol.mmr import append_nodes, next_peaks, read_root
 from nous_ledger.protocol.note import add_signatures, format_note, parse_note
 from nous_ledger.protocol.proof import prove_inclusion
 from nous_ledger.protocol.record import leaf_hash, sign_record
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import (
     Epoch,
     Hash32,

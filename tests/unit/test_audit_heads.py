@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.note import (
     Note,
     NoteSignature,
@@ -14,7 +15,6 @@ from nous_ledger.protocol.note import (
     parse_note,
 )
 from nous_ledger.protocol.policy import parse_policy
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import Hash32, UnixSeconds
 from nous_ledger.protocol.vkey import cosigner_vkey, ed25519_vkey, format_vkey, head_vkey
 from sentinel.audit.compare import HeadChange

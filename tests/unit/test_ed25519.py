@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from nous_ledger.protocol.signing import ED25519_ORDER, Ed25519Key, verify_ed25519
+from nous_ledger.protocol.ed25519 import ED25519_ORDER, Ed25519Key, verify_ed25519
 from tests.refusals import code_of
 
 # RFC 8032, section 7.1, tests 1 to 3.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.hashing import (
     MAX_USAGE_BYTES,
     MAX_USAGE_VALUES,
@@ -22,7 +23,7 @@ from nous_ledger.protocol.hashing import (
     sha256,
     subject_id,
 )
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Hash32
 from tests.refusals import code_of
 

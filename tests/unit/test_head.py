@@ -8,6 +8,7 @@ from nous_ledger.protocol.checkpoint import (
     is_origin,
     parse_checkpoint,
 )
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.head import (
     HeadSignature,
     SignedHead,
@@ -19,7 +20,7 @@ from nous_ledger.protocol.head import (
     verify_text_signature,
 )
 from nous_ledger.protocol.note import Note, NoteSignature, format_note, parse_note
-from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import CURVE_ORDER, SigningKey
 from nous_ledger.protocol.types import MAX_UINT, Epoch, Hash32, LeafCount, LogId, UnixSeconds
 from tests.refusals import code_of
 from tests.unit import small_log

@@ -15,6 +15,7 @@ from nous_ledger.ledger.cosigned import (
 )
 from nous_ledger.ledger.model import StoredHead
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.note import (
     MAX_SIGNATURES,
     Note,
@@ -23,7 +24,6 @@ from nous_ledger.protocol.note import (
     format_note,
     parse_note,
 )
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import LeafCount, UnixSeconds
 from tests.unit import small_log as log
 

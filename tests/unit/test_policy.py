@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.policy import (
     MAX_POLICY_BYTES,
     Policy,
@@ -14,7 +15,6 @@ from nous_ledger.protocol.policy import (
     parse_policy,
 )
 from nous_ledger.protocol.quorum import witnessed_time
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import LogId, UnixSeconds
 from nous_ledger.protocol.vkey import (
     VerifierKey,

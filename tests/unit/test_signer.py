@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from nous_ledger.ledger.errors import SignerError
 from nous_ledger.ledger.signer import ExternalEd25519, ExternalSigner
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError
-from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import CURVE_ORDER, SigningKey
 
 KEY = SigningKey(b"\7" * 32)
 OTHER = SigningKey(b"\10" * 32)

@@ -7,10 +7,10 @@ from typing import Final
 import coincurve
 import pytest
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.signing import (
     CURVE_ORDER,
     HALF_ORDER,
-    Ed25519Key,
     SigningKey,
     address_of,
     check_signature_shape,

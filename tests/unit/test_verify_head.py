@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.note import NoteSignature, parse_note
-from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key
+from nous_ledger.protocol.signing import CURVE_ORDER
 from nous_ledger.protocol.types import LogId, UnixSeconds
 from nous_ledger.protocol.vkey import VerifierKey, cosigner_vkey, ed25519_vkey, head_vkey, make_vkey
 from tests.property.sample_log import CURRENT, HEAD_TIME, HEADS, NEXT, START, receipt

@@ -19,6 +19,7 @@ from nous_ledger.protocol.bodies import (
     decode_body,
     encode_body,
 )
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.eip712 import binding_digest, rotation_digest
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id, next_key_hash, sha256
@@ -26,7 +27,7 @@ from nous_ledger.protocol.keyevent import KeyEvent
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import Record, decode_record, sign_record
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey, address_of
+from nous_ledger.protocol.signing import SigningKey, address_of
 from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, SubjectId, UnixMillis
 from nous_ledger.protocol.types import UnixSeconds as Seconds
 from nous_ledger.protocol.vkey import ed25519_vkey, format_vkey, head_vkey

@@ -3,9 +3,10 @@
 from typing import Final
 
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.head import decode_head_signature, sign_head
 from nous_ledger.protocol.note import Note, NoteSignature, format_note, parse_note
-from nous_ledger.protocol.signing import CURVE_ORDER, Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import CURVE_ORDER, SigningKey
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, LogId, UnixSeconds
 from tests.zoo.forger import Forger
 from tests.zoo.tree import root_of

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.note import NoteSignature
-from nous_ledger.protocol.signing import Ed25519Key
 from tests.zoo.behaviour import Round, behaviour, caught, honest, unchecked
 from tests.zoo.forger import Forger, signing_key
 from tests.zoo.heads import (

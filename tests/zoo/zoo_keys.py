@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.eip712 import rotation_digest
 from nous_ledger.protocol.hashing import next_key_hash
 from nous_ledger.protocol.keyevent import Predecessor
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import Epoch
 from tests.zoo.behaviour import Round, behaviour, caught, honest, unchecked
 from tests.zoo.forger import Forger, signing_key

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from nous_ledger.protocol.cosignature import cosign
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.note import NoteSignature, parse_note
-from nous_ledger.protocol.signing import Ed25519Key
 from nous_ledger.protocol.types import UnixSeconds
 from nous_ledger.protocol.vkey import cosigner_vkey, format_vkey
 from tests.zoo.behaviour import Round, behaviour, caught, honest, unchecked

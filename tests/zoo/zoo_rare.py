@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.hashing import ZERO_HASH
 from nous_ledger.protocol.keyevent import KeyEvent
-from nous_ledger.protocol.signing import Ed25519Key
 from tests.zoo.behaviour import Round, behaviour, caught, honest, passed, unchecked
 from tests.zoo.forger import Forger, signing_key
 from tests.zoo.heads import head_of

@@ -15,11 +15,12 @@ from nous_ledger.anchor.outbox import State
 from nous_ledger.anchor.steps import Step, read_head, rotation_step
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.head import sign_head
 from nous_ledger.protocol.mmr import read_root
 from nous_ledger.protocol.note import parse_note
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, UnixSeconds
 from tests.integration.anchor.harness import Node, Party, grow
 

@@ -5,9 +5,10 @@ import hashlib
 from collections.abc import Sequence
 
 from nous_ledger.protocol.checkpoint import Checkpoint
+from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.hashing import ZERO_HASH, compute_log_id
 from nous_ledger.protocol.head import sign_head
-from nous_ledger.protocol.signing import Ed25519Key, SigningKey
+from nous_ledger.protocol.signing import SigningKey
 from nous_ledger.protocol.types import Epoch, Hash32, LeafCount, UnixSeconds
 from nous_ledger.protocol.vkey import ed25519_vkey, format_vkey, head_vkey
 from tests.integration.ledger_audit import naive_root
