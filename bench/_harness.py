@@ -43,7 +43,8 @@ class Figure:
         value: The candidate's figure, in `unit`; None if it was not measured in this run.
         unit: `1/s` for a rate, B or MB for a size, else a time per call.
         baseline: The baseline's figure of the same run, in `unit`; None if there is none.
-        ratio: value / baseline.
+        ratio: value / baseline; where both were measured in turns, the median of what the
+            rounds gave.
         bound: What the ratio must satisfy, such as `>= 0.5`; without a baseline, what the
             value must; empty if nothing is asked of it.
         holds: Whether it does; None if that cannot be said.
@@ -62,27 +63,35 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Median time per call of a candidate and of its baseline, in seconds."""
+    """Median time per call of a candidate and of its baseline, in seconds.
+
+    Attributes:
+        candidate: Of the candidate.
+        baseline: Of the baseline.
+        quotient: The first by the second; None for exactly that, else the median of what the
+            rounds gave.
+    """
 
     candidate: float
     baseline: float
+    quotient: float | None = None
 
     def rate(self, name: str, *, at_least: float) -> Figure:
         """Return calls per second, bounded from below by a share of the baseline's."""
-        value, baseline = 1 / self.candidate, 1 / self.baseline
+        ratio = 1 / self._quotient()
         return Figure(
             name=name,
-            value=value,
+            value=1 / self.candidate,
             unit="1/s",
-            baseline=baseline,
-            ratio=value / baseline,
+            baseline=1 / self.baseline,
+            ratio=ratio,
             bound=f">= {at_least:g}",
-            holds=value / baseline >= at_least,
+            holds=ratio >= at_least,
         )
 
     def time(self, name: str, *, at_most: float, unit: Unit = "us") -> Figure:
         """Return the time per call, bounded from above by a multiple of the baseline's."""
-        ratio = self.candidate / self.baseline
+        ratio = self._quotient()
         return Figure(
             name=name,
             value=self.candidate * _PER_SECOND[unit],
@@ -92,6 +101,9 @@ class Comparison:
             bound=f"<= {at_most:g}",
             holds=ratio <= at_most,
         )
+
+    def _quotient(self) -> float:
+        return self.candidate / self.baseline if self.quotient is None else self.quotient
 
 
 @contextmanager
@@ -129,7 +141,8 @@ def compare(
     """Return the median CPU times per call, measured in turns.
 
     Each round runs a batch of both, the second first in every other round, so that a drift of the
-    machine's clock or load meets both alike.
+    machine's clock or load meets both alike; what they are to each other is the median of the
+    rounds' quotients, as `compare_rates` says.
 
     Args:
         candidate: What is measured; its result is discarded.
@@ -145,7 +158,7 @@ def compare(
             for side in (first, 1 - first):
                 call, times = sides[side]
                 taken[side].append(_cpu_seconds(call, times) / times)
-    return Comparison(candidate=statistics.median(taken[0]), baseline=statistics.median(taken[1]))
+    return _of_rounds([*zip(*taken, strict=True)])
 
 
 def compare_rates(
@@ -155,6 +168,13 @@ def compare_rates(
 
     For work that several threads share or that waits for a disk, of which CPU time says little.
 
+    A machine that others share is now fast and now slow, by a factor of two and for seconds at
+    a time. So a round runs both sides once, one right after the other, the second first in
+    every other round, and gives one quotient; what counts is the median of these. What is slow
+    for a while then meets both sides of a round alike, where the quotient of two medians
+    could set a slow moment of one side against a fast one of the other. The median favours
+    neither side: turned round, the same measurement gives the reciprocal.
+
     Args:
         candidate: What is measured.
         baseline: What it is measured against.
@@ -163,27 +183,51 @@ def compare_rates(
             baseline is then measured for a second before and after it, since on a shared
             machine a short moment says little of a long one.
     """
-    sides = (candidate, baseline)
-    rounds = 1 if long else _LEAST_ROUNDS
-    taken: tuple[list[tuple[int, float]], list[tuple[int, float]]] = ([], [])
-    for side in sides[1:] if long else sides:
+    for side in (baseline,) if long else (candidate, baseline):
         side()  # The first run makes threads and fills caches.
+    if long:
+        return _compare_long(candidate, baseline, seconds=seconds)
+    rounds: list[tuple[float, float]] = []
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends or len(taken[0]) < rounds:
-        first = len(taken[0]) % 2
-        for number in (1, 0, 1) if long else (first, 1 - first):
-            beside = _BESIDE_S if long and number else 0.0
-            taken[number].extend(_runs(sides[number], beside))
-    found = [[took / units for units, took in side] for side in taken]
-    return Comparison(candidate=statistics.median(found[0]), baseline=statistics.median(found[1]))
+    while time.monotonic() < ends or len(rounds) < _LEAST_ROUNDS:
+        if len(rounds) % 2:
+            beside, took = _per_unit(baseline()), _per_unit(candidate())
+        else:
+            took, beside = _per_unit(candidate()), _per_unit(baseline())
+        rounds.append((took, beside))
+    return _of_rounds(rounds)
 
 
-def _runs(side: Timed, seconds: float) -> list[tuple[int, float]]:
+def _of_rounds(rounds: Sequence[tuple[float, float]]) -> Comparison:
+    return Comparison(
+        candidate=statistics.median([took for took, _ in rounds]),
+        baseline=statistics.median([beside for _, beside in rounds]),
+        quotient=statistics.median([took / beside for took, beside in rounds]),
+    )
+
+
+def _compare_long(candidate: Timed, baseline: Timed, *, seconds: float) -> Comparison:
+    found: list[float] = []
+    beside: list[float] = []
     ends = time.monotonic() + seconds
-    runs = [side()]
+    while time.monotonic() < ends or not found:
+        beside += _runs(baseline)
+        found.append(_per_unit(candidate()))
+        beside += _runs(baseline)
+    return Comparison(candidate=statistics.median(found), baseline=statistics.median(beside))
+
+
+def _runs(side: Timed) -> list[float]:
+    ends = time.monotonic() + _BESIDE_S
+    runs = [_per_unit(side())]
     while time.monotonic() < ends:
-        runs.append(side())
+        runs.append(_per_unit(side()))
     return runs
+
+
+def _per_unit(run: tuple[int, float]) -> float:
+    units, took = run
+    return took / units
 
 
 def _command_cpu_seconds(command: Sequence[str]) -> float:

@@ -37,6 +37,34 @@ def test_rates_are_medians_of_turns_and_the_first_run_does_not_count() -> None:
     assert (seen.candidate, seen.baseline) == (3.0, 1.5)
 
 
+def test_a_moment_that_is_slow_for_both_sides_says_nothing_of_either() -> None:
+    speeds = [1.0, 1, 1, 3, 3, 1]  # the first run of each side does not count
+    # In every other round the second side runs first: the lists are of one side each.
+    taken = {"candidate": iter([8 * speed for speed in speeds]), "baseline": iter(speeds)}
+
+    def timed(side: str) -> tuple[int, float]:
+        return 1, next(taken[side])
+
+    seen = compare_rates(lambda: timed("candidate"), lambda: timed("baseline"), seconds=0)
+    assert seen.rate("sign", at_least=0.125).ratio == 0.125
+    assert seen.time("sign", at_most=8).ratio == 8
+
+
+def test_turned_round_a_measurement_gives_the_reciprocal() -> None:
+    one, other = [9.0, 2, 9, 4, 7, 5], [9.0, 4, 3, 8, 7, 20]
+    found = []
+    for first, second in ((one, other), (other, one)):
+        sides = iter(first), iter(second)
+        seen = compare_rates(
+            lambda side=sides[0]: (1, next(side)),  # type: ignore[misc]
+            lambda side=sides[1]: (1, next(side)),  # type: ignore[misc]
+            seconds=0,
+        )
+        found.append(seen.time("both", at_most=1).ratio or 0)
+    assert found[0] * found[1] == pytest.approx(1)
+    assert found[0] == 0.5, "not 5 / 7, the quotient of the medians"
+
+
 def test_what_takes_long_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_harness, "_BESIDE_S", 0.0)
     taken = {"candidate": iter([8.0]), "baseline": iter([90.0, 2, 4])}
