@@ -38,6 +38,7 @@ from nous_ledger.gateway.answers import (
 from nous_ledger.gateway.bounds import CallNotes
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
+from nous_ledger.gateway.direct import RequestHead
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
 from nous_ledger.gateway.drains import Drain
 from nous_ledger.gateway.headers import (
@@ -58,7 +59,6 @@ from nous_ledger.gateway.service import Service
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
     NoResponseError,
-    UpstreamRequest,
 )
 from nous_ledger.gateway.wallets import WalletError, claimed_wallet, split_wallet
 from nous_ledger.protocol.errors import LedgerError
@@ -209,15 +209,14 @@ class Call:
     async def _serve(self, draft: Receipt, facts: RequestFacts, body: bytes) -> None:
         """Forward the call, relay the response, append the receipt, end the response."""
         altered = facts.altered is not None
-        request = UpstreamRequest(
-            method=self._method,
-            base_url=self._upstream.base_url,
-            target=self._path + self._query_text(),
-            headers=upstream_headers(self._client.headers, self._signed, altered=altered),
-            body=body,
+        head = RequestHead(
+            self._method,
+            self._upstream.base_url,
+            self._path + self._query_text(),
+            upstream_headers(self._client.headers, self._signed, altered=altered),
         )
         try:
-            broken = await self._exchange(request, draft, facts)
+            broken = await self._exchange(head, body, draft, facts)
         except NoResponseError as error:
             await self._answer(error.answer, draft)
             return
@@ -237,6 +236,7 @@ class Call:
             allowance=facts.allowance,
             route=self._upstream.route.name,
             started=self._started,
+            prompt=facts.prompt,
         )
         metered = await self._service.label(metered, draft, status, notes)
         ending = Ending(
@@ -253,7 +253,7 @@ class Call:
         await (relay.finish() if broken is None else relay.break_off())
 
     async def _exchange(
-        self, request: UpstreamRequest, draft: Receipt, facts: RequestFacts
+        self, head: RequestHead, body: bytes, draft: Receipt, facts: RequestFacts
     ) -> int | None:
         """Return None when the response is whole, else the status for what broke it.
 
@@ -265,7 +265,7 @@ class Call:
         if client.gone:
             drain.start()
         try:
-            response = await self._session.open(request)
+            response = await self._session.open(head, body)
             try:
                 self._relay = Relay(
                     response,

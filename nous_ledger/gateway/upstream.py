@@ -22,19 +22,18 @@ from yarl import URL
 
 from nous_ledger.gateway.addresses import AddressRefusedError
 from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
-from nous_ledger.gateway.direct import MAX_BODY_BYTES, Direct
-from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.gateway.direct import MAX_BODY_BYTES, Direct, RequestHead
 from nous_ledger.gateway.responses import Connections, DirectResponse
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
-from nous_ledger.protocol.values import value
 
 _TRIED_SERIES: Final = "3.14."
 """Versions of the client library whose pool `direct` is known to get along with."""
 _RESET: Final = STATUS["upstream_reset"]
 _TIMEOUT: Final = STATUS["timeout"]
 _MAX_FIELD_BYTES: Final = 64 * 1024
-_STATUSES: Final = range(200, 600)
+_LOWEST: Final = 200
+_BEYOND: Final = 600  # statuses of final responses
 Response: TypeAlias = aiohttp.ClientResponse | DirectResponse
 
 _NOTHING_ADDED: Final = ("Accept", "Content-Type", "User-Agent")
@@ -120,25 +119,6 @@ def read_trust(path: Path) -> ssl.SSLContext:
     return context
 
 
-@value
-class UpstreamRequest:
-    """A request as it goes to the upstream.
-
-    Attributes:
-        method: its method.
-        base_url: scheme, host, port and path prefix of the upstream.
-        target: path below that, with its query.
-        headers: its fields, values in UTF-8, without Host and Content-Length.
-        body: its body.
-    """
-
-    method: str
-    base_url: str
-    target: str
-    headers: RawHeaders
-    body: bytes
-
-
 class NoResponseError(Exception):
     """No response head came; `answer` is what the client gets instead."""
 
@@ -191,19 +171,28 @@ class Pool:
         self._session = session
         self._proxy = egress.proxy or None
         tried = aiohttp.__version__.startswith(_TRIED_SERIES)
-        self._direct = Direct(session, _timeout(limits), limits.silence_s) if tried else None
+        plain = tried and self._proxy is None
+        self._direct = Direct(session, _timeout(limits), limits.silence_s) if plain else None
 
-    async def open(self, request: UpstreamRequest) -> Response:
+    async def open(self, head: RequestHead, body: bytes) -> Response:
         """Send a request and return its response once the head has come; the caller closes it.
 
         A body that was not read to its end leaves a connection nobody can use.
+
+        Args:
+            head: its head.
+            body: its body.
 
         Raises:
             NoResponseError: no connection, no response in time, closed without one, or a
                 status that is no final one of HTTP (101 among them: nothing is upgraded).
         """
         try:
-            response = await self._send(request)
+            response: Response | None = None
+            if self._direct and head.method == "POST" and len(body) <= MAX_BODY_BYTES:
+                response = await self._direct.post(head, body)
+            if response is None:
+                response = await self._send(head, body)
         except aiohttp.ClientConnectorDNSError as error:
             refused = isinstance(error.os_error, AddressRefusedError)
             raise NoResponseError(ADDRESS_REFUSED if refused else UNREACHABLE) from error
@@ -213,31 +202,25 @@ class Pool:
             raise NoResponseError(TIMED_OUT) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoResponseError(UNREACHABLE) from error
-        if response.status not in _STATUSES:
+        if not _LOWEST <= response.status < _BEYOND:
             response.close()
             raise NoResponseError(UNREACHABLE)
         return response
 
-    async def _send(self, request: UpstreamRequest) -> Response:
-        short = len(request.body) <= MAX_BODY_BYTES
-        if self._direct and short and request.method == "POST" and self._proxy is None:
-            response = await self._direct.post(
-                request.base_url, request.target, request.headers, request.body
-            )
-            if response is not None:
-                return response
+    async def _send(self, head: RequestHead, body: bytes) -> Response:
+        """Send a request that is not plain."""
         headers = CIMultiDict(
-            [(name.decode("latin-1"), value.decode()) for name, value in request.headers]
+            [(name.decode("latin-1"), value.decode()) for name, value in head.headers]
         )
         absent = [name for name in _NOTHING_ADDED if name not in headers]
         # A file-like body is written in pieces.
-        body = request.body if short else io.BytesIO(request.body)
+        data = body if len(body) <= MAX_BODY_BYTES else io.BytesIO(body)
         return await self._session.request(
-            request.method,
-            URL(request.base_url + request.target, encoded=True),
+            head.method,
+            URL(head.base_url + head.target, encoded=True),
             headers=headers,
             skip_auto_headers=absent or None,
-            data=body if request.body else None,
+            data=data if body else None,
             allow_redirects=False,
             proxy=self._proxy,
         )

@@ -9,13 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nous_ledger.gateway.direct import Direct
-from nous_ledger.gateway.responses import (
-    MAX_HEAD_BYTES,
-    MAX_HELD_BYTES,
-    Connections,
-    DirectResponse,
-)
+from nous_ledger.gateway.direct import Direct, RequestHead
+from nous_ledger.gateway.reader import MAX_HEAD_BYTES
+from nous_ledger.gateway.responses import MAX_HELD_BYTES, Connections, DirectResponse
 from nous_ledger.gateway.upstream import Egress, Limits, make_session
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
@@ -64,7 +60,7 @@ async def direct(serve: Serve, silence_s: float = 5.0) -> AsyncIterator[tuple[Di
 
 
 async def post(direct: Direct, url: str, body: bytes = b"{}") -> DirectResponse:
-    response = await direct.post(url, "/v1?q=1", FIELDS, body)
+    response = await direct.post(RequestHead("POST", url, "/v1?q=1", FIELDS), body)
     assert response is not None
     return response
 
@@ -155,7 +151,7 @@ def test_the_request_stands_on_the_wire_as_it_was_given() -> None:
 def test_what_cannot_stand_in_one_line_is_not_sent(target: str, field: tuple[bytes, bytes]) -> None:
     async def run() -> None:
         async with direct(writes([LENGTH])) as (client, url):
-            assert await client.post(url, target, [field], b"") is None
+            assert await client.post(RequestHead("POST", url, target, [field]), b"") is None
 
     asyncio.run(run())
 
