@@ -15,14 +15,13 @@ import asyncio
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from nous_ledger.gateway.counting import Counter, ThreadCounter
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.providers import find_route
-from nous_ledger.gateway.request import MAX_SEPARATORS
+from nous_ledger.gateway.request import MAX_SEPARATORS, SHORT_BYTES
 from nous_ledger.protocol.accuracy import Recount
 from nous_ledger.protocol.errors import FormatError, InputError
 from nous_ledger.protocol.label import BOUNDED, UNVERIFIABLE, Bucket
@@ -38,6 +37,7 @@ from nous_ledger.reconcile.hidden import (
     Allowance,
     OutputEvidence,
     bound_output,
+    may_bound_output,
     read_allowance,
 )
 from nous_ledger.reconcile.jsontext import parse_json
@@ -49,9 +49,12 @@ from nous_ledger.reconcile.prompt import (
     Counted,
     InputEvidence,
     Steps,
+    bound_by_bytes,
     input_steps,
     run_steps,
+    uses_formula,
 )
+from nous_ledger.reconcile.prompt_shapes import Prompt
 from nous_ledger.reconcile.tally import VisibleOutput
 from nous_ledger.reconcile.tokenizers import Encoding, TokenizerTable, builtin_table
 
@@ -59,8 +62,6 @@ MAX_PROMPT_BYTES: Final = 8 * 1024 * 1024
 """Longest request whose input is bounded."""
 MAX_PROMPT_SEPARATORS: Final = 100_000
 """Most separators of such a request: while JSON is read, no other call goes on."""
-SHORT_BYTES: Final = 32 * 1024
-"""A request up to this length is looked at faster than a thread is asked to."""
 
 _METERED: Final = frozenset({METERING["final"], METERING["partial"]})
 _INPUT: Final = frozenset(
@@ -87,13 +88,15 @@ class CallNotes(NamedTuple):
         body: the request without content codings; None where these stayed.
         allowance: what the request takes.
         route: where it went.
-        started: when it came, on the monotonic notes.
+        started: when it came, on the monotonic clock.
+        prompt: what the request gives to read, if that is known by now.
     """
 
     body: bytes | None
     allowance: Allowance
     route: str
     started: float
+    prompt: Prompt | None = None
 
 
 class Bounder:
@@ -129,33 +132,47 @@ class Bounder:
         """
         if metered.metering not in _METERED:
             return metered
-        model = metered.model or draft.model_requested
+        usage = self._bound_output(metered, draft, status, notes)
+        body, prompt = notes.body, notes.prompt
+        if body is not None and len(body) <= MAX_PROMPT_BYTES:
+            if prompt is not None and not uses_formula(draft.api, draft.provider):
+                usage = bound_by_bytes(usage, len(body))
+            elif _wants_input(draft.api, usage):
+                model = metered.model or draft.model_requested
+                usage = await self._bound_input(usage, draft, model, body, prompt)
+        return metered if usage is metered.usage else metered.with_usage(usage)
+
+    def _bound_output(
+        self, metered: Metered, draft: Receipt, status: int, notes: CallNotes
+    ) -> tuple[Bucket, ...]:
+        rate = self._ceilings.get(notes.route)
+        if rate is None and not may_bound_output(draft.provider, draft.api, notes.allowance):
+            return metered.usage
+        seconds = 0.0 if rate is None else time.monotonic() - notes.started
         evidence = OutputEvidence(
             provider=draft.provider,
             api=draft.api,
-            model=model,
+            model=metered.model or draft.model_requested,
             status=status,
             allowance=notes.allowance,
             visible=metered.output,
-            **self._timing(notes),
+            rate=rate,
+            whole_ms=math.ceil(seconds * 1000),
         )
-        usage = bound_output(metered.usage, evidence)
-        body = notes.body
-        if body is not None and len(body) <= MAX_PROMPT_BYTES and _wants_input(draft.api, usage):
-            usage = await self._bound_input(usage, draft, model, body)
-        return replace(metered, usage=usage)
-
-    def _timing(self, notes: CallNotes) -> dict[str, int]:
-        rate = self._ceilings.get(notes.route)
-        if rate is None:
-            return {}
-        return {"rate": rate, "whole_ms": math.ceil((time.monotonic() - notes.started) * 1000)}
+        return bound_output(metered.usage, evidence)
 
     async def _bound_input(
-        self, usage: tuple[Bucket, ...], receipt: Receipt, model: str | None, body: bytes
+        self,
+        usage: tuple[Bucket, ...],
+        receipt: Receipt,
+        model: str | None,
+        body: bytes,
+        prompt: Prompt | None,
     ) -> tuple[Bucket, ...]:
         limit = MAX_PROMPT_SEPARATORS
-        steps = request_steps(usage, receipt, model, body, self._table, max_separators=limit)
+        steps = request_steps(
+            usage, receipt, model, body, self._table, max_separators=limit, prompt=prompt
+        )
         tokens = None
         while True:
             if len(body) <= SHORT_BYTES:
@@ -287,9 +304,10 @@ def request_steps(
     table: TokenizerTable,
     *,
     max_separators: int = MAX_SEPARATORS,
+    prompt: Prompt | None = None,
 ) -> Steps:
     """Do as `bound_request`, and leave the counting to whoever goes through the steps."""
-    fields = request_fields(body, max_separators)
+    fields = {} if prompt is not None else request_fields(body, max_separators)
     if fields is None:
         return usage
     evidence = InputEvidence(
@@ -299,6 +317,7 @@ def request_steps(
         model=model,
         fields=fields,
         length=len(body),
+        prompt=prompt,
     )
     return (yield from input_steps(usage, evidence, table))
 

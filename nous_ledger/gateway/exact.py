@@ -113,9 +113,7 @@ class Recounter:
         if bucket is None:
             return metered
         visible = (OUTPUT_VISIBLE, OUTPUT_UNSPLIT)
-        return replace(
-            metered, usage=tuple(bucket if b.kind in visible else b for b in metered.usage)
-        )
+        return metered.with_usage(tuple(bucket if b.kind in visible else b for b in metered.usage))
 
     async def _ranged(self, metered: Metered, text: str) -> Metered:
         """Return what was metered with ranges in the place of bounds by bytes (EST-2)."""
@@ -129,7 +127,7 @@ class Recounter:
             return metered
         if found is None:
             return metered
-        return replace(metered, usage=tuple(_in_range(b, *found) for b in metered.usage))
+        return metered.with_usage(tuple(_in_range(b, *found) for b in metered.usage))
 
     async def _count(self, encoding: Encoding, text: str) -> TokenCount | None:
         try:

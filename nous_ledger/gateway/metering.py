@@ -77,6 +77,23 @@ class Metered:
     incomplete: bool = False
     output: VisibleOutput | None = None
 
+    def with_usage(self, usage: tuple[Bucket, ...]) -> Metered:
+        """Return the same with other labels."""
+        return Metered(
+            metering=self.metering,
+            usage=usage,
+            provider_total=self.provider_total,
+            reported_cost=self.reported_cost,
+            raw_usage=self.raw_usage,
+            anomalies=self.anomalies,
+            model=self.model,
+            service_tier=self.service_tier,
+            ended=self.ended,
+            failed=self.failed,
+            incomplete=self.incomplete,
+            output=self.output,
+        )
+
 
 NOTHING_METERED: Final = Metered()
 

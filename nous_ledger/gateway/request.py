@@ -22,10 +22,14 @@ from nous_ledger.protocol.values import value
 from nous_ledger.reconcile.exact import is_plain_request
 from nous_ledger.reconcile.hidden import NOTHING_KNOWN, Allowance, read_allowance
 from nous_ledger.reconcile.jsontext import Located, parse_json
+from nous_ledger.reconcile.prompt_shapes import Prompt
+from nous_ledger.reconcile.usual import begins_answer, read_usual, usual_allowance
 from nous_ledger.reconcile.visible_request import rules_out_hidden, shows_all
 
 MAX_SEPARATORS: Final = 1_000_000
 """Bound of a request that is read; more than the longest context holds, even as numbers."""
+SHORT_BYTES: Final = 32 * 1024
+"""A request up to this length is looked at faster than a thread is asked to."""
 
 _ASK: Final = '"include_usage":true'
 _ASKING_APIS: Final = frozenset({API_CHAT, API_COMPLETIONS})
@@ -45,6 +49,8 @@ class RequestFacts:
         altered: the body to forward instead, if the include_usage rule applies.
         plain: it asks for one choice of plain text and nothing beside it.
         allowance: how much it takes.
+        prompt: what it gives to read, where that is seen at once: in a short request of
+            the usual shape.
     """
 
     model: str | None = None
@@ -53,6 +59,7 @@ class RequestFacts:
     altered: bytes | None = None
     plain: bool = False
     allowance: Allowance = NOTHING_KNOWN
+    prompt: Prompt | None = None
 
 
 def read_request(
@@ -78,30 +85,53 @@ def read_request(
         model = shape.model or _form_model(body)
         return RequestFacts(model=model, all_shown=shows_all(shape.api, None))
     is_object = isinstance(request.value, dict)
-    fields = request.value if is_object else {}
-    model = fields.get("model")
-    asks = may_ask and shape.api in _ASKING_APIS and not any(name in fields for name in not_with)
+    fields: dict[str, Any] = request.value if is_object else {}
+    given = fields.get("model")
+    model = shape.model or (given if isinstance(given, str) else None)
+    altered = None
+    if may_ask and fields.get("stream") is True and shape.api in _ASKING_APIS:
+        altered = _ask_for_usage(request, not_with)
+    prompt = read_usual(shape.api, fields) if len(body) <= SHORT_BYTES else None
+    if prompt is not None:
+        return RequestFacts(
+            model=model,
+            all_shown=True,
+            altered=altered,
+            plain=not begins_answer(prompt),
+            allowance=usual_allowance(shape.api, fields),
+            prompt=prompt,
+        )
     return RequestFacts(
-        model=shape.model or (model if isinstance(model, str) else None),
+        model=model,
         hidden_ruled_out=rules_out_hidden(shape.api, fields),
         all_shown=shows_all(shape.api, fields if is_object else None),
-        altered=_ask_for_usage(request, fields) if asks else None,
+        altered=altered,
         plain=is_object and is_plain_request(fields),
         allowance=read_allowance(shape.api, fields) if is_object else NOTHING_KNOWN,
     )
 
 
-def _ask_for_usage(request: Located, fields: dict[str, Any]) -> bytes | None:
-    """Return the body with include_usage, None if it streams nothing or asks already."""
-    if fields.get("stream") is not True:
+def _ask_for_usage(request: Located, not_with: tuple[str, ...]) -> bytes | None:
+    """Return the body with include_usage, None if it asks already or cannot be made to.
+
+    Args:
+        request: a request for a stream.
+        not_with: members beside which the provider does not take the question.
+    """
+    fields = request.value
+    given = fields.get("stream_options")
+    # What else stands there is wrong, and the upstream will say so.
+    takes = given is None or (isinstance(given, dict) and given.get("include_usage") is not True)
+    if not takes or any(name in fields for name in not_with):
         return None
-    options = request.member("stream_options")
+    try:
+        options = request.member("stream_options")
+    except FormatError:
+        return None  # nested so deep that no upstream reads it
     if options is None:
         return _insert(request, f'"stream_options":{{{_ASK}}}')
-    if options.value is None:
+    if given is None:
         return _replace(options, f"{{{_ASK}}}")
-    if not isinstance(options.value, dict) or options.value.get("include_usage") is True:
-        return None  # the upstream will say what is wrong with other values
     asked = options.member("include_usage")
     return _insert(options, _ASK) if asked is None else _replace(asked, "true")
 

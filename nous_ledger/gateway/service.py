@@ -71,7 +71,8 @@ class Service:
             status: how the call ended.
             notes: what bounds what cannot be counted.
         """
-        if self.recounter is not None:
+        output = metered.output
+        if self.recounter is not None and output is not None and output.text is not None:
             metered = await self.recounter.label(metered, draft, status)
         if self.bounder is not None:
             metered = await self.bounder.label(metered, draft, status, notes)

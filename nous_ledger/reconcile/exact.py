@@ -54,7 +54,8 @@ NOTHING_SAID: Final[Mapping[str, tuple[object, ...]]] = {
     "skip_special_tokens": (None, True),
 }
 WITHIN: Final = ("generationConfig", "generation_config", "options", "inferenceConfig")
-_SPEAKERS: Final = ("assistant", "model", "chatbot")
+SPEAKERS: Final = ("assistant", "model", "chatbot")
+"""Roles of who answers."""
 
 
 @value
@@ -119,7 +120,7 @@ def _is_begun(fields: Mapping[str, Any]) -> bool:
     for name in ("messages", "contents"):
         turns = fields.get(name)
         last = turns[-1] if isinstance(turns, list) and turns else None
-        if isinstance(last, Mapping) and str(last.get("role")).lower() in _SPEAKERS:
+        if isinstance(last, Mapping) and str(last.get("role")).lower() in SPEAKERS:
             return True
     return False
 

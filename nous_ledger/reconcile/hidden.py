@@ -220,6 +220,17 @@ def read_allowance(api: int, fields: Mapping[str, Any]) -> Allowance:
     return Allowance(tokens=cap if known else None, answers=answers)
 
 
+def may_bound_output(provider: str, api: int, allowance: Allowance) -> bool:
+    """Return whether output can be bounded without a declared ceiling: by cap or by trace.
+
+    Args:
+        provider: name of the provider, as in the receipt.
+        api: wire format.
+        allowance: what the request takes.
+    """
+    return allowance.tokens is not None or provider in _TRACED.get(api, ())
+
+
 def bound_output(usage: Iterable[Bucket], evidence: OutputEvidence) -> tuple[Bucket, ...]:
     """Return the buckets with the output that can be bounded BOUNDED.
 

@@ -45,6 +45,7 @@ TOOL_PREAMBLE: Final = 600
 
 _UNCACHED: Final = KIND["input_uncached"]
 _TEXT_INPUT: Final = INPUT_SPLIT_KINDS | {INPUT_UNSPLIT}
+_COUNTED: Final = frozenset({_UNCACHED, INPUT_UNSPLIT})
 _IMAGES: Final = KIND["input_image"]
 _VIDEOS: Final = KIND["input_video"]
 _APART: Final = frozenset({_IMAGES, _VIDEOS})
@@ -68,11 +69,12 @@ class InputEvidence:
 
     Attributes:
         provider: name of the provider, as in the receipt.
-        upstream: host and port, as in the receipt.
         api: wire format.
         model: the model that answered, else the one asked for.
         fields: members of the request body.
         length: bytes of the request body.
+        upstream: host and port, as in the receipt.
+        prompt: what the request gives to read, where it was read before.
     """
 
     provider: str
@@ -81,6 +83,7 @@ class InputEvidence:
     fields: Mapping[str, Any]
     length: int
     upstream: str | None = None
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +139,10 @@ def input_steps(usage: Iterable[Bucket], evidence: InputEvidence, table: Tokeniz
         return _label_made(buckets, evidence)
     reported = {b.kind: b.reported or 0 for b in buckets if b.label == UNVERIFIABLE}
     text = {kind: tokens for kind, tokens in reported.items() if kind in _TEXT_INPUT}
-    counted = text.keys() & {_UNCACHED, INPUT_UNSPLIT}
+    counted = text.keys() & _COUNTED
     prompt = None
     if counted or not _APART.isdisjoint(reported):
-        prompt = read_prompt(evidence.api, evidence.fields)
+        prompt = evidence.prompt or read_prompt(evidence.api, evidence.fields)
     if prompt is None:
         return buckets
     images = _image_range(prompt, evidence)
@@ -157,6 +160,38 @@ def input_steps(usage: Iterable[Bucket], evidence: InputEvidence, table: Tokeniz
         if lower <= reported[_IMAGES] <= upper:
             found[_IMAGES] = (lower, upper, METHOD_IMAGE_INPUT)
     return tuple(_with(bucket, found.get(bucket.kind)) for bucket in buckets)
+
+
+def bound_by_bytes(usage: tuple[Bucket, ...], length: int) -> tuple[Bucket, ...]:
+    """Do as `bound_input` for a request of nothing but messages of text, uncounted.
+
+    Args:
+        usage: labelled buckets; only UNVERIFIABLE ones change.
+        length: bytes of the request body.
+    """
+    whole, counted = 0, False
+    for bucket in usage:
+        if bucket.label == UNVERIFIABLE and bucket.kind in _TEXT_INPUT:
+            whole += bucket.reported or 0
+            counted = counted or bucket.kind in _COUNTED
+    if not counted or whole > length:
+        return usage
+    return tuple([_within(b, whole, length) for b in usage])
+
+
+def _within(bucket: Bucket, whole: int, length: int) -> Bucket:
+    """Return a bucket bounded by a request's bytes, if it is a part of the text input."""
+    if bucket.label != UNVERIFIABLE or bucket.kind not in _TEXT_INPUT:
+        return bucket
+    others = whole - (bucket.reported or 0) if bucket.kind in _COUNTED else 0
+    return Bucket(
+        kind=bucket.kind,
+        reported=bucket.reported,
+        label=BOUNDED,
+        lower=0,
+        upper=length - others,
+        method=METHOD_PROMPT_BYTES,
+    )
 
 
 def _videos(prompt: Prompt, reported: int | None) -> dict[int, tuple[int, int, str]]:
@@ -193,7 +228,7 @@ def _split(
     for kind, tokens in text.items():
         others = whole - tokens
         lower, upper = 0, explained.upper
-        if kind in (_UNCACHED, INPUT_UNSPLIT):
+        if kind in _COUNTED:
             lower, upper = max(0, explained.lower - others), explained.upper - others
         found[kind] = (lower, upper, explained.method)
     return found

@@ -91,10 +91,13 @@ def test_input_is_explained_by_the_request(rig: Rig) -> None:
     assert {b.method for b in found} == {"prompt-bytes/1"}
 
 
-@pytest.mark.parametrize(("words", "beside"), [(3, False), (20_000, True)])
+@pytest.mark.parametrize(
+    ("words", "more", "beside"), [(3, {}, []), (3, {"n": 1}, [False]), (20_000, {}, [True])]
+)
 def test_long_input_is_looked_at_beside_the_event_loop(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, words: int, beside: bool
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, words: int, more: dict[str, int], beside: list[bool]
 ) -> None:
+    """And what was seen as the request came is not looked at again."""
     threads: list[str] = []
     kept = bounds.request_fields
 
@@ -103,9 +106,11 @@ def test_long_input_is_looked_at_beside_the_event_loop(
         return kept(*given)
 
     monkeypatch.setattr(bounds, "request_fields", noted)
-    content = "word " * words
-    rig.call(CHAT, {"model": "demo-plain", "messages": [{"role": "user", "content": content}]})
-    assert [name.startswith("asyncio_") for name in threads] == [beside]
+    messages = [{"role": "user", "content": "word " * words}]
+    rig.call(CHAT, {"model": "demo-plain", "messages": messages, **more})
+    assert [name.startswith("asyncio_") for name in threads] == beside
+    found = [b for b in buckets(rig.only_receipt()).values() if b.kind < 9]
+    assert {b.method for b in found} == {"prompt-bytes/1"}
 
 
 @pytest.mark.parametrize("limit", ["MAX_PROMPT_BYTES", "MAX_PROMPT_SEPARATORS"])
@@ -113,7 +118,7 @@ def test_very_long_input_is_not_looked_at(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(bounds, limit, 2)
-    rig.call(CHAT, {**ASKS, "messages": [{"role": "user", "content": "a " * 100}]})
+    rig.call(CHAT, {**ASKS, "messages": [{"role": "user", "content": "a " * 100}], "n": 1})
     assert {b.label for b in buckets(rig.only_receipt()).values() if b.kind < 9} == {UNVERIFIABLE}
 
 
