@@ -62,9 +62,9 @@ _LEAF: Final = 0  # where these fields of `LeafFacts` stand
 _LOGGED_AT: Final = 2
 _LEAF_HASH: Final = 3
 _ERASED: Final = 6
-_AT_A_TIME: Final = 256
+_AT_A_TIME: Final = 2_048
 _CACHE_KIB: Final = 32 * 1024
-_WAITING: Final = 8
+_WAITING: Final = 4
 """Jobs per worker that may be read ahead."""
 
 Progress = Callable[[int, int], None]

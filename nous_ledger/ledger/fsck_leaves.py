@@ -5,9 +5,11 @@ Pure functions of bytes, so that several processes can share the work.
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from nous_ledger.protocol.bodies import check_body_hash, check_body_in_record, decode_body
@@ -25,10 +27,12 @@ from nous_ledger.protocol.record import (
     leaf_hash,
     record_digest,
     verify_record,
+    verify_records,
 )
 from nous_ledger.protocol.signing import verify_signature
 from nous_ledger.protocol.types import LogId
 
+_FIRST_INDEX: Final = attrgetter("first_index")
 _ALWAYS_READABLE: Final = frozenset({TYPE_KEY, TYPE_REDACTION})
 
 
@@ -130,10 +134,9 @@ class LeafFindings(NamedTuple):
 def check_leaves(job: LeafJob) -> LeafFindings:
     """Check some leaves, each by itself."""
     found = LeafFindings([], [])
-    firsts = [era.first_index for era in job.eras]
-    for row in map(LeafRow._make, job.rows):
-        era = job.eras[bisect_right(firsts, row.leaf) - 1] if job.eras else None
-        if era is not None and (facts := _sound_receipt(row, era, job.log_id)) is not None:
+    for row, verified in zip(map(LeafRow._make, job.rows), _verified_together(job), strict=True):
+        era = _era_of(job, row.leaf)
+        if era is not None and (facts := _sound_receipt(row, verified, era, job.log_id)):
             found.leaves.append(facts)
             continue
         try:
@@ -153,16 +156,41 @@ def check_leaves(job: LeafJob) -> LeafFindings:
     return found
 
 
-def _sound_receipt(row: LeafRow, era: KeyEra, log_id: LogId) -> PlainFacts | None:
+def _era_of(job: LeafJob, leaf: int) -> KeyEra | None:
+    return job.eras[bisect_right(job.eras, leaf, key=_FIRST_INDEX) - 1] if job.eras else None
+
+
+def _verified_together(job: LeafJob) -> Sequence[Record | None]:
+    """Return the records after checking all signatures at once; else None for each of them.
+
+    Then another key signs from one of them on, or one at least is wrong: which one, and
+    how, is found out one by one.
+    """
+    era = _era_of(job, job.rows[0][0])
+    if era is not None and era is _era_of(job, job.rows[-1][0]):
+        with contextlib.suppress(LedgerError):
+            return verify_records([row[1] for row in job.rows], job.log_id, era.public_key)
+    return [None] * len(job.rows)
+
+
+def _sound_receipt(
+    row: LeafRow, verified: Record | None, era: KeyEra, log_id: LogId
+) -> PlainFacts | None:
     """Return what ties a receipt to others if nothing is wrong with its leaf.
 
     Nearly all leaves are such. None for the others: of them is found out what is wrong.
+
+    Args:
+        row: the leaf.
+        verified: its record if the signature was checked already.
+        era: the key that must have made it.
+        log_id: the log.
     """
     leaf, data, stored, usage = row
     if not stored:
         return None
     try:
-        record = verify_record(data, log_id, era.public_key)
+        record = verified or verify_record(data, log_id, era.public_key)
         body = decode_body(record.type, check_body_hash(record, stored))
         if record.index != leaf or record.epoch != era.epoch or type(body) is not Receipt:
             return None

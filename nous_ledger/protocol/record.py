@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from nous_ledger.protocol.batch import verify_signatures
 from nous_ledger.protocol.errors import InputError, RecordError, UnavailableError
 from nous_ledger.protocol.hashing import sha256
 from nous_ledger.protocol.signer import DigestSigner
@@ -241,6 +242,24 @@ def verify_record(data: bytes, log_id: LogId, public_key: bytes) -> Record:
     record = decode_record(data)
     verify_signature(record_digest(log_id, data[:SIGNED_LENGTH]), record.signature, public_key)
     return record
+
+
+def verify_records(data: Sequence[bytes], log_id: LogId, public_key: bytes) -> tuple[Record, ...]:
+    """Return the decoded records after checking the signatures of all, together.
+
+    Args:
+        data: 120 bytes each.
+        log_id: the log they must belong to.
+        public_key: compressed key of their epoch, 33 bytes.
+
+    Raises:
+        RecordError, UnavailableError: as `decode_record`, of the first that is none.
+        SignatureError: as `verify_record`, of the first that is wrong.
+    """
+    records = tuple([decode_record(record) for record in data])
+    digests = [record_digest(log_id, record[:SIGNED_LENGTH]) for record in data]
+    verify_signatures(digests, [record.signature for record in records], public_key)
+    return records
 
 
 def _signed_part(record: Record) -> bytes:

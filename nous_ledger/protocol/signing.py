@@ -1,22 +1,21 @@
-"""Signatures: recoverable secp256k1 for records and heads, Ed25519 for heads.
+"""Signatures: recoverable secp256k1 for records and heads.
 
-This is the only module that touches the elliptic-curve libraries. libsecp256k1
+This is the only module that touches the library of this curve. libsecp256k1
 accepts high-s signatures when it recovers a key, so every path here checks the
 shape of a signature first: r and s in 1..n-1, s <= n/2, recovery id 0 or 1.
 
 Spec:
-    PROTOCOL.md, sections "Signatures" and "Heads".
+    PROTOCOL.md, section "Signatures".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from coincurve import PrivateKey, PublicKey
 from coincurve.context import GLOBAL_CONTEXT, ffi, lib  # type: ignore[attr-defined]
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from nous_ledger.protocol.errors import InputError, SignatureError
 from nous_ledger.protocol.hashing import keccak256
@@ -24,7 +23,6 @@ from nous_ledger.protocol.hashing import keccak256
 SIGNATURE_LENGTH: Final = 65
 CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_ORDER: Final = CURVE_ORDER // 2
-ED25519_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 
 _ORDER_BYTES: Final = CURVE_ORDER.to_bytes(32, "big")
 _HALF_BYTES: Final = HALF_ORDER.to_bytes(32, "big")
@@ -33,10 +31,14 @@ _ZERO: Final = bytes(32)
 _CONTEXT: Final = GLOBAL_CONTEXT.ctx
 _SIGNATURE_BUFFER: Final = ffi.typeof("secp256k1_ecdsa_recoverable_signature *")
 _KEY_BUFFER: Final = ffi.typeof("secp256k1_pubkey *")
+_KEYS_BUFFER: Final = ffi.typeof("secp256k1_pubkey *[]")
 _COMPRESSED_BUFFER: Final = ffi.typeof("unsigned char [33]")
 _SIZE_BUFFER: Final = ffi.typeof("size_t *")
 _COMPACT_BUFFER: Final = ffi.typeof("unsigned char [65]")
 _NUMBER_BUFFER: Final = ffi.typeof("int *")
+
+Point: TypeAlias = Any
+"""A point of the curve as the library holds it; None, where it is allowed, for infinity."""
 
 
 class SigningKey:
@@ -205,6 +207,60 @@ def verify_signature(digest: bytes, signature: bytes, public_key: bytes) -> byte
     return public_key
 
 
+def nonce_point(signature: bytes) -> Point:
+    """Return the point R that a signature names by abscissa and parity.
+
+    Args:
+        signature: r || s || v, 65 bytes.
+
+    Raises:
+        SignatureError: malformed, high-s, bad-recovery-id; mismatch if the curve has
+            no such point.
+    """
+    check_signature_shape(signature)
+    point = ffi.new(_KEY_BUFFER)
+    compressed = (b"\x03" if signature[64] else b"\x02") + signature[:32]
+    if not lib.secp256k1_ec_pubkey_parse(_CONTEXT, point, compressed, 33):
+        raise SignatureError("mismatch", "no key could have made this signature")
+    return point
+
+
+def key_point(public_key: bytes) -> Point | None:
+    """Return the point that 33 bytes are; None if they are none."""
+    return _parsed(public_key)
+
+
+def add_points(points: Iterable[Point | None]) -> Point | None:
+    """Return the sum of some points, each of which may be infinity; None is infinity."""
+    finite = [point for point in points if point is not None]
+    total = ffi.new(_KEY_BUFFER)
+    # The library adds one point or more, and refuses a sum that is infinity.
+    added = finite and lib.secp256k1_ec_pubkey_combine(
+        _CONTEXT, total, ffi.new(_KEYS_BUFFER, finite), len(finite)
+    )
+    return total if added else None
+
+
+def multiply_point(point: Point, number: int) -> Point | None:
+    """Return a multiple of a point; None is infinity.
+
+    Args:
+        point: one of the curve, not infinity.
+        number: 0..n-1.
+    """
+    product = ffi.new(_KEY_BUFFER, point[0])
+    # The library refuses 0, the only number here of which the product is infinity.
+    made = lib.secp256k1_ec_pubkey_tweak_mul(_CONTEXT, product, number.to_bytes(32, "big"))
+    return product if made else None
+
+
+def same_point(one: Point | None, other: Point | None) -> bool:
+    """Return whether two points are the same; None is infinity."""
+    if one is None or other is None:
+        return one is other
+    return not lib.secp256k1_ec_pubkey_cmp(_CONTEXT, one, other)
+
+
 def is_curve_point(public_key: bytes) -> bool:
     """Return whether 33 bytes are a compressed point of secp256k1."""
     return _parsed(public_key) is not None
@@ -239,61 +295,3 @@ def point_of(public_key: bytes) -> tuple[bytes, bytes]:
         raise InputError("input", "the public key is not a compressed point of secp256k1")
     point = PublicKey(public_key).format(compressed=False)
     return point[1:33], point[33:]
-
-
-class Ed25519Key:
-    """An Ed25519 private key.
-
-    Attributes:
-        public_key: 32 bytes.
-    """
-
-    def __init__(self, seed: bytes) -> None:
-        """Load a private key from its 32-byte seed.
-
-        Raises:
-            InputError: the seed is not 32 bytes.
-        """
-        if len(seed) != 32:
-            raise InputError("input", f"an Ed25519 seed has 32 bytes, not {len(seed)}")
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public_key: bytes = self._key.public_key().public_bytes_raw()
-
-    def __repr__(self) -> str:
-        """Show the public key only: the seed must never reach a log."""
-        return f"Ed25519Key(public_key={self.public_key.hex()})"
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte signature over a message."""
-        return self._key.sign(message)
-
-
-def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bytes:
-    """Return the public key after checking its signature over a message.
-
-    Verification is cofactorless and S must be below the group order.
-
-    Args:
-        public_key: 32 bytes.
-        message: the signed bytes.
-        signature: R || S, 64 bytes.
-
-    Raises:
-        SignatureError: malformed (not 64 bytes, or S >= L), mismatch.
-    """
-    if len(signature) != 64:
-        raise SignatureError(
-            "malformed", f"an Ed25519 signature has 64 bytes, not {len(signature)}"
-        )
-    if signature[63] >= 0x10 and int.from_bytes(signature[32:], "little") >= ED25519_ORDER:
-        raise SignatureError("malformed", "S is not below the group order")
-    try:
-        _ed25519_key(public_key).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise SignatureError("mismatch", "the Ed25519 signature does not verify") from error
-    return public_key
-
-
-@lru_cache(maxsize=256)
-def _ed25519_key(public_key: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(public_key)
