@@ -43,6 +43,7 @@ _USAGE_MALFORMED: Final = ANOMALY["usage_malformed"]
 _DUPLICATE: Final = ANOMALY["duplicate_usage"]
 _TOO_LONG: Final = ANOMALY["usage_too_long"]
 _NOT_TEXT: Final = ANOMALY["output_not_text_only"]
+_NOTHING: Final[frozenset[int]] = frozenset()
 
 
 @value
@@ -69,7 +70,7 @@ class Metered:
     provider_total: int | None = None
     reported_cost: PicoUsd | None = None
     raw_usage: tuple[bytes, ...] = ()
-    anomalies: frozenset[int] = frozenset()
+    anomalies: frozenset[int] = _NOTHING
     model: str | None = None
     service_tier: str | None = None
     ended: bool = True
@@ -134,10 +135,10 @@ class Meter:
         self._sse = self._parser if isinstance(self._parser, SseParser) else None
         self._repeats = Repeats()
         self._cost = cost
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
         # Something passed by that could not be read, or is not framed as its format is.
         self._blind = self._parser is not None and not is_framing(api, self._parser)
-        self._lost: set[int] = set()  # anomalies of what could not be read
+        self._lost = _NOTHING  # anomalies of what could not be read
 
     @property
     def ended(self) -> bool:
@@ -153,10 +154,7 @@ class Meter:
             kept = self._kept(self._parser.feed(piece))
             return kept if self._strip else piece
         if self._watch is not None and not self._blind:
-            self._body += piece
-            if len(self._body) > MAX_BODY_BYTES:
-                self._lost.add(_TOO_LONG)
-                self.lose_sight()
+            self._keep(piece)
         return piece
 
     def close(self) -> bytes:
@@ -193,10 +191,22 @@ class Meter:
     def _kept(self, events: list[StreamEvent]) -> bytes:
         return b"".join(event.raw for event in events if not self._read(event))
 
+    def _keep(self, piece: bytes) -> None:
+        """Keep bytes of a whole body; nearly always they are all of it."""
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytearray):
+            self._body += piece
+        else:
+            self._body = bytearray(self._body + piece)
+        if len(self._body) > MAX_BODY_BYTES:
+            self._lost |= {_TOO_LONG}
+            self.lose_sight()
+
     def lose_sight(self) -> None:
         """Note that a part of the body cannot be read, so nothing visible is known in full."""
         self._blind = True
-        self._body.clear()
+        self._body = b""
 
     def result(
         self, *, hidden_ruled_out: bool, all_shown: bool, reached: bool, cut: bool
@@ -214,7 +224,7 @@ class Meter:
             return NOTHING_METERED
         ended = watch.ended or (not cut and (watch.answered or self._parser is None))
         reading = watch.usage_reading()
-        raw = tuple(wire for wire, _ in watch.usages)
+        raw = tuple([usage[0] for usage in watch.usages])
         too_long = len(raw) > MAX_USAGE_VALUES or sum(map(len, raw)) > MAX_USAGE_BYTES
         output = watch.visible.result()
         anomalies = self._anomalies(watch, output, reading.anomalies, too_long=too_long)
@@ -244,16 +254,12 @@ class Meter:
     def _anomalies(
         self, watch: Watch, output: VisibleOutput, of_usage: frozenset[int], *, too_long: bool
     ) -> frozenset[int]:
-        found = set(of_usage)
+        found = of_usage if watch.usages else of_usage | self._lost
         if too_long:
-            found.add(_TOO_LONG)
+            found |= {_TOO_LONG}
         if watch.final_usages > 1:
-            found.add(_DUPLICATE)
-        if not output.text_only:
-            found.add(_NOT_TEXT)
-        if not watch.usages:
-            found |= self._lost
-        return frozenset(found)
+            found |= {_DUPLICATE}
+        return found if output.text_only else found | {_NOT_TEXT}
 
     @staticmethod
     def _metering(watch: Watch, anomalies: frozenset[int], *, ended: bool) -> int:
@@ -274,7 +280,7 @@ class Meter:
         self._blind |= event.failed
         if event.oversized or event.damaged:
             self._blind = True
-            self._lost.add(_TOO_LONG if event.oversized else _USAGE_MALFORMED)
+            self._lost |= {_TOO_LONG if event.oversized else _USAGE_MALFORMED}
         elif event.data is not None:
             if event.data.strip() == b"[DONE]" and self._sse is not None:
                 watch.ended = True
@@ -292,7 +298,7 @@ class Meter:
 
     def _read_body(self, watch: Watch) -> None:
         data = bytes(self._body)
-        self._body.clear()
+        self._body = b""
         try:
             watch.take_body(parse_json(data))
         except FormatError:
@@ -301,4 +307,4 @@ class Meter:
     def _unreadable(self, data: bytes) -> None:
         self._blind = True
         if b'"usage' in data:
-            self._lost.add(_USAGE_MALFORMED)
+            self._lost |= {_USAGE_MALFORMED}

@@ -86,18 +86,20 @@ class Watch(ABC):
     usage_is_cumulative = False
     """Every usage value repeats the ones before, so only the first and the last are kept."""
 
+    # Where each call starts.
+    model: str | None = None
+    service_tier: str | None = None
+    ended = False
+    answered = False
+    failed = False
+    incomplete = False
+    final_usages = 0
+    settled = False
+    event_name = b""
+
     def __init__(self, visible: VisibleReader) -> None:
         """Start a call; `visible` collects its output."""
         self.visible = visible
-        self.model: str | None = None
-        self.service_tier: str | None = None
-        self.ended = False
-        self.answered = False
-        self.failed = False
-        self.incomplete = False
-        self.final_usages = 0
-        self.settled = False
-        self.event_name = b""
         self.usages: list[tuple[bytes, object]] = []
 
     @abstractmethod
@@ -106,9 +108,11 @@ class Watch(ABC):
 
     def take_body(self, body: Located) -> None:
         """Read the whole body of a call that was not streamed."""
-        if isinstance(body.value, dict):
-            self.failed |= bool(body.value.get("error"))
-            self._read_body(body, body.value)
+        fields = body.value
+        if isinstance(fields, dict):
+            if fields.get("error"):
+                self.failed = True
+            self._read_body(body, fields)
 
     def take_event(self, event: Located, name: bytes = b"") -> bool:
         """Read the data of one event; return whether it is nothing but a usage chunk.
@@ -148,14 +152,15 @@ class Watch(ABC):
         if value is None or value.value is None:
             return False
         kept = 2 if self.usage_is_cumulative else MAX_USAGE_VALUES + 1
-        del self.usages[kept - 1 :]  # one more than a receipt commits to shows that it was more
+        if len(self.usages) >= kept:
+            del self.usages[kept - 1 :]  # one more than a receipt commits to shows it was more
         self.usages.append((value.wire, value.value))
         self.final_usages += final
         self.settled |= final
         return True
 
     def _parsed_usages(self) -> list[object]:
-        return [value for _, value in self.usages]
+        return [usage[1] for usage in self.usages]
 
 
 class ChatWatch(Watch):

@@ -11,6 +11,7 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -50,14 +51,21 @@ def label_counts(
         visible: what the caller got; None if that is not known in full, or if the
             whole response did not reach it.
         hidden_ruled_out: the request left no room for hidden thinking, so an
-            unsplit output count is a count of visible tokens.
+            unsplit output count is a count of visible tokens (LBL-9), unless there
+            was thinking nevertheless.
     """
-    return tuple(
-        _bounded(kind, tokens, visible)
-        if visible is not None and _is_visible(kind, visible, hidden_ruled_out=hidden_ruled_out)
-        else Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE)
-        for kind, tokens in counts
-    )
+    found = []
+    for kind, tokens in counts:
+        if visible is not None and (
+            kind == OUTPUT_VISIBLE
+            or (kind == OUTPUT_UNSPLIT and hidden_ruled_out and not visible.thinking)
+        ):
+            found.append(_bounded(kind, tokens, visible))
+        elif tokens == 0:
+            found.append(_none_reported(kind))
+        else:
+            found.append(Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE))
+    return tuple(found)
 
 
 def words_for(word: Verdict, method: str | None) -> str:
@@ -75,11 +83,10 @@ def words_for(word: Verdict, method: str | None) -> str:
     return _WORDS.get((method or "").partition("+")[0], "outside of what the evidence allows")
 
 
-def _is_visible(kind: int, visible: VisibleOutput, *, hidden_ruled_out: bool) -> bool:
-    """Return whether a bucket counts visible tokens and nothing else (LBL-9)."""
-    if kind == OUTPUT_UNSPLIT:
-        return hidden_ruled_out and not visible.thinking
-    return kind == OUTPUT_VISIBLE
+@cache
+def _none_reported(kind: int) -> Bucket:
+    """Return the bucket of a reported zero; there are as many as kinds of buckets."""
+    return Bucket(kind=kind, reported=0, label=UNVERIFIABLE)
 
 
 def _bounded(kind: int, tokens: int, visible: VisibleOutput) -> Bucket:

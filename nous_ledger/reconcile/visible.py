@@ -26,6 +26,11 @@ from typing import Any, Final
 from nous_ledger.reconcile.jsontext import Located
 from nous_ledger.reconcile.tally import Tally, TallyReader, VisibleOutput
 
+# Members of a chat's message that may hold output beside its content and a refusal.
+_BESIDE_CONTENT: Final = frozenset(
+    {"reasoning_content", "reasoning", "audio", "function_call", "tool_calls"}
+)
+
 
 class ChatReader(TallyReader):
     """Visible output of OpenAI's chat completions and formats modelled on them."""
@@ -40,17 +45,29 @@ class ChatReader(TallyReader):
 
     def _take(self, body: object, part: str) -> None:
         choices = body.get("choices") if isinstance(body, dict) else None
-        self._tally.seen |= isinstance(choices, list)
-        for position, choice in objects_of(choices):
+        if not isinstance(choices, list):
+            return
+        tally = self._tally
+        tally.seen = True
+        for position, choice in enumerate(choices):
+            if not isinstance(choice, dict):
+                continue
             key = number_of(choice, position)
-            self._tally.choice(key)
+            tally.choice(key)
             if isinstance(message := choice.get(part), dict):
                 self._message(key, message)
 
     def _message(self, choice: int, message: dict[str, Any]) -> None:
         tally = self._tally
-        self._content(message.get("content"))
-        tally.text(message.get("refusal"))
+        content = message.get("content")
+        if isinstance(content, str):
+            tally.answer(content)
+        elif content is not None:
+            self._content(content)
+        refusal = message.get("refusal")
+        if refusal is None and _BESIDE_CONTENT.isdisjoint(message):
+            return  # nearly every message
+        tally.text(refusal)
         tally.thought(message.get("reasoning_content"))
         tally.thought(message.get("reasoning"))
         if isinstance(audio := message.get("audio"), dict):
