@@ -25,7 +25,8 @@ from nous_ledger.gateway.admission import Admission, peer_name
 from nous_ledger.gateway.answers import TOO_MANY_REFUSALS, UPSTREAM_REFUSED, Answer
 from nous_ledger.gateway.bounds import Bounder
 from nous_ledger.gateway.call import Call
-from nous_ledger.gateway.client import Client, Receive, Scope, Send
+from nous_ledger.gateway.call_head import CallHead
+from nous_ledger.gateway.client import NOTES, Client, Notes, Receive, Scope, Send
 from nous_ledger.gateway.counting import ProcessCounter
 from nous_ledger.gateway.drains import Drains
 from nous_ledger.gateway.exact import Recounter
@@ -213,13 +214,20 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event, as ASGI 3 has it."""
         if scope["type"] == "http":
+            notes: Notes | None = scope.get(NOTES)
+            if notes is not None and isinstance(notes.found, CallHead):
+                await self._serve(notes.found, scope, receive, send)
+                return
             upstream, answer = self._route(scope)
             answer = self._refusal(scope, upstream) or answer
             if answer is not None:
                 self._metrics.refused(answer.code)
                 await _refuse(answer, upstream, scope, receive, send)
             elif upstream is not None:
-                await self._serve(upstream, scope, receive, send)
+                head = self._read_head(upstream, scope)
+                if notes is not None:
+                    notes.found = head
+                await self._serve(head, scope, receive, send)
             else:
                 await self._router(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -255,7 +263,14 @@ class Gateway:
                 return self._config.named.find(named[0].decode("latin-1")), None
         return upstream or _NOWHERE, UPSTREAM_REFUSED
 
-    async def _serve(self, upstream: Upstream, scope: Scope, receive: Receive, send: Send) -> None:
+    def _read_head(self, upstream: Upstream, scope: Scope) -> CallHead:
+        """Return the head of an admitted call, read."""
+        if self._service is None:
+            raise RuntimeError("the gateway serves only after its lifespan has started")
+        named = upstream is not self._upstreams.get(upstream.route.name)
+        return CallHead(self._service, upstream, scope, named=named)
+
+    async def _serve(self, head: CallHead, scope: Scope, receive: Receive, send: Send) -> None:
         """Run a call.
 
         A server that shuts down cancels what it serves. The call takes that for its end,
@@ -264,8 +279,7 @@ class Gateway:
         service, task = self._service, asyncio.current_task()
         if service is None or task is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
-        named = upstream is not self._upstreams.get(upstream.route.name)
-        call = Call(service, upstream, scope, Client(scope, receive, send), named=named)
+        call = Call(service, head, scope, Client(scope, receive, send))
         self._calls.add(task)
         self._metrics.in_flight += 1
         try:

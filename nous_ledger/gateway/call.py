@@ -26,32 +26,22 @@ from typing import Final
 from nous_ledger.gateway import drafts
 from nous_ledger.gateway.answers import (
     BAD_FIELD,
-    BAD_PATH,
-    BAD_WALLET,
     BODY_LATE,
     LEDGER_DOWN,
     SHUTTING_DOWN,
     TOO_LARGE,
-    UNMETERED_REFUSED,
     Answer,
 )
 from nous_ledger.gateway.bounds import CallNotes
+from nous_ledger.gateway.call_head import CallHead
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
-from nous_ledger.gateway.direct import RequestHead
 from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
 from nous_ledger.gateway.drains import Drain
 from nous_ledger.gateway.headers import (
     RawHeaders,
-    can_pass,
-    header,
-    signed_fields,
-    upstream_headers,
 )
-from nous_ledger.gateway.identity import find_credential
 from nous_ledger.gateway.metering import Metered
-from nous_ledger.gateway.provider_table import UNMETERED
-from nous_ledger.gateway.providers import Upstream
 from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.relay import HTTP_ERROR, Relay
 from nous_ledger.gateway.request import RequestFacts, read_request
@@ -60,7 +50,6 @@ from nous_ledger.gateway.upstream import (
     BrokenResponseError,
     NoResponseError,
 )
-from nous_ledger.gateway.wallets import WalletError, claimed_wallet, split_wallet
 from nous_ledger.protocol.errors import LedgerError
 from nous_ledger.protocol.hashing import (
     OPENING_LENGTH,
@@ -73,45 +62,24 @@ from nous_ledger.protocol.receipt import Receipt
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-"""Methods by which no model is asked anything: lists of models, of files, of batches."""
-
 
 class Call:
     """One admitted call. Its opening is known here and to the client, nowhere else."""
 
-    def __init__(
-        self,
-        service: Service,
-        upstream: Upstream,
-        scope: Scope,
-        client: Client,
-        *,
-        named: bool = False,
-    ) -> None:
+    def __init__(self, service: Service, head: CallHead, scope: Scope, client: Client) -> None:
         """Prepare for a call whose request head has come.
 
         Args:
             service: what all calls share.
-            upstream: where the call goes.
+            head: the head.
             scope: the ASGI scope of the request.
             client: who waits for the response.
-            named: the caller named the upstream.
         """
         self._service = service
-        self._session = service.checked_session if named else service.session
-        self._upstream = upstream
+        self._head = head
+        self._upstream = head.upstream
         self._client = client
-        self._method: str = scope["method"]
-        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-        below = raw_path[len(upstream.route.name) + 1 :].decode("latin-1")
-        self._path, wallet = split_wallet(below)
         self._trailers: list[object] = scope.get("trailers", [])  # filled while the body comes
-        self._query: bytes = scope["query_string"]
-        self._shape = service.shape(upstream, self._method, self._path)
-        self._claimed: bytes | None = None
-        self._refused = self._claim(wallet)
-        self._signed = signed_fields(client.fields)
         self._opening = os.urandom(OPENING_LENGTH)
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
@@ -130,7 +98,9 @@ class Call:
     async def _run(self) -> None:
         limits = self._service.limits
         try:
-            body = await self._client.read_body(limits.max_request_bytes, limits.body_silence_s)
+            body = self._client.body_at_hand(limits.max_request_bytes)
+            if body is None:
+                body = await self._client.read_body(limits.max_request_bytes, limits.body_silence_s)
         except ClientGoneError:
             return  # nothing was asked for in full, so there was no call
         except BodyTooLargeError:
@@ -139,11 +109,11 @@ class Call:
         except TimeoutError:  # as above, but somebody may still be there
             await self._send(BODY_LATE, BODY_LATE.body(self._upstream.route.errors), [])
             return
-        decoded = self._body = self._decoded(body)
+        decoded = self._body = body if self._head.coding is None else self._decoded(body)
         facts = self._read(decoded)
         draft = self._draft(decoded, facts)
-        if self._refused is not None or self._trailers:
-            await self._answer(self._refused or BAD_FIELD, draft)
+        if self._head.refused is not None or self._trailers:
+            await self._answer(self._head.refused or BAD_FIELD, draft)
             return
         try:
             await self._service.journal.begin(draft, self._opening_hash)
@@ -162,45 +132,24 @@ class Call:
 
     def _decoded(self, body: bytes) -> bytes | None:
         """Return the request body without its content codings, None if they stay."""
-        if b"content-encoding" not in self._client.fields:
-            return body
-        coding = header(self._client.headers, b"content-encoding")
-        return decode_body(body, coding, self._service.limits.max_request_bytes)
-
-    def _claim(self, wallet: str | None) -> Answer | None:
-        """Take the wallet that is named; return why the call cannot go on, None if it can."""
-        try:
-            self._claimed = claimed_wallet(wallet, self._client.headers)
-        except WalletError:
-            return BAD_WALLET
-        if self._shape is None:
-            return BAD_PATH
-        unmetered = self._shape is UNMETERED and self._method not in _READING
-        if unmetered and not self._service.unmetered:
-            return UNMETERED_REFUSED
-        return None if can_pass(self._client.headers) else BAD_FIELD
+        return decode_body(body, self._head.coding, self._service.limits.max_request_bytes)
 
     def _read(self, body: bytes | None) -> RequestFacts:
-        shape, route = self._shape or UNMETERED, self._upstream.route
+        head = self._head
         return read_request(
-            shape,
-            body,
-            # What is signed cannot be altered.
-            may_ask=not self._signed and route.may_ask(self._query),
-            not_with=route.asks_not_with,
+            head.shape, body, may_ask=head.may_ask, not_with=head.upstream.route.asks_not_with
         )
 
     def _draft(self, body: bytes | None, facts: RequestFacts) -> Receipt:
-        credential = find_credential(self._client.headers, self._query)
         opening, altered = self._opening, facts.altered
         draft = draft_receipt(
-            subject=self._service.pseudonyms.of(credential),
+            subject=self._head.subject,
             upstream=self._upstream,
-            shape=self._shape or UNMETERED,
+            shape=self._head.shape,
             model=facts.model,
             request_commitment=None if body is None else commit_request(opening, body),
             forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
-            claimed_wallet=self._claimed,
+            claimed_wallet=self._head.claimed,
         )
         if self._service.recorder is not None:
             self._recording = self._service.recorder.begin(draft.id, opening, body, altered)
@@ -208,15 +157,8 @@ class Call:
 
     async def _serve(self, draft: Receipt, facts: RequestFacts, body: bytes) -> None:
         """Forward the call, relay the response, append the receipt, end the response."""
-        altered = facts.altered is not None
-        head = RequestHead(
-            self._method,
-            self._upstream.base_url,
-            self._path + self._query_text(),
-            upstream_headers(self._client.headers, self._signed, altered=altered),
-        )
         try:
-            broken = await self._exchange(head, body, draft, facts)
+            broken = await self._exchange(body, draft, facts)
         except NoResponseError as error:
             await self._answer(error.answer, draft)
             return
@@ -252,9 +194,7 @@ class Call:
         await self._settle(complete_receipt(draft, ending), metered.raw_usage)
         await (relay.finish() if broken is None else relay.break_off())
 
-    async def _exchange(
-        self, head: RequestHead, body: bytes, draft: Receipt, facts: RequestFacts
-    ) -> int | None:
+    async def _exchange(self, body: bytes, draft: Receipt, facts: RequestFacts) -> int | None:
         """Return None when the response is whole, else the status for what broke it.
 
         Raises:
@@ -265,12 +205,13 @@ class Call:
         if client.gone:
             drain.start()
         try:
-            response = await self._session.open(head, body)
+            head = self._head.for_upstream(altered=facts.altered is not None)
+            response = await self._head.session.open(head, body)
             try:
                 self._relay = Relay(
                     response,
                     client,
-                    shape=self._shape or UNMETERED,
+                    shape=self._head.shape,
                     altered=facts.altered is not None,
                     opening=self._opening,
                     recording=self._recording,
@@ -336,9 +277,6 @@ class Call:
             (b"nous-subject", draft.subject.hex().encode()),
             (b"nous-opening", self._opening.hex().encode()),
         ]
-
-    def _query_text(self) -> str:
-        return f"?{self._query.decode('latin-1')}" if self._query else ""
 
     def _milliseconds(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

@@ -12,9 +12,11 @@ from nous_ledger.gateway.headers import RawHeaders
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
 LINE: Final = "nous_ledger.line"
-"""Where the scope of a request has its `Line`."""
-WHOLE: Final = "nous_ledger.whole"
-"""Where it has what sends a whole response in one go, if the server can do that."""
+"""Where the scope of a request has its `Line`, if the server is ours."""
+NOTES: Final = "nous_ledger.notes"
+"""Where it has the `Notes` on its head, if the server knows the head again."""
+BODY: Final = "nous_ledger.body"
+"""Where it has the body, if that has come whole."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,6 +24,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 SendWhole = Callable[[Scope, int, RawHeaders, bytes], bool]
 """Sends status, fields and body; returns False, having done nothing, if that cannot be done."""
+SendPart = Callable[[Scope, bytes], bool]
+"""Sends a part of a body likewise."""
 
 
 class ClientGoneError(Exception):
@@ -32,24 +36,46 @@ class BodyTooLargeError(Exception):
     """The request body is longer than the gateway accepts."""
 
 
+class Notes:
+    """What was found out of the head of a request; requests with the same head share it.
+
+    Attributes:
+        found: whatever follows from method, target and fields alone, but for the length
+            of the body.
+    """
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.found: object = None
+
+
 class Line:
     """A connection, as far as calls need to know of it.
 
     Attributes:
         lost: it stands no longer.
         on_lost: called once when that is noticed.
+        send_whole: sends a whole response in one go, if the server can do that.
+        send_part: sends a part of a body in one go, likewise.
     """
 
-    __slots__ = ("lost", "on_lost")
+    __slots__ = ("lost", "on_lost", "send_part", "send_whole")
 
-    def __init__(self) -> None:
+    def __init__(
+        self, send_whole: SendWhole | None = None, send_part: SendPart | None = None
+    ) -> None:
         """Stand."""
         self.lost = False
         self.on_lost: Callable[[], None] | None = None
+        self.send_whole = send_whole
+        self.send_part = send_part
 
     def hang_up(self) -> None:
         """Note that the connection is gone."""
         self.lost = True
+        self.send_whole = self.send_part = None  # else only the collector would part the two
         if (on_lost := self.on_lost) is not None:
             on_lost()
 
@@ -58,24 +84,31 @@ class Client:
     """One client waiting for one response.
 
     Attributes:
-        headers: (lower-case name, value) pairs of the request.
-        fields: the value of each field; of one that is repeated, the last.
         gone: the client has hung up; what is sent from then on goes nowhere.
         on_gone: called once when that is noticed.
     """
 
+    __slots__ = ("_body", "_line", "_receive", "_scope", "_send", "gone", "on_gone")
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap the two ends of an ASGI call."""
-        self.headers: RawHeaders = scope["headers"]
-        self.fields = dict(self.headers)
         self.on_gone: Callable[[], None] | None = None
         self._receive = receive
         self._send = send
         self._scope = scope
-        self._send_whole: SendWhole | None = scope.pop(WHOLE, None)
-        self._line: Line = scope[LINE]
+        self._body: bytes | None = scope.pop(BODY, None)
+        self._line: Line = scope.get(LINE) or Line()
         self._line.on_lost = self.lost
         self.gone = self._line.lost
+
+    def body_at_hand(self, limit: int) -> bytes | None:
+        """Return the request body if it has come whole and is short enough, else None.
+
+        Args:
+            limit: most bytes.
+        """
+        body, self._body = self._body, None
+        return body if body is not None and len(body) <= limit and not self.gone else None
 
     async def read_body(self, limit: int, silence_s: float) -> bytes:
         """Return the whole request body.
@@ -89,9 +122,9 @@ class Client:
             ClientGoneError: the client hung up first.
             TimeoutError: it stopped in the middle.
         """
-        announced = self.fields.get(b"content-length", b"0")
-        if announced.isdigit() and int(announced[:20]) > limit:
-            raise BodyTooLargeError
+        for name, value in self._scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value[:20]) > limit:
+                raise BodyTooLargeError
         pieces: list[bytes] = []
         while True:
             message = self._at_hand()
@@ -124,7 +157,7 @@ class Client:
 
     async def answer(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """Send a whole response."""
-        send = self._send_whole
+        send = self._line.send_whole
         if self.gone or (send and send(self._scope, status, headers, body)):
             return
         await self.start(status, headers)
@@ -136,7 +169,10 @@ class Client:
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body; returns when the connection can take more."""
-        if data:
+        if not data or self.gone:
+            return
+        send = self._line.send_part
+        if not (send and send(self._scope, data)):
             await self._deliver({"type": "http.response.body", "body": data, "more_body": True})
 
     async def finish(self, data: bytes = b"") -> None:

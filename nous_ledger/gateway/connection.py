@@ -20,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from nous_ledger.gateway.admission import peer_name
-from nous_ledger.gateway.client import LINE, WHOLE, Line, Scope
+from nous_ledger.gateway.client import BODY, LINE, NOTES, Line, Notes, Scope
 from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.gateway.repeated import RepeatedHead, learn_head
 from nous_ledger.gateway.upstream import Limits
 
 MAX_HEAD_BYTES: Final = 256 * 1024
@@ -81,13 +82,19 @@ class Connection(HttpToolsProtocol):
             more: uvicorn's.
         """
         super().__init__(*arguments, **more)
-        self.line = Line()
+        self.line = Line(self._send_whole, self._send_part)
         self._peers = peers
         self._peer: str | None = None
         self._head_s = head_s
         self._head_due: asyncio.TimerHandle | None = None
         self._in_head = False
         self._unread = 0  # bytes since the last that were a head's end or of a body
+        self._requests = 0  # that have begun
+        self._between = True  # the parser waits for the beginning of a request
+        self._known: RepeatedHead | None = None
+        self._last_head: object = None  # what of it matters, and the notes on it
+        self._notes = Notes()
+        self._rests_since: float | None = None  # when the last response ended, if nothing came yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start a connection, unless its peer has too many."""
@@ -103,26 +110,41 @@ class Connection(HttpToolsProtocol):
         """End a connection, and tell the call that it serves."""
         super().connection_lost(exc)
         self._stop_waiting()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         if self._peer is not None:
             self._peers.go(self._peer)
             self._peer = None
-        if self.scope is not None:  # else only the collector would part the two
-            self.scope.pop(WHOLE, None)  # type: ignore[typeddict-item]
+        self._known = self._last_head = None
+        self._notes = Notes()
         self.line.hang_up()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; see that a head ends."""
+        known, cycle = self._known, self.cycle
+        if known is not None and self._between and cycle.response_complete:
+            found = known.body_of(data)
+            if found is not None and not self.transport.is_closing():
+                self._start_again(known, *found)
+                return
         self._unread += len(data)
+        between, requests = self._between, self._requests
         super().data_received(data)
         if self._unread > MAX_HEAD_BYTES:
             self._refuse(_TOO_LONG)
-        elif self._in_head and self._head_due is None:
-            self._head_due = self.loop.call_later(self._head_s, self._refuse, _LATE)
+        elif self._in_head:
+            if self._head_due is None:
+                self._head_due = self.loop.call_later(self._head_s, self._refuse, _LATE)
+        elif between and self._between and self._requests == requests + 1:
+            self._learn(data, cycle)
 
     def on_message_begin(self) -> None:
         """Start the head of a request."""
         super().on_message_begin()
         self._in_head = True
+        self._between = False
+        self._requests += 1
 
     def on_headers_complete(self) -> None:
         """Start the request; what is still to come goes elsewhere."""
@@ -137,7 +159,7 @@ class Connection(HttpToolsProtocol):
             scope: Scope = self.scope  # type: ignore[assignment]
             scope["trailers"] = self.headers
             scope[LINE] = self.line
-            scope[WHOLE] = self._send_whole
+            scope[NOTES] = self._notes_on(scope)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -147,9 +169,90 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request; its client may hang up from now on, which only reading tells."""
         self._unread = 0
+        self._between = True
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one, as uvicorn does with a timer for each."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.cycle.body = bytearray()
+        self.flow.resume_reading()
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_request(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if nothing came for as long as it is kept."""
+        self.timeout_keep_alive_task = None
+        if self._rests_since is None:
+            return  # it waits again when the response has ended
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait_for_request(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_since = None
+
+    def _wait_for_request(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def _notes_on(self, scope: Scope) -> Notes:
+        """Return the notes on a request's head; the same as before if the head is the same."""
+        fields = tuple([field for field in scope["headers"] if field[0] != b"content-length"])
+        head = (scope["method"], scope["raw_path"], scope["query_string"], fields)
+        if head != self._last_head:
+            self._last_head, self._notes = head, Notes()
+        return self._notes
+
+    def _learn(self, data: bytes, before: RequestResponseCycle | None) -> None:
+        """Know the head of a request again, which came whole and alone."""
+        cycle: RequestResponseCycle = self.cycle
+        self._known = None
+        if cycle is not before and cycle.keep_alive and self.limit_concurrency is None:
+            scope: Scope = cycle.scope  # type: ignore[assignment]
+            self._known = learn_head(data, scope)
+
+    def _start_again(self, known: RepeatedHead, length: bytes, body: bytes) -> None:
+        """Start a request whose head is known, as the parser would.
+
+        Args:
+            known: its head.
+            length: digits of the length of its body.
+            body: all of it.
+        """
+        self._rests_since = None
+        self.headers = []
+        scope = known.scope(length)
+        scope["state"] = self.app_state.copy()
+        scope["trailers"] = self.headers
+        scope[BODY] = body
+        self.scope = scope  # type: ignore[assignment]
+        cycle = self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        cycle.body = body  # type: ignore[assignment]
+        cycle.more_body = False
+        cycle.message_event.set()
+        self._start_asgi_task(cycle, self.app)
 
     def _send_whole(self, scope: Scope, status: int, headers: RawHeaders, body: bytes) -> bool:
         """Send a whole response as the cycle would, in one go; False if it needs more than that.
@@ -187,6 +290,26 @@ class Connection(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+        return True
+
+    def _send_part(self, scope: Scope, data: bytes) -> bool:
+        """Send a part of a body as the cycle would; False if it needs more than that.
+
+        Args:
+            scope: the request's.
+            data: the part, not empty.
+        """
+        cycle: RequestResponseCycle = self.cycle
+        if (
+            cycle.scope is not scope  # a request that was sent ahead has come meanwhile
+            or not cycle.chunked_encoding
+            or cycle.response_complete
+            or cycle.disconnected
+            or self.flow.write_paused
+            or scope["method"] == "HEAD"
+        ):
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return True
 
     def _stop_waiting(self) -> None:
