@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import fields
-from operator import attrgetter
 from typing import Final
 
 from nous_ledger.gateway.metering import METERING_NONE, NOTHING_METERED, Metered
@@ -21,8 +19,9 @@ from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.providers import Upstream
 from nous_ledger.protocol.encoding import is_encodable_text
 from nous_ledger.protocol.hashing import raw_usage_hash
+from nous_ledger.protocol.making import changing, making
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.registries import ANOMALY, METERING, SOURCE, STATUS
+from nous_ledger.protocol.registries import ANOMALY, SOURCE, STATUS
 from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
 from nous_ledger.protocol.values import value
 
@@ -34,8 +33,28 @@ TIMEOUT: Final = STATUS["timeout"]
 INTERRUPTED: Final = STATUS["gateway_interrupted"]
 INCOMPLETE: Final = STATUS["incomplete"]
 
-_NAMES: Final = tuple(each.name for each in fields(Receipt))
-_values_of: Final = attrgetter(*_NAMES)
+_UUID_FIXED: Final = 7 << 76 | 2 << 62
+"""Version and variant of a UUID of version 7."""
+_UUID_FREE: Final = (1 << 128) - 1 & ~(15 << 76 | 3 << 62)
+
+_PROXY: Final = SOURCE["proxy"]
+
+_BEGUN: Final = making(
+    Receipt,
+    (
+        *("salt", "id", "time", "source", "subject", "provider", "upstream", "operation", "api"),
+        *("model_requested", "status", "metering", "request_commitment", "forwarded_commitment"),
+        *("anomalies", "claimed_wallet"),
+    ),
+)
+_ENDED: Final = changing(
+    Receipt,
+    (
+        *("status", "http_status", "duration", "streamed", "response_commitment"),
+        *("model_served", "service_tier", "provider_request_id", "anomalies", "metering"),
+        *("usage", "provider_total", "reported_cost", "raw_usage_hash"),
+    ),
+)
 
 _MODEL: Final = ANOMALY["model_unrepresentable"]
 _REQUEST_ID: Final = ANOMALY["request_id_unrepresentable"]
@@ -80,10 +99,8 @@ def new_receipt_id(now: UnixMillis) -> bytes:
 
 
 def _uuid7(now: UnixMillis, tail: bytes) -> bytes:
-    random = bytearray(tail)
-    random[0] = 0x70 | random[0] & 0x0F
-    random[2] = 0x80 | random[2] & 0x3F
-    return now.to_bytes(6, "big") + bytes(random)
+    bits = now << 80 | int.from_bytes(tail, "big")
+    return (bits & _UUID_FREE | _UUID_FIXED).to_bytes(16, "big")
 
 
 def draft_receipt(
@@ -110,23 +127,23 @@ def draft_receipt(
     now = UnixMillis(time.time_ns() // 1_000_000)
     random = os.urandom(16 + 10)
     model_fits = model is None or is_encodable_text(model, 256)
-    return Receipt(
-        salt=random[:16],
-        id=_uuid7(now, random[16:]),
-        time=now,
-        source=SOURCE["proxy"],
-        subject=subject,
-        provider=upstream.provider,
-        upstream=upstream.host,
-        operation=shape.operation,
-        api=shape.api,
-        model_requested=model if model_fits else None,
-        status=INTERRUPTED,
-        metering=METERING["none"],
-        request_commitment=request_commitment,
-        forwarded_commitment=forwarded_commitment,
-        anomalies=None if model_fits else (_MODEL,),
-        claimed_wallet=claimed_wallet,
+    return _BEGUN(
+        random[:16],
+        _uuid7(now, random[16:]),
+        now,
+        _PROXY,
+        subject,
+        upstream.provider,
+        upstream.host,
+        shape.operation,
+        shape.api,
+        model if model_fits else None,
+        INTERRUPTED,
+        METERING_NONE,
+        request_commitment,
+        forwarded_commitment,
+        None if model_fits else (_MODEL,),
+        claimed_wallet,
     )
 
 
@@ -136,39 +153,39 @@ def complete_receipt(draft: Receipt, ending: Ending) -> Receipt:
     A string of the upstream that cannot stand in a receipt is left out and
     leaves an anomaly; it never costs the receipt.
     """
-    metered = ending.metered
-    anomalies = {*(draft.anomalies or ()), *metered.anomalies}
+    metered, http_status = ending.metered, ending.http_status
+    anomalies = list(metered.anomalies)
+    if draft.anomalies is not None:
+        anomalies += draft.anomalies
+    if ending.too_long:
+        anomalies.append(_TOO_LONG)
     model = _fitting(metered.model, 256, anomalies, _MODEL)
     request_id = _fitting(ending.provider_request_id, 256, anomalies, _REQUEST_ID)
-    if ending.too_long:
-        anomalies.add(_TOO_LONG)
     has_usage = metered.metering != METERING_NONE
-    http_status = ending.http_status
-    known = dict(zip(_NAMES, _values_of(draft), strict=True))
-    known |= {
-        "status": ending.status,
-        "http_status": http_status if http_status and 100 <= http_status <= 599 else None,
-        "duration": ending.duration,
-        "streamed": 1 if ending.streamed else None,
-        "metering": metered.metering,
-        "usage": metered.usage or None if has_usage else None,
-        "provider_total": metered.provider_total if has_usage else None,
-        "reported_cost": metered.reported_cost if has_usage else None,
-        "raw_usage_hash": raw_usage_hash(metered.raw_usage) if has_usage else None,
-        "model_served": model,
-        "service_tier": _fitting(metered.service_tier, 64, anomalies, None),
-        "response_commitment": ending.response_commitment,
-        "provider_request_id": request_id,
-        "anomalies": tuple(sorted(anomalies)) or None,
-    }
-    return Receipt(**known)
+    return _ENDED(
+        draft,
+        ending.status,
+        http_status if http_status and 100 <= http_status <= 599 else None,
+        ending.duration,
+        1 if ending.streamed else None,
+        ending.response_commitment,
+        model,
+        _fitting(metered.service_tier, 64, anomalies, None),
+        request_id,
+        tuple(sorted({*anomalies})) if anomalies else None,
+        metered.metering,
+        metered.usage or None if has_usage else None,
+        metered.provider_total if has_usage else None,
+        metered.reported_cost if has_usage else None,
+        raw_usage_hash(metered.raw_usage) if has_usage else None,
+    )
 
 
 def _fitting(
-    value: str | None, max_bytes: int, anomalies: set[int], code: int | None
+    value: str | None, max_bytes: int, anomalies: list[int], code: int | None
 ) -> str | None:
     if value is None or is_encodable_text(value, max_bytes):
         return value
     if code is not None:
-        anomalies.add(code)
+        anomalies.append(code)
     return None

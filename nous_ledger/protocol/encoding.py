@@ -140,6 +140,8 @@ def _is_utf8(text: str) -> bool:
 
 def is_encodable_text(text: str, max_bytes: int) -> bool:
     """Return whether an outside string may stand in a field of `max_bytes` bytes."""
+    if text.isascii() and text.isprintable():  # nothing that is forbidden is both
+        return 0 < len(text) <= max_bytes
     if not text or FORBIDDEN_CHARACTERS.search(text) or not _is_utf8(text):
         return False
     return len(text.encode("utf-8")) <= max_bytes

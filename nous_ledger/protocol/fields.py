@@ -40,20 +40,24 @@ class Field:
 def lay_out_wire(
     fields: tuple[Field, ...], given: tuple[str, ...] = ()
 ) -> Callable[..., dict[int, Any]]:
-    """Return a function that gives an object's map, without its extensions.
+    """Return a function that gives an object's map: ascending keys, absent fields left out.
 
     Args:
         fields: the object's field table.
         given: fields of which the function is told the value, whatever the object says.
     """
-    scope: dict[str, Any] = {}
     lines = [f"def to_wire({', '.join(['self', *given])}):", "    wire = {}"]
     for field in fields:
+        read = field.name if field.name in given else f"self.{field.name}"
+        if field.required:  # what it is was checked when the object was made
+            lines.append(f"    wire[{field.key}] = {field.kind.wire(read)}")
+            continue
         lines += [
-            f"    v = {field.name}" if field.name in given else f"    v = self.{field.name}",
+            f"    v = {read}",
             f"    if v is not None: wire[{field.key}] = {field.kind.wire('v')}",
         ]
-    return define("to_wire", [*lines, "    return wire"], scope)
+    lines += ["    if self.extensions: wire.update(self.extensions)", "    return wire"]
+    return define("to_wire", lines, {})
 
 
 class Shape(Frozen):
@@ -87,7 +91,6 @@ class MapShape(Shape):
     NAMES: ClassVar[dict[int, str]] = {}
     READERS: ClassVar[tuple[tuple[str, Field], ...]] = ()
     REQUIRED: ClassVar[frozenset[int]] = frozenset()
-    _to_wire: ClassVar[Callable[[Any], dict[int, Any]]]
     _known_keys: ClassVar[Callable[[tuple[int, ...]], KnownKeys | None]]
     extensions: tuple[tuple[int, Value], ...]
 
@@ -97,15 +100,13 @@ class MapShape(Shape):
         cls.NAMES = {field.key: field.name for field in cls.FIELDS}
         cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
         cls.REQUIRED = frozenset(field.key for field in cls.FIELDS if field.required)
-        cls._to_wire = _wire_at_first_use(cls)
         cls._known_keys = staticmethod(lru_cache(maxsize=256)(partial(_check_keys, cls)))
 
     def to_wire(self) -> dict[int, Any]:
         """Return the map with ascending keys, absent fields left out."""
-        wire = self._to_wire()
-        if self.extensions:
-            wire.update(self.extensions)
-        return wire
+        cls = type(self)
+        cls.to_wire = lay_out_wire(cls.FIELDS)  # type: ignore[method-assign]
+        return cls.to_wire(self)
 
     @classmethod
     def from_wire(cls, value: Value) -> Self:
@@ -148,14 +149,6 @@ class MapShape(Shape):
             missing = ", ".join(sorted(names[key] for key in cls.REQUIRED - value.keys()))
             raise BodyError("missing-field", f"required: {missing}")
         return cls(**known)
-
-
-def _wire_at_first_use(cls: type[MapShape]) -> Callable[[Any], dict[int, Any]]:
-    def to_wire(shape: MapShape) -> dict[int, Any]:
-        cls._to_wire = lay_out_wire(cls.FIELDS)
-        return cls._to_wire(shape)
-
-    return to_wire
 
 
 def _check_keys(cls: type[MapShape], keys: tuple[int, ...]) -> KnownKeys | None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import sha3
 
@@ -26,6 +26,8 @@ ZERO_HASH: Final = Hash32(bytes(32))
 MAX_USAGE_VALUES: Final = 16
 MAX_USAGE_BYTES: Final = 65_536
 
+_sha256: Final[Callable[[bytes], Any]] = hashlib.sha256
+
 _TAG_NEXT_KEY: Final = b"nous-ledger/1 next-key\x00"
 _TAG_LOG: Final = b"nous-ledger/1 log\x00"
 _TAG_SUBJECT: Final = b"nous-ledger/1 subject\x00"
@@ -37,7 +39,8 @@ _TAG_FORWARDED: Final = b"nous-ledger/1 forwarded\x00"
 
 def sha256(data: bytes) -> Hash32:
     """Return SHA-256 of the data."""
-    return Hash32(hashlib.sha256(data).digest())
+    digest: Hash32 = _sha256(data).digest()
+    return digest
 
 
 def keccak256(data: bytes) -> Hash32:
@@ -179,7 +182,7 @@ def raw_usage_hash(values: Sequence[bytes]) -> Hash32 | None:
     """
     if not 1 <= len(values) <= MAX_USAGE_VALUES or sum(map(len, values)) > MAX_USAGE_BYTES:
         return None
-    return sha256(b"".join(len(value).to_bytes(4, "big") + value for value in values))
+    return sha256(b"".join([len(value).to_bytes(4, "big") + value for value in values]))
 
 
 def _commit(tag: bytes, opening: bytes, body: bytes) -> Hash32:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from nous_ledger.protocol.errors import BodyError, LabelError
@@ -140,12 +142,14 @@ def check_usage(usage: Sequence[Bucket]) -> None:
     Raises:
         BodyError: bad-order, field-conflict.
     """
-    previous = -1
-    for bucket in usage:
-        if bucket.kind <= previous:
-            raise BodyError("bad-order", "usage: one bucket per kind, kinds ascending")
-        previous = bucket.kind
-    kinds = {bucket.kind for bucket in usage}
+    _check_kinds(tuple([bucket.kind for bucket in usage]))
+
+
+@lru_cache(maxsize=256)
+def _check_kinds(kinds: tuple[int, ...]) -> None:
+    """Check the kinds of a receipt's buckets; the same few stand together again and again."""
+    if any(first >= second for first, second in pairwise(kinds)):
+        raise BodyError("bad-order", "usage: one bucket per kind, kinds ascending")
     if INPUT_UNSPLIT in kinds and not INPUT_SPLIT_KINDS.isdisjoint(kinds):
         raise BodyError("field-conflict", "usage: input_unsplit stands beside a split of the input")
     if OUTPUT_UNSPLIT in kinds and (OUTPUT_VISIBLE in kinds or REASONING in kinds):
@@ -168,9 +172,12 @@ def check_exact_allowed(
     Raises:
         LabelError: exact-not-allowed.
     """
-    exact = [bucket for bucket in usage if bucket.label == EXACT]
-    if not exact:
+    for bucket in usage:
+        if bucket.label == EXACT:
+            break
+    else:
         return
+    exact = [bucket for bucket in usage if bucket.label == EXACT]
     if status != STATUS_COMPLETE or api not in TEXT_APIS:
         raise LabelError("exact-not-allowed", "EXACT needs a complete call of a text API")
     if not EXACT_FORBIDDING_ANOMALIES.isdisjoint(anomalies):

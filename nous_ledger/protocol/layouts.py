@@ -73,7 +73,7 @@ def read_field(field: Field, item: Value) -> Any:
 
 def lay_out_checked_init(cls: type[Shape]) -> Callable[..., None]:
     """Return an `__init__` that checks all fields, then the rules between them."""
-    return lay_out_init(cls, *_lay_out_checks(cls))
+    return lay_out_init(cls, *lay_out_checks(cls))
 
 
 def lay_out_read(cls: type[MapShape], keys: tuple[int, ...]) -> Callable[[dict[int, Any]], Any]:
@@ -86,7 +86,7 @@ def lay_out_read(cls: type[MapShape], keys: tuple[int, ...]) -> Callable[[dict[i
         keys: the keys of the map; in the table, ascending, and all that are required.
     """
     present = [cls.NAMES[key] for key in keys]
-    checks, scope = _lay_out_checks(cls, present)
+    checks, scope = lay_out_checks(cls, present)
     scope["read"] = read_field
     lines = ["def read_map(value):", f"    {', '.join(present)}, = value.values()"]
     for number, field in enumerate(cls.FIELDS):
@@ -114,8 +114,8 @@ def _reading(number: int, field: Field, scope: dict[str, Any]) -> list[str]:
     ]
 
 
-def _lay_out_checks(
-    cls: type[Shape], present: Sequence[str] | None = None
+def lay_out_checks(
+    cls: type[Shape], present: Sequence[str] | None = None, *, maybe_absent: bool = False
 ) -> tuple[list[str], dict[str, Any]]:
     """Return lines that check an object, and the names that they use.
 
@@ -126,13 +126,14 @@ def _lay_out_checks(
         cls: the object's class.
         present: names of the fields that are there, and no others; None if that is
             for the object to show.
+        maybe_absent: those that are not required may be absent all the same.
     """
     scope: dict[str, Any] = {"check": _checker(cls.FIELDS), "check_extensions": check_extensions}
     lines: list[str] = []
     for number, field in enumerate(cls.FIELDS):
         scope[f"known_{number}"] = field.kind.known()
         guard = field.kind.guard(field.name, f"known_{number}")
-        if present is None and not field.required:
+        if (present is None or maybe_absent) and not field.required:
             guard = f"{field.name} is None or {guard}"
         if present is None or field.name in present:
             lines.append(f"    if not ({guard}): check({number}, {field.name})")

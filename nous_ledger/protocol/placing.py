@@ -38,10 +38,7 @@ def encode_placed(receipt: Receipt, subject_seq: int, subject_prev: bytes | None
         raise BodyError("bad-value", f"subject_prev has 32 bytes, not {len(subject_prev)}")
     if not 0 <= subject_seq <= MAX_UINT:
         raise EncodingError("int-range", f"subject_seq {subject_seq} is outside 0..2^53-1")
-    wire = _to_wire()(receipt, subject_seq, subject_prev)
-    if receipt.extensions:
-        wire.update(receipt.extensions)
-    return pack_body(receipt, wire)
+    return pack_body(receipt, _to_wire()(receipt, subject_seq, subject_prev))
 
 
 @cache

@@ -215,31 +215,31 @@ class Receipt(MapShape):
             raise ReceiptError(
                 "field-conflict", "a proxied call that was not refused has an upstream"
             )
+        usage = self.usage
         if self.metering == _NO_METERING and not (
-            self.usage is None and self.provider_total is None and self.raw_usage_hash is None
+            usage is None and self.provider_total is None and self.raw_usage_hash is None
         ):
             raise ReceiptError(
                 "field-conflict", "an unmetered call has no usage, total or usage hash"
             )
-        usage = self.usage or ()
-        check_usage(usage)
-        check_exact_allowed(usage, self.status, self.api, self.anomalies or ())
-        self._check_total(usage)
+        if usage is not None:
+            check_usage(usage)
+            check_exact_allowed(usage, self.status, self.api, self.anomalies or ())
+        if self.provider_total is not None and self.metering != _MALFORMED:
+            self._check_total(self.provider_total)
 
-    def _check_total(self, usage: tuple[Bucket, ...]) -> None:
+    def _check_total(self, provider_total: int) -> None:
         anomalies = self.anomalies or ()
-        if self.provider_total is None or self.metering == _MALFORMED:
-            return
         if _USAGE_MALFORMED in anomalies or _TOTAL_MISMATCH in anomalies:
             return
         total = 0
-        for bucket in usage:
+        for bucket in self.usage or ():
             if bucket.kind < TOKEN_KINDS_END:
                 if bucket.reported is None:
                     return
                 total += bucket.reported
-        if total != self.provider_total:
+        if total != provider_total:
             raise ReceiptError(
                 "total-mismatch",
-                f"provider_total is {self.provider_total}, the buckets sum to {total}",
+                f"provider_total is {provider_total}, the buckets sum to {total}",
             )
