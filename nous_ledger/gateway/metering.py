@@ -147,8 +147,12 @@ class Meter:
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next decoded bytes and return what the client is to get of them."""
-        if self._sse is not None:
-            kept = self._feed_events(self._sse, piece)
+        sse = self._sse
+        if sse is not None:
+            done = self._skip(piece, 0) if sse.between_events else 0
+            if done == len(piece):
+                return piece  # nearly every one
+            kept = self._feed_events(sse, piece, done)
             return kept if self._strip else piece
         if self._parser is not None:
             kept = self._kept(self._parser.feed(piece))
@@ -167,19 +171,29 @@ class Meter:
             self._read_body(self._watch)
         return b""
 
-    def _feed_events(self, parser: SseParser, piece: bytes) -> bytes:
-        """Read the events in some bytes, those that bring nothing but text in no time."""
-        kept: list[bytes] = []
-        at, length = 0, len(piece)
+    def _skip(self, piece: bytes, at: int) -> int:
+        """Take the text of events that bring nothing else; return where they end."""
+        texts: list[bytes] | None = [] if self._keeps else None
+        done, length = self._repeats.skip(piece, at, texts)
+        if done > at and self._watch is not None:
+            self._watch.visible.add_text(length, b"".join(texts).decode() if texts else "")
+        return done
+
+    def _feed_events(self, parser: SseParser, piece: bytes, at: int) -> bytes:
+        """Read the events in some bytes, those that bring nothing but text in no time.
+
+        Args:
+            parser: cuts them out.
+            piece: the bytes.
+            at: where the first that was not read begins.
+        """
+        kept = [piece[:at]]
+        length = len(piece)
         while at < length:
-            if parser.between_events:
-                texts: list[bytes] | None = [] if self._keeps else None
-                done, text = self._repeats.skip(piece, at, texts)
-                if done > at and self._watch is not None:
-                    self._watch.visible.add_text(text, b"".join(texts).decode() if texts else "")
-                    kept.append(piece[at:done])
-                    at = done
-                    continue
+            if parser.between_events and (done := self._skip(piece, at)) > at:
+                kept.append(piece[at:done])
+                at = done
+                continue
             # One event in full; it may be one that the next ones are like.
             end = piece.find(b"\n\n", at) + 2
             if end < 2:

@@ -16,6 +16,7 @@ from typing import Final
 
 MAX_BYTES: Final = 64 * 1024
 """Longest event that is compared; longer ones are read in full."""
+_AT_ONCE: Final = 16 * 1024  # most bytes of which the texts are taken in one step
 
 _PLAIN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
 _PADDING: Final = re.compile(rb'"obfuscation"[ \t]*:[ \t]*"')
@@ -28,6 +29,7 @@ class Repeats:
     def __init__(self) -> None:
         """Start with nothing to compare with."""
         self._parts: tuple[bytes, ...] = ()
+        self._between = b""  # what stands between two events' last and first texts
 
     def forget(self) -> None:
         """Compare no event until another was learned."""
@@ -58,6 +60,7 @@ class Repeats:
             parts.append(raw[end : padding.end()])
             end = raw.index(b'"', padding.end())
         self._parts = (*parts, raw[end:])
+        self._between = raw[end:] + parts[0]
 
     def skip(self, piece: bytes, start: int, texts: list[bytes] | None = None) -> tuple[int, int]:
         """Return where such events end, and how many bytes of text they bring.
@@ -65,10 +68,44 @@ class Repeats:
         Args:
             piece: bytes of the stream.
             start: where in it the first event begins.
-            texts: gets the texts themselves, if they are wanted.
+            texts: gets the text itself, in one or more pieces, if it is wanted.
         """
-        if not self._parts:
+        parts = self._parts
+        if not parts or not piece.startswith(parts[0], start):
             return start, 0
+        # Nearly always all that is there, up to the last event that ends like those.
+        begin = start + len(parts[0])
+        end = piece.rfind(parts[-1], begin, start + _AT_ONCE)
+        if end >= 0:
+            text = self._text(piece[begin:end])
+            if text is not None:
+                if texts is not None:
+                    texts.append(text)
+                return end + len(parts[-1]), len(text)
+        return self._skip_each(piece, start, texts)
+
+    def _text(self, inner: bytes) -> bytes | None:
+        """Return the text of events in a row, None unless `_skip_each` takes every one.
+
+        Every part but the first begins with a quote, and a plain text holds none, so
+        texts that are plain are cut where they end.
+
+        Args:
+            inner: the events, from the first text to the end of the last.
+        """
+        found = inner.split(self._between)
+        beside = b""
+        if len(self._parts) > 2:
+            halves = [event.partition(self._parts[1]) for event in found]
+            found = [half[0] for half in halves]
+            beside = b"".join([half[2] if half[1] else b'"' for half in halves])
+        text = b"".join(found)
+        if _PLAIN.fullmatch(text + beside) is None:
+            return None
+        return text if inner.isascii() or _is_utf8(inner) else None
+
+    def _skip_each(self, piece: bytes, start: int, texts: list[bytes] | None) -> tuple[int, int]:
+        """Do as `skip`, event by event."""
         first, *others = self._parts
         done, text = start, 0
         while piece.startswith(first, done):

@@ -36,7 +36,11 @@ _LONGEST_EVENT_END: Final = 4  # CR LF CR LF
 
 
 class SseParser:
-    """Cuts one stream into events."""
+    """Cuts one stream into events.
+
+    Attributes:
+        between_events: the next byte begins an event that is not the first.
+    """
 
     whole = True  # an event that is not whole is no JSON
 
@@ -51,16 +55,14 @@ class SseParser:
         self._searched = 0  # no event ends before this offset of the buffer
         self._oversized = False
         self._started = False
-
-    @property
-    def between_events(self) -> bool:
-        """Whether the next byte begins an event that is not the first."""
-        return self._started and not self._buffer and not self._oversized
+        self.between_events = False
 
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the events they complete."""
         self._buffer += piece
-        return list(self._cut(_EVENT_END))
+        events = list(self._cut(_EVENT_END))
+        self.between_events = self._started and not self._buffer and not self._oversized
+        return events
 
     def close(self) -> list[StreamEvent]:
         """Return what is left at the end of the stream."""
