@@ -169,11 +169,17 @@ class Client:
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body; returns when the connection can take more."""
-        if not data or self.gone:
-            return
-        send = self._line.send_part
-        if not (send and send(self._scope, data)):
+        if data and not self.send_at_once(data):
             await self._deliver({"type": "http.response.body", "body": data, "more_body": True})
+
+    def send_at_once(self, data: bytes) -> bool:
+        """Send a part of the body if the connection can take it now; return whether it did.
+
+        Args:
+            data: the part, not empty.
+        """
+        send = self._line.send_part
+        return send is not None and not self.gone and send(self._scope, data)
 
     async def finish(self, data: bytes = b"") -> None:
         """Send the last part of the body."""

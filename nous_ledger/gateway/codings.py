@@ -65,8 +65,8 @@ class Decoder:
             content_encoding: value of its Content-Encoding header, if any.
             max_bytes: longest decoded body.
         """
-        codings = parse_codings(content_encoding)
-        self.failed = len(codings) > 1 or any(name not in DECODABLE for name in codings)
+        codings = parse_codings(content_encoding) if content_encoding else ()
+        self.failed = bool(codings) and (len(codings) > 1 or codings[0] not in DECODABLE)
         self.too_long = False
         self.identity = not codings
         self._left = max_bytes

@@ -13,7 +13,7 @@ no field that the signature covers is changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from nous_ledger.gateway.codings import narrow_accept_encoding
@@ -41,9 +41,14 @@ _NOT_SENT_ALTERED: Final = _NOT_SENT | {b"content-encoding"}
 _USUAL: Final = (b"keep-alive", b"close", b"Keep-Alive")
 _OURS: Final = (b"nous-", b"x-nous-")
 _SIGNED: Final = re.compile(rb"AWS4-[A-Z0-9-]+ .*?SignedHeaders=([^,\s]+)", re.DOTALL)
+_CONTROLS: Final = bytes(b for b in range(256) if (b < 0x20 and b != 0x09) or b == 0x7F)
 _NO_CONTROLS: Final = bytes(
     0x20 if (b < 0x20 and b != 0x09) or b == 0x7F else b for b in range(256)
 )
+
+_MAX_LAYOUTS: Final = 256
+_LONGEST_NAMES: Final = 4 * 1024
+"""Bytes of the names of a response whose layout is remembered."""
 
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
@@ -101,14 +106,85 @@ def upstream_headers(
     return passing
 
 
-def client_headers(headers: RawHeaders, *, altered: bool, bodiless: bool = False) -> RawHeaders:
+class Layout:
+    """What follows from the names of a response's fields alone.
+
+    Attributes:
+        places: where the first field of each name stands, names in lower case.
+        passing: places and names of those that pass to the client, whatever their values;
+            None if one of them says more of others than is usual.
+    """
+
+    __slots__ = ("passing", "places")
+
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        """Lay out fields."""
+        lowered = [name.lower().rstrip() for name in names]
+        self.places: dict[str, int] = {}
+        for place, name in enumerate(lowered):
+            self.places.setdefault(name.decode("latin-1"), place)
+        self.passing: tuple[tuple[int, bytes], ...] | None = None
+        if lowered.count(b"connection") <= 1:
+            passing = _passing([(name, b"") for name in lowered], _HOP_BY_HOP)
+            kept = frozenset(name for name, _ in passing)
+            self.passing = tuple([each for each in enumerate(lowered) if each[1] in kept])
+
+    def field(self, headers: RawHeaders, name: str) -> str | None:
+        """Return the first field of a name, None if there is none.
+
+        Args:
+            headers: fields with the names that this was made for.
+            name: in lower case.
+        """
+        place = self.places.get(name)
+        return None if place is None else headers[place][1].decode("utf-8", "surrogateescape")
+
+    def values(self, headers: RawHeaders) -> RawHeaders | None:
+        """Return the fields that pass, names in lower case; None if that takes a closer look.
+
+        Args:
+            headers: fields with the names that this was made for.
+        """
+        at = self.places.get("connection")
+        if self.passing is None or (at is not None and headers[at][1] not in _USUAL):
+            return None
+        passing = [(name, headers[place][1]) for place, name in self.passing]
+        text = b"".join([value for _, value in passing])
+        return passing if len(text.translate(None, _CONTROLS)) == len(text) else None
+
+
+_layouts: dict[tuple[bytes, ...], Layout] = {}
+
+
+def layout_of(headers: Sequence[tuple[bytes, bytes]]) -> Layout:
+    """Return the layout of fields; upstreams send the same names again and again."""
+    names = tuple([name for name, _ in headers])
+    try:
+        return _layouts[names]
+    except KeyError:
+        layout = Layout(names)
+    if sum(map(len, names)) <= _LONGEST_NAMES:
+        if len(_layouts) >= _MAX_LAYOUTS:
+            _layouts.clear()
+        _layouts[names] = layout
+    return layout
+
+
+def client_headers(
+    headers: RawHeaders, layout: Layout | None = None, *, altered: bool, bodiless: bool = False
+) -> RawHeaders:
     """Return the response's fields for the client.
 
     Args:
         headers: fields as the upstream sent them.
+        layout: where they stand, if that is known.
         altered: the body is altered on its way and loses its content codings.
         bodiless: the response has no body, whatever length it tells.
     """
+    if not (altered or bodiless):
+        usual = (layout or layout_of(headers)).values(headers)
+        if usual is not None:
+            return usual
     dropped = _HOP_BY_HOP
     if altered or bodiless:
         dropped |= {b"content-length", b"content-encoding"} if altered else {b"content-length"}
@@ -126,3 +202,6 @@ def _passing(headers: RawHeaders, dropped: frozenset[bytes]) -> RawHeaders:
     return [
         field for field in headers if field[0] not in dropped and not field[0].startswith(_OURS)
     ]
+
+
+NO_FIELDS: Final = Layout(())

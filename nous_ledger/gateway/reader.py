@@ -172,8 +172,7 @@ class Reader(asyncio.Protocol):
         if not status:
             raise ValueError("no such status is taken")
         if response is not None and (status not in _INFORMATIONAL or status == _SWITCHED):
-            response.raw_headers = _taken_fields(self._fields)
-            response.status = status
+            response.head(status, _taken_fields(self._fields))
             self._fields = []  # fields after the body go nowhere
 
     def on_message_complete(self) -> None:

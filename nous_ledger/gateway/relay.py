@@ -15,7 +15,7 @@ from typing import Final
 from nous_ledger.gateway.client import Client
 from nous_ledger.gateway.codings import Decoder
 from nous_ledger.gateway.formats import is_readable, make_parser
-from nous_ledger.gateway.headers import RawHeaders, client_headers
+from nous_ledger.gateway.headers import RawHeaders
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.providers import API_OTHER
@@ -23,10 +23,12 @@ from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.upstream import (
     BrokenResponseError,
     Response,
+    client_fields,
+    field_of,
+    next_piece,
     read_at_once,
-    read_pieces,
 )
-from nous_ledger.protocol.hashing import RunningCommitment
+from nous_ledger.protocol.hashing import RunningCommitment, commit_response
 from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.types import Hash32
 
@@ -77,7 +79,7 @@ class Relay:
         self.end_shown = False
         self._response = response
         self._client = client
-        self._decoder = Decoder(response.headers.get("Content-Encoding"))
+        self._decoder = Decoder(field_of(response, "content-encoding"))
         self._strip = altered and self.streamed and not self._decoder.failed
         self._meter = Meter(
             shape.api if is_readable(kind) else API_OTHER,
@@ -87,10 +89,12 @@ class Relay:
             cost=cost,
             keep_text=keep_text,
         )
-        self._commitment = RunningCommitment("response", opening)
+        self._opening = opening
+        self._running: RunningCommitment | None = None
         self._recording = recording
         self._head: RawHeaders | None = None  # the head of the response, if it is held
         self._held = b""
+        self._whole = b""  # the body as it came, if it came at once
 
     @property
     def too_long(self) -> bool:
@@ -99,7 +103,7 @@ class Relay:
 
     def field(self, name: str) -> str | None:
         """Return a header field of the upstream's response."""
-        return self._response.headers.get(name)
+        return field_of(self._response, name)
 
     async def run(self, own_headers: RawHeaders) -> None:
         """Pass the response on, all but what is held until `finish`.
@@ -112,17 +116,30 @@ class Relay:
         """
         # A 304 has no body but may tell the length of one; our server would wait for it.
         bodiless = self.http_status == HTTPStatus.NOT_MODIFIED
-        raw_headers = list(self._response.raw_headers)
-        headers = client_headers(raw_headers, altered=self._strip, bodiless=bodiless)
+        headers = client_fields(self._response, altered=self._strip, bodiless=bodiless)
         headers += own_headers
         if not self.streamed and (whole := read_at_once(self._response)) is not None:
             # All of it has come already: it goes out in one go, after the receipt.
             self._head = headers
-            await self._take(whole)
+            if self._decoder.passes(len(whole)):
+                self._take_whole(whole)
+            else:
+                await self._take(whole)
             return
+        self._running = RunningCommitment("response", self._opening)
         await self._client.start(self.http_status, headers)
-        async for piece in read_pieces(self._response):
+        response = self._response
+        while piece := await next_piece(response):
             await self._take(piece)
+
+    def _take_whole(self, body: bytes) -> None:
+        """Meter all of a body, which is as it came; it is committed to when that is asked for."""
+        self._whole = self._held = body
+        self._meter.feed(body)
+        if not self._client.gone:
+            if self._recording is not None:
+                self._recording.response(body)
+            self.end_shown = self._meter.ended
 
     async def _take(self, piece: bytes) -> None:
         """Meter a piece, commit to it and pass it on."""
@@ -146,7 +163,8 @@ class Relay:
         if self._decoder.failed:
             self._meter.lose_sight()
         rest = self._meter.close()
-        self._commit(rest)
+        if rest:
+            self._commit(rest)
         await self._pass(rest)
 
     async def finish(self) -> None:
@@ -184,7 +202,9 @@ class Relay:
         """Return the commitment to what the client received, None if that is not known."""
         if not self.shown or self._decoder.failed:
             return None
-        return self._commitment.digest()
+        if self._running is not None:
+            return self._running.digest()
+        return commit_response(self._opening, self._whole)
 
     async def _look(self, decoded: bytes) -> bytes:
         """Meter and commit to decoded bytes; return what the client gets of them.
@@ -205,13 +225,16 @@ class Relay:
 
     def _commit(self, shown: bytes) -> None:
         if not self._client.gone:
-            self._commitment.update(shown)
+            if self._running is None:
+                self._running = RunningCommitment("response", self._opening)
+            self._running.update(shown)
             if self._recording is not None:
                 self._recording.response(shown)
 
     async def _pass(self, data: bytes) -> None:
         if self.streamed:
-            await self._client.send(data)
+            if data and not self._client.send_at_once(data):
+                await self._client.send(data)
         elif data:
             if self._held:
                 await self._client.send(self._held)

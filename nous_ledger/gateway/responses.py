@@ -18,7 +18,7 @@ from aiohttp.helpers import HeadersMixin
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 
-from nous_ledger.gateway.headers import RawHeaders
+from nous_ledger.gateway.headers import NO_FIELDS, RawHeaders, layout_of
 
 MAX_HELD_BYTES: Final = 128 * 1024
 """Bytes of a body that wait to be taken, after which no more is read for a while."""
@@ -85,6 +85,7 @@ class DirectResponse:
     Attributes:
         status: its status; 0 until its head has come.
         raw_headers: its fields as they came.
+        layout: where they stand.
         loop: where it is read.
     """
 
@@ -100,6 +101,7 @@ class DirectResponse:
         "_silences",
         "_source",
         "_waiter",
+        "layout",
         "loop",
         "raw_headers",
         "status",
@@ -114,6 +116,7 @@ class DirectResponse:
         """
         self.status = 0
         self.raw_headers: RawHeaders = []
+        self.layout = NO_FIELDS
         self.loop = asyncio.get_running_loop()
         self._headers: CIMultiDict[str] | None = None
         self._source: Source | None = source
@@ -142,7 +145,15 @@ class DirectResponse:
     @property
     def content_type(self) -> str:
         """Its kind, in lower case and without parameters."""
-        return content_type(self.headers.get("Content-Type"))
+        return content_type(self.field("content-type"))
+
+    def field(self, name: str) -> str | None:
+        """Return the first field of a name, None if there is none.
+
+        Args:
+            name: in lower case.
+        """
+        return self.layout.field(self.raw_headers, name)
 
     async def wait_for_head(self) -> None:
         """Return when the head has come.
@@ -181,6 +192,10 @@ class DirectResponse:
         self._error = None  # raised, it has hold of this: only the collector would part the two
 
     # What follows is called by the reader.
+
+    def head(self, status: int, fields: RawHeaders) -> None:
+        """Take the head."""
+        self.status, self.raw_headers, self.layout = status, fields, layout_of(fields)
 
     def silent_since(self, now: float) -> float:
         """Return when something came last; while nobody reads, it is not silent."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,6 +22,7 @@ from yarl import URL
 from nous_ledger.gateway.addresses import AddressRefusedError
 from nous_ledger.gateway.answers import ADDRESS_REFUSED, TIMED_OUT, UNREACHABLE, Answer
 from nous_ledger.gateway.direct import MAX_BODY_BYTES, Direct, RequestHead
+from nous_ledger.gateway.headers import RawHeaders, client_headers
 from nous_ledger.gateway.responses import Connections, DirectResponse
 from nous_ledger.protocol.errors import InputError
 from nous_ledger.protocol.registries import STATUS
@@ -242,20 +242,32 @@ def read_at_once(response: Response) -> bytes | None:
     return content.read_nowait(-1)
 
 
-async def read_pieces(response: Response) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives.
+async def next_piece(response: Response) -> bytes:
+    """Return what has come of the body since the last time; nothing at its end.
 
     Raises:
         BrokenResponseError: it broke off (upstream_reset) or fell silent (timeout).
     """
     try:
         if isinstance(response, DirectResponse):
-            while piece := await response.next_piece():
-                yield piece
-            return
-        async for piece in response.content.iter_any():
-            yield piece
+            return await response.next_piece()
+        return await response.content.readany()
     except TimeoutError as error:
         raise BrokenResponseError(_TIMEOUT) from error
     except (aiohttp.ClientError, OSError) as error:
         raise BrokenResponseError(_RESET) from error
+
+
+def field_of(response: Response, name: str) -> str | None:
+    """Return a header field of a response, None if it has none of that name."""
+    if isinstance(response, DirectResponse):
+        return response.field(name)
+    return response.headers.get(name)
+
+
+def client_fields(response: Response, *, altered: bool, bodiless: bool) -> RawHeaders:
+    """Return the fields of a response for the client, as `client_headers`."""
+    if isinstance(response, DirectResponse):
+        fields, layout = response.raw_headers, response.layout
+        return client_headers(fields, layout, altered=altered, bodiless=bodiless)
+    return client_headers(list(response.raw_headers), altered=altered, bodiless=bodiless)
