@@ -327,6 +327,8 @@ class LedgerLife(LedgerReader):
 
     def _follow_keys(self, transaction: WriteTransaction) -> None:
         """Take over the keys that another process changed; never sign in a dead epoch."""
+        if self._sequencer.follows_on(transaction):
+            return
         if transaction.key_events()[-1] == self._identity.key_event:
             return
         identity = read_identity(transaction)

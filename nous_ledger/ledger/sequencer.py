@@ -133,8 +133,11 @@ class Sequencer:
         earliest = earliest_time(tip, transaction.last_head())
         drafts = [draft for work in works for draft in _drafts_of(work)]
         batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest, chains=self._chains)
+        if intents := [work.intent for work in works if type(work) is IntentWork]:
+            batch.expect_calls(intents)
         closed = self._identity.closed
         outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
+        batch.store_calls()
         appended, tip = self._write(batch)
         for number, work in enumerate(works):
             if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
@@ -152,7 +155,7 @@ class Sequencer:
 
     def _find_tip(self, transaction: WriteTransaction) -> Tip:
         """Return where the log stands: read anew unless nobody wrote since the last run."""
-        if transaction.follows == self._led_to and len(self._chains) <= _MAX_CHAINS:
+        if self.follows_on(transaction) and len(self._chains) <= _MAX_CHAINS:
             return self.tip
         self._chains.clear()
         return transaction.tip()
@@ -164,8 +167,14 @@ class Sequencer:
         except SignerError as error:
             return error
 
+    def follows_on(self, transaction: WriteTransaction) -> bool:
+        """Return whether nobody has written since the last run, so that its keys are in force."""
+        return transaction.follows == self._led_to
+
     def _check_keys_in_force(self, transaction: WriteTransaction) -> None:
-        if transaction.key_events()[-1] != self._identity.key_event:
+        if not self.follows_on(transaction) and (
+            transaction.key_events()[-1] != self._identity.key_event
+        ):
             raise KeyFileError(
                 "key-mismatch",
                 "the keys of the log were changed by another process",

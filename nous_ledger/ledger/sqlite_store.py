@@ -46,6 +46,7 @@ class SqliteStore(Store):
         self._writer: sqlite3.Connection | None = None
         self._write_lock = threading.Lock()
         self._written = 0  # transactions that were begun
+        self._version: int | None = None  # of the data, when its schema was last looked at
         with self.read() as view:  # the file must be usable now, not at the first call
             view.leaf_count()
 
@@ -77,7 +78,6 @@ class SqliteStore(Store):
                 self._writer = open_connection(self.path, read_only=False)
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                read_version(self.path, self._writer)  # a newer program may have migrated it
                 yield self._transaction(self._writer)
                 self._writer.execute("COMMIT")
             except BaseException:
@@ -142,6 +142,9 @@ class SqliteStore(Store):
         A connection's data version changes with every commit of another connection.
         """
         (version,) = writer.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            read_version(self.path, writer)  # a newer program may have migrated it
+            self._version = version
         before, self._written = self._written, self._written + 1
         return SqliteTransaction(
             writer, follows=(version, before), leads_to=(version, self._written)
@@ -149,6 +152,7 @@ class SqliteStore(Store):
 
     def _drop_writer(self) -> None:
         connection, self._writer = self._writer, None
+        self._version = None
         self._written += 1  # what the transaction led to is not what the next one follows
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):

@@ -193,9 +193,15 @@ class SqliteView(View):
         rows = self._connection.execute("SELECT draft, opening_hash FROM intents ORDER BY id")
         return tuple(rows.fetchall())
 
-    def has_intent(self, receipt_id: bytes) -> bool:
-        """Return whether an intent of this id is open."""
-        return self._one("SELECT 1 FROM intents WHERE id = ?", receipt_id) is not None
+    def find_calls(self, receipt_ids: Sequence[bytes]) -> set[bytes]:
+        """Return those ids of which there is a receipt or an open intent."""
+        looked_up = "CROSS JOIN {} ON id = substr(?2, i * 16 + 1, 16)".format
+        rows = self._connection.execute(
+            f"{_ROWS} SELECT id FROM n {looked_up('receipts')}"
+            f" UNION ALL SELECT id FROM n {looked_up('intents')}",
+            (len(receipt_ids), b"".join(receipt_ids)),
+        )
+        return {row[0] for row in rows}
 
     def _one(self, sql: str, *parameters: object) -> Any:  # noqa: ANN401 - typed by the STRICT schema
         return self._connection.execute(sql, parameters).fetchone()
@@ -229,13 +235,16 @@ class SqliteTransaction(SqliteView, WriteTransaction):
                 len(bodies),
                 first,
                 b"".join(bodies),
-                b"".join([b"%9d" % len(body) for body in bodies]),
+                _lengths(bodies),
             ),
         )
         self._add_ids(first, receipts)
         if self._one("SELECT 1 FROM intents LIMIT 1") is not None:
-            rows = [(receipt.id,) for receipt in receipts]
-            self._many("DELETE FROM intents WHERE id = ?", rows)
+            self._rows(
+                f"{_ROWS} DELETE FROM intents WHERE id IN"
+                " (SELECT substr(?2, i * 16 + 1, 16) FROM n)",
+                (len(receipts), b"".join([receipt.id for receipt in receipts])),
+            )
         self._many(
             "INSERT INTO raw_usage VALUES (?, ?)",
             [(leaf, r.raw_usage) for leaf, r in enumerate(receipts, first) if r.raw_usage],
@@ -271,9 +280,24 @@ class SqliteTransaction(SqliteView, WriteTransaction):
             ),
         )
 
-    def add_intent(self, receipt_id: bytes, draft: bytes, opening_hash: Hash32 | None) -> None:
-        """Write a call that was admitted."""
-        self._many("INSERT INTO intents VALUES (?, ?, ?)", [(receipt_id, draft, opening_hash)])
+    def add_intents(self, intents: Sequence[tuple[bytes, bytes, Hash32 | None]]) -> None:
+        """Write calls that were admitted."""
+        openings = [opening for _, _, opening in intents if opening is not None]
+        if len(openings) < len(intents):
+            self._many("INSERT INTO intents VALUES (?, ?, ?)", intents)
+            return
+        drafts = [draft for _, draft, _ in intents]
+        self._rows(
+            f"{_PARTS} INSERT INTO intents SELECT substr(?2, i * 16 + 1, 16),"
+            " substr(?3, at, size), substr(?5, i * 32 + 1, 32) FROM n",
+            (
+                len(intents),
+                b"".join([receipt_id for receipt_id, _, _ in intents]),
+                b"".join(drafts),
+                _lengths(drafts),
+                b"".join(openings),
+            ),
+        )
 
     def put_head(self, head: StoredHead) -> None:
         """Write a signed head; one over the same leaves gives way to the newer."""
@@ -326,3 +350,7 @@ class SqliteTransaction(SqliteView, WriteTransaction):
     def _many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         if rows:
             self._connection.executemany(sql, rows)
+
+
+def _lengths(values: Sequence[bytes]) -> bytes:
+    return b"".join([b"%9d" % len(value) for value in values])

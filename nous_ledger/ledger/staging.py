@@ -77,6 +77,8 @@ class Batch:
         self._known = chains
         self._chains = transaction.subjects(tuple(unknown)) if unknown else {}
         self._ids: set[bytes] = set()
+        self._calls: set[bytes] = set()  # that may not begin again
+        self._intents: list[tuple[bytes, bytes, Hash32 | None]] = []
 
     def add(self, drafts: Sequence[Draft]) -> range:
         """Add all receipts of one caller and return which they are; or none of them.
@@ -126,20 +128,33 @@ class Batch:
         )
         return body_hash
 
+    def expect_calls(self, intents: Sequence[Intent]) -> None:
+        """Find out at once which of the calls that may begin are known already."""
+        self._calls = self.transaction.find_calls([intent.draft.id for intent in intents])
+
     def begin(self, intent: Intent) -> None:
-        """Store the intent of one call.
+        """Take in the intent of one call.
 
         Raises:
             LedgerUseError: duplicate-receipt.
             EncodingError: limit, if the body is too long.
         """
         receipt_id = intent.draft.id
+        if receipt_id in self._ids or receipt_id in self._calls:
+            raise self._known_call(receipt_id)
+        self._intents.append((receipt_id, encode_body(intent.draft), intent.opening_hash))
+        self._calls.add(receipt_id)
+
+    def store_calls(self) -> None:
+        """Store the intents that were taken in; before the receipts, which may fulfil them."""
+        if self._intents:
+            self.transaction.add_intents(self._intents)
+
+    def _known_call(self, receipt_id: bytes) -> LedgerUseError:
+        name = receipt_id.hex()
         if receipt_id in self._ids or self.transaction.find_receipt(receipt_id) is not None:
-            raise LedgerUseError("duplicate-receipt", f"the receipt {receipt_id.hex()} is logged")
-        if self.transaction.has_intent(receipt_id):
-            raise LedgerUseError("duplicate-receipt", f"the call {receipt_id.hex()} began before")
-        draft = encode_body(intent.draft)
-        self.transaction.add_intent(receipt_id, draft, intent.opening_hash)
+            return LedgerUseError("duplicate-receipt", f"the receipt {name} is logged")
+        return LedgerUseError("duplicate-receipt", f"the call {name} began before")
 
     def _retimed(self, receipt: Receipt) -> Receipt:
         changes: dict[str, Any] = {

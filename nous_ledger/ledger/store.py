@@ -133,8 +133,12 @@ class View(Protocol):
     def intents(self) -> tuple[tuple[bytes, Hash32 | None], ...]:
         """Return draft and opening hash of every open intent, oldest id first."""
 
-    def has_intent(self, receipt_id: bytes) -> bool:
-        """Return whether an intent of this id is open."""
+    def find_calls(self, receipt_ids: Sequence[bytes]) -> set[bytes]:
+        """Return those ids of which there is a receipt or an open intent.
+
+        Args:
+            receipt_ids: 16 bytes each.
+        """
 
     def decoded(self, index: LeafIndex) -> Record:
         """Return one record, decoded."""
@@ -201,8 +205,12 @@ class WriteTransaction(View, Protocol):
     def put_subjects(self, heads: Mapping[bytes, SubjectHead]) -> None:
         """Write the new ends of some subjects' chains."""
 
-    def add_intent(self, receipt_id: bytes, draft: bytes, opening_hash: Hash32 | None) -> None:
-        """Write a call that was admitted."""
+    def add_intents(self, intents: Sequence[tuple[bytes, bytes, Hash32 | None]]) -> None:
+        """Write calls that were admitted.
+
+        Args:
+            intents: receipt id, draft and opening hash of each; none of them is there yet.
+        """
 
     def put_head(self, head: StoredHead) -> None:
         """Write a signed head; one over the same leaves gives way to the newer."""
