@@ -41,6 +41,7 @@ from nous_ledger.gateway.drains import Drain
 from nous_ledger.gateway.headers import (
     RawHeaders,
 )
+from nous_ledger.gateway.long_request import is_long, read_long_request
 from nous_ledger.gateway.metering import Metered
 from nous_ledger.gateway.recording import Recording
 from nous_ledger.gateway.relay import HTTP_ERROR, Relay
@@ -110,7 +111,7 @@ class Call:
             await self._send(BODY_LATE, BODY_LATE.body(self._upstream.route.errors), [])
             return
         decoded = self._body = body if self._head.coding is None else self._decoded(body)
-        facts = self._read(decoded)
+        facts = await self._read(decoded)
         draft = self._draft(decoded, facts)
         if self._head.refused is not None or self._trailers:
             await self._answer(self._head.refused or BAD_FIELD, draft)
@@ -134,11 +135,14 @@ class Call:
         """Return the request body without its content codings, None if they stay."""
         return decode_body(body, self._head.coding, self._service.limits.max_request_bytes)
 
-    def _read(self, body: bytes | None) -> RequestFacts:
+    async def _read(self, body: bytes | None) -> RequestFacts:
         head = self._head
-        return read_request(
-            head.shape, body, may_ask=head.may_ask, not_with=head.upstream.route.asks_not_with
-        )
+        not_with = head.upstream.route.asks_not_with
+        if body is not None and is_long(body):
+            return await read_long_request(
+                head.shape, body, may_ask=head.may_ask, not_with=not_with
+            )
+        return read_request(head.shape, body, may_ask=head.may_ask, not_with=not_with)
 
     def _draft(self, body: bytes | None, facts: RequestFacts) -> Receipt:
         opening, altered = self._opening, facts.altered

@@ -32,7 +32,8 @@ SHORT_BYTES: Final = 32 * 1024
 """A request up to this length is looked at faster than a thread is asked to."""
 
 _ASK: Final = '"include_usage":true'
-_ASKING_APIS: Final = frozenset({API_CHAT, API_COMPLETIONS})
+_QUESTION: Final = f'"stream_options":{{{_ASK}}}'
+ASKING_APIS: Final = frozenset({API_CHAT, API_COMPLETIONS})
 # Uploads come as forms; only the short field `model` of one is read.
 _FORM_START: Final = re.compile(rb"--([^\r\n]{1,200})\r\n")
 _FORM_MODEL: Final = re.compile(rb'[^\r\n]*; ?name="?model"?\r\n(?:[^\r\n]+\r\n){0,4}\r\n')
@@ -68,6 +69,7 @@ def read_request(
     *,
     may_ask: bool = True,
     not_with: tuple[str, ...] = (),
+    counted: bool = False,
 ) -> RequestFacts:
     """Return what matters of a request.
 
@@ -76,11 +78,12 @@ def read_request(
         body: the body without content codings, None if they could not be removed.
         may_ask: the provider takes the question for usage.
         not_with: members beside which it does not.
+        counted: it is known to have few enough values, whatever stands in its strings.
     """
     if shape.api == API_OTHER or not body:
         return RequestFacts(model=shape.model, all_shown=shows_all(shape.api, None))
     try:
-        request = parse_json(body, max_separators=MAX_SEPARATORS)
+        request = parse_json(body, max_separators=len(body) if counted else MAX_SEPARATORS)
     except FormatError:
         model = shape.model or _form_model(body)
         return RequestFacts(model=model, all_shown=shows_all(shape.api, None))
@@ -89,7 +92,7 @@ def read_request(
     given = fields.get("model")
     model = shape.model or (given if isinstance(given, str) else None)
     altered = None
-    if may_ask and fields.get("stream") is True and shape.api in _ASKING_APIS:
+    if may_ask and fields.get("stream") is True and shape.api in ASKING_APIS:
         altered = _ask_for_usage(request, not_with)
     prompt = read_usual(shape.api, fields) if len(body) <= SHORT_BYTES else None
     if prompt is not None:
@@ -119,19 +122,34 @@ def _ask_for_usage(request: Located, not_with: tuple[str, ...]) -> bytes | None:
         not_with: members beside which the provider does not take the question.
     """
     fields = request.value
-    given = fields.get("stream_options")
-    # What else stands there is wrong, and the upstream will say so.
-    takes = given is None or (isinstance(given, dict) and given.get("include_usage") is not True)
-    if not takes or any(name in fields for name in not_with):
+    if any(name in fields for name in not_with):
         return None
+    if "stream_options" not in fields:
+        return _insert(request, _QUESTION)
     try:
         options = request.member("stream_options")
     except FormatError:
         return None  # nested so deep that no upstream reads it
-    if options is None:
-        return _insert(request, f'"stream_options":{{{_ASK}}}')
+    return None if options is None else ask_among(options)
+
+
+def put_question(*, others: bool) -> bytes:
+    """Return the member that asks for usage, as the first of an object."""
+    return f"{_QUESTION}{',' if others else ''}".encode()
+
+
+def ask_among(options: Located) -> bytes | None:
+    """Return a text with include_usage in it, None if it asks already or cannot be made to.
+
+    Args:
+        options: the value of `stream_options` in the text.
+    """
+    given = options.value
     if given is None:
         return _replace(options, f"{{{_ASK}}}")
+    # What else stands there is wrong, and the upstream will say so.
+    if not isinstance(given, dict) or given.get("include_usage") is True:
+        return None
     asked = options.member("include_usage")
     return _insert(options, _ASK) if asked is None else _replace(asked, "true")
 
