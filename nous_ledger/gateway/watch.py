@@ -86,20 +86,18 @@ class Watch(ABC):
     usage_is_cumulative = False
     """Every usage value repeats the ones before, so only the first and the last are kept."""
 
-    # Where each call starts.
-    model: str | None = None
-    service_tier: str | None = None
-    ended = False
-    answered = False
-    failed = False
-    incomplete = False
-    final_usages = 0
-    settled = False
-    event_name = b""
-
     def __init__(self, visible: VisibleReader) -> None:
         """Start a call; `visible` collects its output."""
         self.visible = visible
+        self.model: str | None = None
+        self.service_tier: str | None = None
+        self.ended = False
+        self.answered = False
+        self.failed = False
+        self.incomplete = False
+        self.final_usages = 0
+        self.settled = False
+        self.event_name = b""
         self.usages: list[tuple[bytes, object]] = []
 
     @abstractmethod

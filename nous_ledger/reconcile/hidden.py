@@ -21,7 +21,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from nous_ledger.protocol.label import (
-    BOUNDED,
     OUTPUT_UNSPLIT,
     OUTPUT_VISIBLE,
     REASONING,
@@ -32,6 +31,7 @@ from nous_ledger.protocol.label import (
 from nous_ledger.protocol.registries import API, STATUS, TEXT_APIS
 from nous_ledger.protocol.types import MAX_UINT
 from nous_ledger.protocol.values import value
+from nous_ledger.reconcile.buckets import bounded
 from nous_ledger.reconcile.tally import VisibleOutput
 
 METHOD_CAP: Final = "max-tokens/1"
@@ -275,14 +275,7 @@ def _bounded(bucket: Bucket, evidence: OutputEvidence, visible: int) -> Bucket:
     if not bounds:
         return bucket
     lower, upper, method = min(bounds, key=lambda bound: bound[1])  # the first of equals
-    return Bucket(
-        kind=bucket.kind,
-        reported=bucket.reported,
-        label=BOUNDED,
-        lower=lower,
-        upper=upper,
-        method=method,
-    )
+    return bounded(bucket.kind, bucket.reported, lower, upper, method)
 
 
 _Bound = tuple[int, int, str]

@@ -11,20 +11,18 @@ Spec:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 from nous_ledger.protocol.label import (
-    BOUNDED,
     METHOD_BYTES,
     OUTPUT_UNSPLIT,
     OUTPUT_VISIBLE,
-    UNVERIFIABLE,
     Bucket,
     Verdict,
     bytes_bound,
 )
+from nous_ledger.reconcile.buckets import bounded, unverifiable
 from nous_ledger.reconcile.hidden import METHOD_CAP, METHOD_CEILING, METHOD_TRACE
 from nous_ledger.reconcile.tally import VisibleOutput
 
@@ -61,10 +59,8 @@ def label_counts(
             or (kind == OUTPUT_UNSPLIT and hidden_ruled_out and not visible.thinking)
         ):
             found.append(_bounded(kind, tokens, visible))
-        elif tokens == 0:
-            found.append(_none_reported(kind))
         else:
-            found.append(Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE))
+            found.append(unverifiable(kind, tokens))
     return tuple(found)
 
 
@@ -83,15 +79,7 @@ def words_for(word: Verdict, method: str | None) -> str:
     return _WORDS.get((method or "").partition("+")[0], "outside of what the evidence allows")
 
 
-@cache
-def _none_reported(kind: int) -> Bucket:
-    """Return the bucket of a reported zero; there are as many as kinds of buckets."""
-    return Bucket(kind=kind, reported=0, label=UNVERIFIABLE)
-
-
 def _bounded(kind: int, tokens: int, visible: VisibleOutput) -> Bucket:
     parts = visible.choices + visible.frames_per_call * visible.tool_calls
     lower, upper = bytes_bound(visible.utf8_bytes, parts)
-    return Bucket(
-        kind=kind, reported=tokens, label=BOUNDED, lower=lower, upper=upper, method=METHOD_BYTES
-    )
+    return bounded(kind, tokens, lower, upper, METHOD_BYTES)

@@ -21,8 +21,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nous_ledger.protocol.label import BOUNDED, INPUT_UNSPLIT, UNVERIFIABLE, Bucket
+from nous_ledger.protocol.label import INPUT_UNSPLIT, UNVERIFIABLE, Bucket
 from nous_ledger.protocol.registries import API, INPUT_SPLIT_KINDS, KIND
+from nous_ledger.reconcile.buckets import bounded
 from nous_ledger.reconcile.media import (
     METHOD_IMAGE_INPUT,
     METHOD_IMAGE_OUTPUT,
@@ -184,14 +185,7 @@ def _within(bucket: Bucket, whole: int, length: int) -> Bucket:
     if bucket.label != UNVERIFIABLE or bucket.kind not in _TEXT_INPUT:
         return bucket
     others = whole - (bucket.reported or 0) if bucket.kind in _COUNTED else 0
-    return Bucket(
-        kind=bucket.kind,
-        reported=bucket.reported,
-        label=BOUNDED,
-        lower=0,
-        upper=length - others,
-        method=METHOD_PROMPT_BYTES,
-    )
+    return bounded(bucket.kind, bucket.reported, 0, length - others, METHOD_PROMPT_BYTES)
 
 
 def _videos(prompt: Prompt, reported: int | None) -> dict[int, tuple[int, int, str]]:
@@ -206,15 +200,7 @@ def _videos(prompt: Prompt, reported: int | None) -> dict[int, tuple[int, int, s
 def _with(bucket: Bucket, bound: tuple[int, int, str] | None) -> Bucket:
     if bound is None or bucket.label != UNVERIFIABLE:
         return bucket
-    lower, upper, method = bound
-    return Bucket(
-        kind=bucket.kind,
-        reported=bucket.reported,
-        label=BOUNDED,
-        lower=lower,
-        upper=upper,
-        method=method,
-    )
+    return bounded(bucket.kind, bucket.reported, *bound)
 
 
 def _split(

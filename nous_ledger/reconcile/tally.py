@@ -85,26 +85,20 @@ def utf8_length(value: object) -> int:
 class Tally:
     """What has been counted so far."""
 
-    # Where each one starts; most calls change few of them.
-    text_bytes = 0
-    text_only = True
-    thinking = False
-    thinking_bytes = 0
-    seen = False
-    """The format's holder of output was there."""
-    unknown = False
-    """There was output of an unknown kind."""
-    unseen = False
-    """Some of the output may not have been shown."""
-    kept: list[str] | None = None
-    """The answer, if all of it is plain text."""
-    kept_characters = 0
-
     def __init__(self, frames_per_call: int = 1) -> None:
         """Start with nothing."""
         self.frames_per_call = frames_per_call
+        self.text_bytes = 0
         self.choices: set[object] = set()
         self.calls: set[object] = set()
+        self.text_only = True
+        self.thinking = False
+        self.thinking_bytes = 0
+        self.seen = False  # the format's holder of output was there
+        self.unknown = False  # there was output of an unknown kind
+        self.unseen = False  # some of the output may not have been shown
+        self.kept: list[str] | None = None  # the answer, if all of it is plain text
+        self.kept_characters = 0
 
     def answer(self, value: object) -> None:
         """Count a string of the answer itself, and keep it if it is to be kept."""
