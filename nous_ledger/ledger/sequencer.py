@@ -29,6 +29,7 @@ from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
 from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
 from nous_ledger.ledger.store import View, WriteTransaction
+from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.mmr import node_count
@@ -211,6 +212,9 @@ class Sequencer:
                 work.check(transaction)
                 return self._log_one(transaction, work.body, now)
             bodies = work.choose(transaction)
+            for body in bodies:
+                if body is not None:
+                    encode_body(body)  # what cannot be is found before anything is written
         except (StoreError, StoreContentError, SignerError):
             raise  # the transaction as a whole cannot be relied on
         except LedgerError as error:

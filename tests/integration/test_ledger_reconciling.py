@@ -14,6 +14,8 @@ import pytest
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.reconciling import MAX_RECONCILED
+from nous_ledger.ledger.replies import FutureReply
+from nous_ledger.ledger.sequencer import RecordsWork, RecordWork, Work
 from nous_ledger.protocol.bodies import Reconciliation, decode_body
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.record import TYPE_RECONCILIATION, decode_record
@@ -134,6 +136,26 @@ def test_what_does_not_fit_its_receipt_is_refused(ledger: Ledger, what: str) -> 
     wrong = claim(first, **changes)
     assert error_code(lambda: ledger.append_reconciliations([claim(second), wrong])) == code
     assert ledger.leaf_count() == count
+
+
+def test_what_cannot_be_encoded_fails_its_own_work_alone(ledger: Ledger) -> None:
+    """Of one group that the disk takes in at once, the others are logged."""
+    first, second = logged_some(ledger, 2)
+    long = replace(claim(first), extensions=((200, b"x" * 5_000),))
+    works: list[Work] = [
+        ledger.append_work(make_draft(random.Random(5))),
+        RecordsWork(choose=lambda _: (claim(second), long)),
+        RecordWork(body=long, check=lambda _: None),
+        RecordsWork(choose=lambda _: (None, claim(second))),
+    ]
+    replies = [FutureReply() for _ in works]
+    ledger.send_all(list(zip(works, replies, strict=True)))
+    logged, none_of_two, none, one_of_two = [reply.future for reply in replies]
+    assert error_code(none_of_two.result) == error_code(none.result) == "limit"
+    skipped, entry = one_of_two.result()
+    assert (logged.result().index, skipped, entry.index) == (3, None, 4)
+    assert ledger.leaf_count() == 5
+    assert ledger.reconciled() == (second.index,)
 
 
 def test_exact_only_where_the_receipt_allows_it(ledger: Ledger) -> None:
