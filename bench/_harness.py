@@ -27,6 +27,8 @@ FULL_SECONDS = 300.0
 _BATCH_SECONDS = 0.01
 _LEAST_ROUNDS = 5
 _BESIDE_S = 1.0
+_LEAST_LONG_ROUNDS = 3
+_LONG_S = 15.0
 
 Timed = Callable[[], tuple[int, float]]
 """Does some work; returns how many units of it, and the seconds that they took."""
@@ -179,9 +181,10 @@ def compare_rates(
         candidate: What is measured.
         baseline: What it is measured against.
         seconds: How long to measure; at least five rounds are run.
-        long: Whether one run of the candidate takes so long that a single one will do. The
-            baseline is then measured for a second before and after it, since on a shared
-            machine a short moment says little of a long one.
+        long: Whether one run of the candidate takes seconds. The baseline is then measured
+            for a second before and after it, since on a shared machine a short moment says
+            little of a long one, and three rounds will do; one, if it takes a quarter of a
+            minute.
     """
     for side in (baseline,) if long else (candidate, baseline):
         side()  # The first run makes threads and fills caches.
@@ -207,14 +210,21 @@ def _of_rounds(rounds: Sequence[tuple[float, float]]) -> Comparison:
 
 
 def _compare_long(candidate: Timed, baseline: Timed, *, seconds: float) -> Comparison:
-    found: list[float] = []
-    beside: list[float] = []
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends or not found:
-        beside += _runs(baseline)
-        found.append(_per_unit(candidate()))
-        beside += _runs(baseline)
-    return Comparison(candidate=statistics.median(found), baseline=statistics.median(beside))
+    rounds: list[tuple[float, float]] = []
+    started = time.monotonic()
+    before = statistics.median(_runs(baseline))
+    while not rounds or _has_time(len(rounds), started, seconds):
+        took = _per_unit(candidate())
+        after = statistics.median(_runs(baseline))
+        rounds.append((took, (before + after) / 2))
+        before = after
+    return _of_rounds(rounds)
+
+
+def _has_time(rounds: int, started: float, seconds: float) -> bool:
+    """Return whether another long round follows some others."""
+    taken = time.monotonic() - started
+    return taken < seconds or (rounds < _LEAST_LONG_ROUNDS and taken < rounds * _LONG_S)
 
 
 def _runs(side: Timed) -> list[float]:
