@@ -176,7 +176,7 @@ class Client:
         """Send a part of the body if the connection can take it now; return whether it did.
 
         Args:
-            data: the part, not empty.
+            data: the part; of an empty one it is only seen whether one could be sent.
         """
         send = self._line.send_part
         return send is not None and not self.gone and send(self._scope, data)

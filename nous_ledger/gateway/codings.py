@@ -56,6 +56,10 @@ class Decoder:
 
     After a failure (an unknown coding, damaged data, a body longer than the
     bound: `too_long`) `failed` is true and nothing more comes out.
+
+    Attributes:
+        identity: there are no codings.
+        left: bytes that may still come out.
     """
 
     def __init__(self, content_encoding: str | None, max_bytes: int = MAX_DECODED_BYTES) -> None:
@@ -69,23 +73,23 @@ class Decoder:
         self.failed = bool(codings) and (len(codings) > 1 or codings[0] not in DECODABLE)
         self.too_long = False
         self.identity = not codings
-        self._left = max_bytes
+        self.left = max_bytes
         self._deflate = codings == ("deflate",)
         self._inflater: zlib._Decompress | None = None
         self._ended = False
 
     def passes(self, length: int) -> bool:
         """Take bytes that are as they came, and return whether they are within the bound."""
-        if not self.identity or self.failed or length > self._left:
+        if not self.identity or self.failed or length > self.left:
             return False
-        self._left -= length
+        self.left -= length
         return True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the decoded pieces that the next bytes of the body complete."""
         for piece in self._decode(data):
-            self._left -= len(piece)
-            if self._left < 0:
+            self.left -= len(piece)
+            if self.left < 0:
                 self.failed = self.too_long = True
                 return
             yield piece

@@ -297,7 +297,7 @@ class Connection(HttpToolsProtocol):
 
         Args:
             scope: the request's.
-            data: the part, not empty.
+            data: the part; of an empty one it is only seen whether one could be sent.
         """
         cycle: RequestResponseCycle = self.cycle
         if (
@@ -309,7 +309,8 @@ class Connection(HttpToolsProtocol):
             or scope["method"] == "HEAD"
         ):
             return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if data:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return True
 
     def _stop_waiting(self) -> None:

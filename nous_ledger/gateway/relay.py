@@ -27,6 +27,7 @@ from nous_ledger.gateway.upstream import (
     field_of,
     next_piece,
     read_at_once,
+    set_sink,
 )
 from nous_ledger.protocol.hashing import RunningCommitment, commit_response
 from nous_ledger.protocol.registries import STATUS
@@ -129,6 +130,8 @@ class Relay:
         self._running = RunningCommitment("response", self._opening)
         await self._client.start(self.http_status, headers)
         response = self._response
+        if self.streamed:
+            set_sink(response, self._take_now)
         while piece := await next_piece(response):
             await self._take(piece)
 
@@ -140,6 +143,26 @@ class Relay:
             if self._recording is not None:
                 self._recording.response(body)
             self.end_shown = self._meter.ended
+
+    def _take_now(self, piece: bytes) -> bool:
+        """Take a piece of a stream as `_take` does, if nothing has to be waited for.
+
+        Returns:
+            Whether it was taken; if not, nothing has happened.
+        """
+        client, decoder, length = self._client, self._decoder, len(piece)
+        if length > SLICE_BYTES or length > decoder.left or not decoder.identity:
+            return False
+        if not client.gone and not client.send_at_once(b"" if self._strip else piece):
+            return False
+        decoder.left -= length
+        kept = self._meter.feed(piece)
+        self._commit(kept)
+        if self._strip and kept:
+            client.send_at_once(kept)
+        if self._meter.ended and not client.gone:
+            self.end_shown = True
+        return True
 
     async def _take(self, piece: bytes) -> None:
         """Meter a piece, commit to it and pass it on."""

@@ -9,6 +9,7 @@ waits here until it is taken, all of it at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -87,6 +88,8 @@ class DirectResponse:
         raw_headers: its fields as they came.
         layout: where they stand.
         loop: where it is read.
+        sink: takes a piece of the body as it comes, if somebody waits for one, and returns
+            whether it did; else that is woken and takes it.
     """
 
     __slots__ = (
@@ -104,6 +107,7 @@ class DirectResponse:
         "layout",
         "loop",
         "raw_headers",
+        "sink",
         "status",
     )
 
@@ -118,6 +122,7 @@ class DirectResponse:
         self.raw_headers: RawHeaders = []
         self.layout = NO_FIELDS
         self.loop = asyncio.get_running_loop()
+        self.sink: Callable[[bytes], bool] | None = None
         self._headers: CIMultiDict[str] | None = None
         self._source: Source | None = source
         self._silences = silences
@@ -189,6 +194,7 @@ class DirectResponse:
     def close(self) -> None:
         """Take no more; a connection whose response was not read to its end is of no use."""
         self._end(reusable=False)
+        self.sink = None
         self._error = None  # raised, it has hold of this: only the collector would part the two
 
     # What follows is called by the reader.
@@ -208,15 +214,26 @@ class DirectResponse:
             pieces: what came of the body, if anything.
         """
         self._heard = self.loop.time()
+        waiter = self._waiter
+        waits = waiter is not None and not waiter.done()
         if pieces:
+            if waits and self.sink is not None and self._sunk(self.sink, b"".join(pieces)):
+                return
             self._pieces += pieces
             self._held += sum(map(len, pieces))
             if self._held > MAX_HELD_BYTES and not self._paused and self._source is not None:
                 self._paused = True
                 self._source.transport.pause_reading()
-        waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _sunk(self, sink: Callable[[bytes], bool], piece: bytes) -> bool:
+        """Return whether a piece is done with, or was the last because of a fault."""
+        try:
+            return sink(piece)
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits for the next piece
+            self.fail(error)
+            return True
 
     def complete(self, pieces: list[bytes], *, reusable: bool) -> None:
         """Take that all of it has come, with the last parts of the body."""

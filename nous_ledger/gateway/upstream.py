@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -240,6 +241,17 @@ def read_at_once(response: Response) -> bytes | None:
     if not content.is_eof() or content.exception() is not None:
         return None
     return content.read_nowait(-1)
+
+
+def set_sink(response: Response, sink: Callable[[bytes], bool]) -> None:
+    """Have pieces of the body taken as they come, while somebody waits for the next one.
+
+    Args:
+        response: the response; one of the library's is read piece by piece all the same.
+        sink: takes a piece and returns True, or does nothing and returns False.
+    """
+    if isinstance(response, DirectResponse):
+        response.sink = sink
 
 
 async def next_piece(response: Response) -> bytes:

@@ -323,3 +323,74 @@ def test_a_body_that_nobody_takes_is_not_read_on_and_no_silence_either() -> None
             assert len(piece) + len(await whole(response)) == size
 
     asyncio.run(run())
+
+
+def test_a_sink_takes_what_comes_while_somebody_waits_and_a_refused_piece_is_not_lost() -> None:
+    pieces = [b"2\r\nab\r\n", b"2\r\ncd\r\n", b"2\r\nef\r\n", b"0\r\n\r\n"]
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    sunk: list[bytes] = []
+
+    def sink(piece: bytes) -> bool:
+        if piece == b"cd":
+            return False
+        sunk.append(piece)
+        return True
+
+    async def run() -> list[bytes]:
+        async with direct(slowly([head, *pieces])) as (client, url):
+            response = await post(client, url)
+            response.sink = sink
+            woken = []
+            while piece := await response.next_piece():
+                woken.append(piece)
+            response.close()
+            return woken
+
+    assert asyncio.run(run()) == [b"cd"]
+    assert sunk == [b"ab", b"ef"]
+
+
+def test_a_fault_of_a_sink_is_that_of_who_waits() -> None:
+    def sink(_: bytes) -> bool:
+        raise LookupError("a fault")
+
+    async def run() -> None:
+        async with direct(slowly([LENGTH[:-5], b"he", b"llo"])) as (client, url):
+            response = await post(client, url)
+            response.sink = sink
+            with pytest.raises(LookupError, match="a fault"):
+                await response.next_piece()
+
+    asyncio.run(run())
+
+
+def slowly(pieces: Iterable[bytes]) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.03)
+        await reader.read()
+
+    return serve
+
+
+def test_a_kept_connection_is_closed_when_nobody_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nous_ledger.gateway.direct.KEPT_S", 0.05)
+    ended: list[bool] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await writes([LENGTH])(reader, writer)
+        ended.append(True)
+
+    async def run() -> None:
+        async with direct(serve) as (client, url):
+            for _ in range(2):
+                assert await whole(await post(client, url)) == b"hello"
+            assert not ended
+            await asyncio.sleep(0.3)
+            assert ended == [True]
+            assert await whole(await post(client, url)) == b"hello"
+
+    asyncio.run(run())
