@@ -15,6 +15,8 @@ import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import together
+
 FUZZ_INPUTS = 10_000
 FUZZ_INPUTS_FULL = 100_000
 
@@ -155,6 +157,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run every property and fuzz test at its full count"
     )
+    parser.addoption(
+        "--together", action="store_true", help="run short cases of one test as one test"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -191,6 +196,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("full" if config.getoption("--full") else "default")
+    if config.getoption("--together"):
+        config.pluginmanager.register(together)
 
 
 @pytest.fixture(scope="session")

@@ -347,6 +347,7 @@ def test_random_bytes(target: Target, fuzz_inputs: int) -> None:
     assert seen["value"] < fuzz_inputs
 
 
+@pytest.mark.apart
 @each_target
 def test_mutated_inputs(target: Target, fuzz_inputs: int) -> None:
     """Both outcomes must come, or the inputs test nothing."""

@@ -174,6 +174,7 @@ def test_texts_that_others_count_wrongly(
         assert counted(name, text) == expected(name, text, official[name](text)), text
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("name", RECORDED["counts"])
 def test_counts_of_the_vendors_engines(name: str) -> None:
     """TOK-2, TOK-9: as recorded from the engines that the file names."""

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from vectors.generate.rules.checks import require
 
@@ -75,24 +75,54 @@ def _add(curve: Curve, left: Jacobian, right: Jacobian) -> Jacobian:
     return x3, (r * (u1 * h2 - x3) - s1 * h3) % p, h * z1 * z2 % p
 
 
-@lru_cache(maxsize=16)
-def _doubled(curve: Curve, point: Point) -> tuple[Jacobian, ...]:
-    """Return a point times each power of two below 2^256; the base point is asked for most."""
-    found: list[Jacobian] = [(*point, 1)]
-    while len(found) < 256:
-        found.append(_double(curve, found[-1]))
-    return tuple(found)
+WINDOW = 4
+"""Bits of a scalar that are added at once."""
+
+
+def _multiples(curve: Curve, point: Jacobian) -> list[Jacobian]:
+    """Return a point times 0 to 15."""
+    found = [INFINITY]
+    while len(found) < 1 << WINDOW:
+        found.append(_add(curve, found[-1], point))
+    return found
+
+
+@cache
+def _base_multiples(curve: Curve) -> list[list[Jacobian]]:
+    """Return what _multiples has of the base point, for each window of a scalar."""
+    point, found = (curve.gx, curve.gy, 1), []
+    for _ in range(0, 256, WINDOW):
+        found.append(_multiples(curve, point))
+        for _ in range(WINDOW):
+            point = _double(curve, point)
+    return found
+
+
+def _times_base(curve: Curve, scalar: int) -> Jacobian:
+    total = INFINITY
+    for multiples in _base_multiples(curve):
+        total = _add(curve, total, multiples[scalar & 15])
+        scalar >>= WINDOW
+    return total
+
+
+def _times(curve: Curve, scalar: int, point: Point) -> Jacobian:
+    multiples, total = _multiples(curve, (*point, 1)), INFINITY
+    for shift in range(256 - WINDOW, -1, -WINDOW):
+        for _ in range(WINDOW):
+            total = _double(curve, total)
+        total = _add(curve, total, multiples[scalar >> shift & 15])
+    return total
 
 
 def combine(curve: Curve, *terms: tuple[int, Point]) -> Point | None:
     """Return the sum of scalar * point over the terms."""
     total = INFINITY
     for scalar, point in terms:
+        is_base = point == (curve.gx, curve.gy)
         rest = scalar % curve.n
-        for addend in _doubled(curve, point):
-            if rest & 1:
-                total = _add(curve, total, addend)
-            rest >>= 1
+        part = _times_base(curve, rest) if is_base else _times(curve, rest, point)
+        total = _add(curve, total, part)
     if not total[2]:
         return None
     inverse = pow(total[2], -1, curve.p)

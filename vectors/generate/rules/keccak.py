@@ -22,29 +22,43 @@ def _round_constants() -> list[int]:
 ROUND_CONSTANTS = _round_constants()
 
 
-def _rotate(lane: int, count: int) -> int:
-    """Rotate a 64-bit lane to the left."""
-    count %= 64
-    return (lane << count | lane >> (64 - count)) & MASK
+def _moves() -> list[tuple[int, int, int]]:
+    """Return rho and pi of lanes x + 5y: from which lane, to which, rotated by how much."""
+    x, y, found = 1, 0, [(0, 0, 0)]
+    for step in range(24):
+        to_x, to_y = y, (2 * x + 3 * y) % 5
+        found.append((x + 5 * y, to_x + 5 * to_y, (step + 1) * (step + 2) // 2 % 64))
+        x, y = to_x, to_y
+    return found
 
 
-def _permute(state: list[list[int]]) -> list[list[int]]:
-    """Apply Keccak-f[1600] to the lanes state[x][y]."""
+MOVES = _moves()
+
+
+def _permute(lanes: list[int]) -> list[int]:
+    """Apply Keccak-f[1600] to the 64-bit lanes x + 5y."""
+    moved = [0] * 25
     for constant in ROUND_CONSTANTS:
-        parity = [col[0] ^ col[1] ^ col[2] ^ col[3] ^ col[4] for col in state]
-        for x in range(5):
-            mix = parity[(x - 1) % 5] ^ _rotate(parity[(x + 1) % 5], 1)
-            state[x] = [lane ^ mix for lane in state[x]]
-        x, y, moved = 1, 0, state[1][0]
-        for step in range(24):
-            x, y = y, (2 * x + 3 * y) % 5
-            state[x][y], moved = _rotate(moved, (step + 1) * (step + 2) // 2), state[x][y]
-        for y in range(5):
-            row = [state[x][y] for x in range(5)]
-            for x in range(5):
-                state[x][y] = row[x] ^ (~row[(x + 1) % 5] & row[(x + 2) % 5])
-        state[0][0] ^= constant
-    return state
+        a, b, c, d, e = (
+            lanes[x] ^ lanes[x + 5] ^ lanes[x + 10] ^ lanes[x + 15] ^ lanes[x + 20]
+            for x in range(5)
+        )
+        mix = (
+            e ^ (b << 1 & MASK | b >> 63),
+            a ^ (c << 1 & MASK | c >> 63),
+            b ^ (d << 1 & MASK | d >> 63),
+            c ^ (e << 1 & MASK | e >> 63),
+            d ^ (a << 1 & MASK | a >> 63),
+        ) * 5
+        for source, target, count in MOVES:
+            lane = lanes[source] ^ mix[source]
+            moved[target] = lane << count & MASK | lane >> (64 - count)
+        lanes = []
+        for row in range(0, 25, 5):
+            a, b, c, d, e = moved[row : row + 5]
+            lanes += (a ^ (~b & c), b ^ (~c & d), c ^ (~d & e), d ^ (~e & a), e ^ (~a & b))
+        lanes[0] ^= constant
+    return lanes
 
 
 @cache
@@ -54,10 +68,10 @@ def keccak256(data: bytes) -> bytes:
     padding[0] ^= 0x01
     padding[-1] ^= 0x80
     padded = data + bytes(padding)
-    state = [[0] * 5 for _ in range(5)]
+    lanes = [0] * 25
     for start in range(0, len(padded), RATE):
         for lane in range(RATE // 8):
             at = start + 8 * lane
-            state[lane % 5][lane // 5] ^= int.from_bytes(padded[at : at + 8], "little")
-        state = _permute(state)
-    return b"".join(state[lane % 5][lane // 5].to_bytes(8, "little") for lane in range(4))
+            lanes[lane] ^= int.from_bytes(padded[at : at + 8], "little")
+        lanes = _permute(lanes)
+    return b"".join(lane.to_bytes(8, "little") for lane in lanes[:4])
