@@ -203,7 +203,7 @@ class Meter:
         return b"".join(kept)
 
     def _kept(self, events: list[StreamEvent]) -> bytes:
-        return b"".join(event.raw for event in events if not self._read(event))
+        return b"".join([event.raw for event in events if not self._read(event)])
 
     def _keep(self, piece: bytes) -> None:
         """Keep bytes of a whole body; nearly always they are all of it."""
@@ -289,9 +289,10 @@ class Meter:
         if watch is None:
             return False
         self._repeats.forget()
-        watch.failed |= event.failed
-        watch.ended |= event.last
-        self._blind |= event.failed
+        if event.failed:
+            watch.failed = self._blind = True
+        if event.last:
+            watch.ended = True
         if event.oversized or event.damaged:
             self._blind = True
             self._lost |= {_TOO_LONG if event.oversized else _USAGE_MALFORMED}

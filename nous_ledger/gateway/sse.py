@@ -59,10 +59,19 @@ class SseParser:
 
     def feed(self, piece: bytes) -> list[StreamEvent]:
         """Take the next bytes of the stream and return the events they complete."""
-        self._buffer += piece
-        events = list(self._cut(_EVENT_END))
+        if self._is_one_event(piece):
+            events = [self._event(piece)]
+        else:
+            self._buffer += piece
+            events = list(self._cut(_EVENT_END))
         self.between_events = self._started and not self._buffer and not self._oversized
         return events
+
+    def _is_one_event(self, piece: bytes) -> bool:
+        """Return whether some bytes are surely one event in full, as they nearly always are."""
+        if self._buffer or self._oversized or b"\r" in piece:
+            return False
+        return piece.find(b"\n\n") == len(piece) - 2 and len(piece) > 1
 
     def close(self) -> list[StreamEvent]:
         """Return what is left at the end of the stream."""

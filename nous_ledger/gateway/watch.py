@@ -27,6 +27,7 @@ from nous_ledger.reconcile.visible import ChatReader, MessagesReader, ResponsesR
 
 # Tuples, because what is looked up in them may be any JSON value.
 _CUT_SHORT: Final = ("length", "content_filter")
+_TEXT_DELTA: Final = frozenset({"role", "content"})
 _MESSAGE_CUT_SHORT: Final = ("max_tokens", "model_context_window_exceeded", "refusal")
 _RESPONSE_ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
 
@@ -199,10 +200,14 @@ class ChatWatch(Watch):
             return None
         if value.get("usage") is not None or "x_groq" in value or value.get("error"):
             return None
-        match value.get("choices"):
-            case [{"delta": {"content": str(text), **rest}}] if rest.keys() <= {"role"}:
-                return b"content", text
-        return None
+        choices = value.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1:
+            return None
+        delta = choices[0].get("delta") if isinstance(choices[0], dict) else None
+        if not isinstance(delta, dict) or not delta.keys() <= _TEXT_DELTA:
+            return None
+        text = delta.get("content")
+        return (b"content", text) if isinstance(text, str) else None
 
     def _groq(self, event: Located, fields: dict[str, Any]) -> bool:
         """Read what Groq says beside the chunk; its last one holds the usage."""
