@@ -21,6 +21,8 @@ PAUSE_S: Final = 0.002
 MAX_PAUSES: Final = 5
 """Longest wait for the work of other calls, in such pauses."""
 
+_UNSETTLED: Final = object()
+
 
 class Reply:
     """What becomes of one piece of work, told in the thread of its event loop.
@@ -28,35 +30,34 @@ class Reply:
     Who waits may be cancelled; what was handed to the ledger cannot be taken back.
     """
 
-    __slots__ = ("_future", "_outcome", "_settled", "loop", "on_settled")
+    __slots__ = ("future", "loop", "on_settled", "outcome")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have no outcome yet."""
         self.loop: asyncio.AbstractEventLoop | None = loop
         self.on_settled: Callable[[], None] | None = None
-        self._future: asyncio.Future[None] = loop.create_future()
-        self._settled = False
-        self._outcome: object = None
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.outcome: object = _UNSETTLED
 
     def settle(self, outcome: object) -> None:
         """Keep the outcome and wake who waits for it."""
-        self._settled, self._outcome = True, outcome
-        if not self._future.done():
-            self._future.set_result(None)
+        self.outcome = outcome
+        if not self.future.done():
+            self.future.set_result(None)
         if self.on_settled is not None:
             self.on_settled()
 
     async def wait(self) -> None:
         """Return once the work is durable, or raise its error; a cancellation comes after it."""
         cancelled: asyncio.CancelledError | None = None
-        while not self._settled:
+        while self.outcome is _UNSETTLED:
             try:
-                await self._future
+                await self.future
             except asyncio.CancelledError as error:
                 cancelled = error
-                self._future = asyncio.get_running_loop().create_future()
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
+                self.future = asyncio.get_running_loop().create_future()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
         if cancelled is not None:
             raise cancelled
 

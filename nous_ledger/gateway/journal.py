@@ -199,8 +199,15 @@ class Journal:
         Whoever waits may be cancelled; the work may not, so it is waited for.
         """
         started = time.perf_counter()
+        reply = self._gathering.send(work)
         try:
-            await self._gathering.send(work).wait()
+            try:
+                await reply.future
+            except asyncio.CancelledError:
+                await reply.wait()
+                raise
+            if isinstance(reply.outcome, BaseException):
+                raise reply.outcome
         except LedgerError:
             self.healthy = False
             raise

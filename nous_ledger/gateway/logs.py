@@ -11,8 +11,9 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from nous_ledger.gateway.drafts import receipt_name
@@ -23,20 +24,19 @@ FORMATS: Final = ("text", "json")
 
 _log: Final = logging.getLogger("nous_ledger.gateway")
 
-_CALL_LINE: Final = (
-    "%(receipt)s %(provider)s api=%(api)s status=%(status)s http=%(http)s"
-    " metering=%(metering)s ms=%(ms)s"
-)
-
 
 class EndedCalls:
     """Calls that are over, as the message of one log record: a line each."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_receipts",)
 
-    def __init__(self, receipts: Iterable[Receipt]) -> None:
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
         """Take what is logged of some receipts."""
-        self.fields: list[dict[str, object]] = [
+        self._receipts = receipts
+
+    def fields(self) -> list[dict[str, object]]:
+        """Return what is logged of each call, by name."""
+        return [
             {
                 "receipt": receipt_name(receipt.id),
                 "provider": receipt.provider,
@@ -46,16 +46,30 @@ class EndedCalls:
                 "metering": METERING.name_of(receipt.metering),
                 "ms": receipt.duration,
             }
-            for receipt in receipts
+            for receipt in self._receipts
         ]
 
     def lines(self) -> list[str]:
         """Return a line for each call."""
-        return [_CALL_LINE % fields for fields in self.fields]
+        return [
+            f"{receipt_name(r.id)}"
+            f" {_described(r.provider, r.api, r.status, r.http_status, r.metering)}"
+            f" ms={r.duration}"
+            for r in self._receipts
+        ]
 
     def __str__(self) -> str:
         """Return all lines, for a formatter that knows no better."""
         return "\n".join(self.lines())
+
+
+@lru_cache(maxsize=256)
+def _described(provider: str, api: int, status: int, http: int | None, metering: int) -> str:
+    """Return what many calls have in common."""
+    return (
+        f"{provider} api={API.name_of(api)} status={STATUS.name_of(status)} http={http}"
+        f" metering={METERING.name_of(metering)}"
+    )
 
 
 class CallLog:
@@ -108,7 +122,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         if isinstance(record.msg, EndedCalls):
-            calls = zip(record.msg.lines(), record.msg.fields, strict=True)
+            calls = zip(record.msg.lines(), record.msg.fields(), strict=True)
             return "\n".join([json.dumps({**shown, "message": m, **more}) for m, more in calls])
         shown["message"] = record.getMessage()
         if record.exc_info:

@@ -7,6 +7,7 @@ number is bounded and nobody can be told from another by them.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -67,8 +68,8 @@ class Metrics:
         self.lost = 0
         self.call_seconds = Histogram(_CALL_BOUNDS)
         self.write_seconds = Histogram(_WRITE_BOUNDS)
-        self._calls: dict[tuple[str, int, int, int], int] = {}
-        self._tokens: dict[tuple[str, int], int] = {}
+        self._calls: defaultdict[tuple[str, int, int, int], int] = defaultdict(int)
+        self._tokens: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._refused: dict[str, int] = {}
         self._uncounted: dict[tuple[str, str], int] = {}
 
@@ -82,13 +83,12 @@ class Metrics:
 
     def ended(self, receipt: Receipt) -> None:
         """Count a call that is over."""
-        key = (receipt.provider, receipt.api, receipt.status, receipt.metering)
-        self._calls[key] = self._calls.get(key, 0) + 1
+        provider, tokens = receipt.provider, self._tokens
+        self._calls[provider, receipt.api, receipt.status, receipt.metering] += 1
         self.call_seconds.add((receipt.duration or 0) / 1000)
         for bucket in receipt.usage or ():
-            if bucket.kind < _FIRST_NOT_TOKEN and bucket.reported:
-                kind = (receipt.provider, bucket.kind)
-                self._tokens[kind] = self._tokens.get(kind, 0) + bucket.reported
+            if bucket.reported and bucket.kind < _FIRST_NOT_TOKEN:
+                tokens[provider, bucket.kind] += bucket.reported
 
     def render(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Return all in Prometheus' text format.
