@@ -93,6 +93,7 @@ def load_key(path: Path) -> WitnessKey:
     """Return the key in a file.
 
     Raises:
+        InputError: the file does not exist.
         WitnessError: witness-key (unreadable, readable by others, or no key file).
     """
     try:
@@ -101,6 +102,8 @@ def load_key(path: Path) -> WitnessKey:
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(mode) else b""
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError("input", f"{path} does not exist", hint="check the path") from error
     except OSError as error:
         raise _unusable(path, error.strerror or "it could not be read") from error
     if mode & _FOR_OTHERS:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_WRONG
-from nous_ledger.cli.files import read_ledger
+from nous_ledger.cli.files import check_folder_of, read_ledger
 from nous_ledger.cli.options import PATH, json_option, ledger_option
 from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import format_table, format_time, plural
@@ -96,6 +96,8 @@ def command(
     """
     from nous_ledger.ledger.stream_follower import StreamFollower  # quick --help
 
+    if state is not None:
+        check_folder_of(state)
     with read_ledger(named) as ledger:
         audit = StreamFollower(ledger, alpha, state)
         _follow(audit, ledger)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nous_ledger.cli.files import check_folder_of
 from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
 from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import format_time, plural
@@ -48,6 +49,7 @@ def command(*, named: Path | None, out: Path, with_keys: bool, as_json: bool) ->
     from nous_ledger.ledger.backup import back_up
 
     folder = ledger_folder(named)
+    check_folder_of(out)
     with progress_bar("copying", "pages", at_least=LONG_COPY) as progress:
         done = back_up(folder, out, time.time_ns() // 1_000_000, keys=with_keys, progress=progress)
     if as_json:

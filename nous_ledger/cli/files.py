@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -68,6 +69,36 @@ def read_secret(path: Path) -> bytes:
     if len(data) > MAX_SECRET_BYTES:
         raise InputError("input", f"{_name(path)} has more than {MAX_SECRET_BYTES} bytes")
     return data
+
+
+def check_there(path: Path) -> None:
+    """Refuse a path that does not exist; whether it can be read shows when it is.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not _may_be(path):
+        hint = "check the spelling of the path, and whether its medium is attached"
+        raise InputError("input", f"{path} does not exist", hint=hint)
+
+
+def check_folder_of(path: Path) -> None:
+    """Refuse a path at which something is to be made, in a folder that does not exist.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not _may_be(path.parent, stat.S_ISDIR):
+        hint = "check the spelling of the path, or make the folder"
+        raise InputError("input", f"{path} is to be in a folder that does not exist", hint=hint)
+
+
+def _may_be(path: Path, fits: Callable[[int], bool] = bool) -> bool:
+    """Return whether a path exists and its mode fits, or it cannot be looked at."""
+    try:
+        return fits(path.stat().st_mode)
+    except OSError as error:
+        return error.errno not in _NO_SUCH
 
 
 def _name(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, exit_code_of
+from nous_ledger.cli.files import check_folder_of
 from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
 from nous_ledger.cli.render import format_time, plural
 from nous_ledger.cli.terminal import printable, say, tell, warn
@@ -112,6 +113,7 @@ def set_(
     checked = tuple(_absolute(check_source(source)) for source in sources)
     before = read_settings(folder)
     if place is not None:
+        check_folder_of(place)
         move_high_water(folder, place)
     after = GuardSettings(
         high_water=before.high_water if place is None else place.absolute(),
@@ -164,6 +166,8 @@ def accept(*, named: Path | None, place: Path | None, yes: bool, as_json: bool) 
     from nous_ledger.ledger.acceptance import accept_loss, read_state
 
     folder = ledger_folder(named)
+    if place is not None:
+        check_folder_of(place)
     state = read_state(folder)
     for notice in state.seen.notices:
         warn(notice)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from nous_ledger.cli.files import STDIN, read_passphrase
+from nous_ledger.cli.files import STDIN, check_folder_of, read_passphrase
 from nous_ledger.cli.options import PATH, json_option, ledger_folder, ledger_option
 from nous_ledger.cli.predecessor import predecessor_to_json, read_predecessor
 from nous_ledger.cli.render import plural
@@ -108,6 +108,8 @@ def command(
         raise click.UsageError("give either --passphrase or --passphrase-file FILE")
     folder = ledger_folder(named)
     _check_next_key_place(next_key_out, folder)
+    if high_water is not None:
+        check_folder_of(high_water)
     continued = None if predecessor is None else read_predecessor(predecessor)
     passphrase = read_passphrase(passphrase_file, ask=ask, confirm=True)
     with Ledger.create(

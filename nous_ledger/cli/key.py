@@ -18,6 +18,8 @@ import click
 
 from nous_ledger.cli.files import (
     STDIN,
+    check_folder_of,
+    check_there,
     open_with_passphrase,
     read_ledger,
     read_passphrase,
@@ -169,6 +171,7 @@ def _rotate(asked: _Asked) -> None:
             "input", "the next key is not written to stdout", hint="name a file on another medium"
         )
     check_suspects(asked.reason, asked.suspect_from)
+    check_folder_of(asked.next_key_out)
     next_key = read_next_key(asked.next_key)
     other = read_passphrase(asked.next_key_passphrase_file, ask=False)
     if asked.reason == "lost" and _keys_are_gone(asked.named):
@@ -262,25 +265,13 @@ def read_next_key(path: Path | None) -> NextKey:
     """Return the file of the next key, or the key itself as it is typed unseen.
 
     Raises:
-        InputError: no file was named and there is no terminal, or what was typed is
-            not 64 hex digits.
-        KeyFileError: key-missing.
+        InputError: the file does not exist; none was named and there is no terminal; or
+            what was typed is not 64 hex digits.
     """
     if path is not None:
         if path == STDIN:
             raise InputError("input", "the next key is not read from stdin", hint="name its file")
-        try:
-            path.stat()
-        except FileNotFoundError as error:
-            from nous_ledger.ledger import KeyFileError
-
-            raise KeyFileError(
-                "key-missing",
-                f"there is no next-key file {path}",
-                hint="check the spelling of the path, and whether the medium is attached",
-            ) from error
-        except OSError:
-            pass  # reading it will say what is wrong
+        check_there(path)
         return path
     if not sys.stdin.isatty():
         raise InputError(

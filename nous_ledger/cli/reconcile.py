@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
-from nous_ledger.cli.files import read_bounded, read_ledger, write_new
+from nous_ledger.cli.files import check_folder_of, check_there, read_bounded, read_ledger, write_new
 from nous_ledger.cli.options import (
     PATH,
     Moment,
@@ -136,6 +136,9 @@ def import_command(
     from nous_ledger.protocol.types import UnixMillis
     from nous_ledger.reconcile.exports.formats import read_export
 
+    check_there(file)
+    if imports is not None:
+        check_folder_of(imports)
     with file.open("rb") as stream:
         form = form or _guessed(stream)
         found = read_export(stream, form, _mapped(form, mapping))
@@ -282,6 +285,8 @@ def _report(
     from nous_ledger.reconcile.report import ReconcileReport, Samples
     from nous_ledger.reconcile.summary import Summary
 
+    if imports is not None:
+        check_there(imports)
     tables = _tables(prices)
     check, summary, samples = PeriodCheck(), Summary(), Samples()
     with read_ledger(named) as ledger:

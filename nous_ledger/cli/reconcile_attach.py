@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
-from nous_ledger.cli.files import open_ledger, read_ledger
+from nous_ledger.cli.files import check_there, open_ledger, read_ledger
 from nous_ledger.cli.options import PATH, json_option, ledger_option, passphrase_file_option
 from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import plural
@@ -108,6 +108,7 @@ def _attach(ledger: Ledger, source: Path, form: str | None, *, dry_run: bool) ->
 
 
 def _texts(source: Path, form: str | None) -> Iterator[Kept]:
+    check_there(source)
     if source.is_dir():
         if form not in (None, "folder"):
             raise click.UsageError(f"{printable(source)} is a folder: --format folder")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from nous_ledger.cli.exits import EXIT_GOOD, EXIT_UNAVAILABLE, EXIT_WRONG
-from nous_ledger.cli.files import read_bounded
+from nous_ledger.cli.files import check_there, read_bounded
 from nous_ledger.cli.options import PATH, json_option
 from nous_ledger.cli.progress import progress_bar
 from nous_ledger.cli.render import plural
@@ -181,6 +181,8 @@ def calibrate(*, files: tuple[Path, ...], name: str, table_file: Path | None, as
     from nous_ledger.reconcile.calibration import Calibration
     from nous_ledger.reconcile.exports.lines import read_lines
 
+    for path in files:
+        check_there(path)
     table = read_table_file(table_file)
     found = Calibration(encoding=_named(table, name))
     for path in files:

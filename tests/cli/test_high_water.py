@@ -89,8 +89,8 @@ def test_the_file_elsewhere(nous: Call, tmp_path: Path) -> None:
     accept = ("high-water", "accept", "--ledger", folder, "--yes")
     place.parent.rmdir()
     nous(*accept).failed(3, "store-unwritable", str(place))
-    nous("high-water", "set", "--ledger", folder, "--file", new).failed(3, "high-water-unusable")
     new.parent.mkdir()
+    nous("high-water", "set", "--ledger", folder, "--file", new).failed(3, "high-water-unusable")
     nous(*accept, "--file", new).good()
     found = nous("high-water", "show", "--ledger", folder, "--json").good().json
     assert (found["file"], found["code"]) == (str(new), "")

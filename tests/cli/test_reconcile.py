@@ -114,7 +114,7 @@ def test_importing_what_cannot_be_told(nous: Call, folder: Path, tmp_path: Path)
     assert nous(*csv, "--mapping", mapping).code == 0
     litellm = ("reconcile", "import", table, "--ledger", folder, "--format", "litellm")
     nous(*litellm, "--mapping", mapping).failed(2, "--mapping goes with")
-    nous("reconcile", "import", tmp_path / "none", "--ledger", folder).failed(3, "none")
+    nous("reconcile", "import", tmp_path / "none", "--ledger", folder).failed(2, "none")
 
 
 def test_checking(nous: Call, folder: Path, export: Path) -> None:

@@ -302,7 +302,7 @@ def test_what_cannot_be_told_or_is_not_there(nous: Call, made: Made, tmp_path: P
     nous(*attach, tmp_path, "--format", "jsonl").failed(2, "is a folder")
     (tmp_path / "empty").mkdir()
     nous(*attach, tmp_path / "empty").failed(2, "holds no calls")
-    nous(*attach, tmp_path / "none").failed(3, "none")
+    nous(*attach, tmp_path / "none").failed(2, "none")
 
 
 def test_a_bundle_of_evidence_is_verified(nous: Call, made: Made, session: Path) -> None:
