@@ -279,14 +279,15 @@ class Gateway:
         service, task = self._service, asyncio.current_task()
         if service is None or task is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
-        call = Call(service, head, scope, Client(scope, receive, send))
+        client = Client(scope, receive, send)
         self._calls.add(task)
         self._metrics.in_flight += 1
         try:
-            await call.run()
+            await Call(service, head, scope, client).run()
         except asyncio.CancelledError:
             _log.debug("a call was cancelled after its receipt")
         finally:
+            client.close()
             self._calls.discard(task)
             self._metrics.in_flight -= 1
 

@@ -91,12 +91,6 @@ class Call:
 
     async def run(self) -> None:
         """Serve the call; returns when it is over and its receipt is written."""
-        try:
-            await self._run()
-        finally:
-            self._client.close()
-
-    async def _run(self) -> None:
         limits = self._service.limits
         try:
             body = self._client.body_at_hand(limits.max_request_bytes)

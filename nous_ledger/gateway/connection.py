@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -63,6 +64,32 @@ class Peers:
         if not self._counts[peer]:
             del self._counts[peer]
             self._warned.discard(peer)
+
+
+class _WholeCycle(RequestResponseCycle):
+    """Serves a request that came whole, over a connection that is kept."""
+
+    disconnected = False
+    keep_alive = True
+    waiting_for_100_continue = False
+    more_body = False
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+
+    def __init__(self, connection: Connection, scope: Scope, body: bytes) -> None:
+        self.scope = scope  # type: ignore[assignment]
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.logger = connection.logger
+        self.access_logger = connection.access_logger
+        self.access_log = connection.access_log
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.body = body  # type: ignore[assignment]
+        self.message_event = asyncio.Event()
+        self.message_event.set()
 
 
 class Connection(HttpToolsProtocol):
@@ -236,22 +263,7 @@ class Connection(HttpToolsProtocol):
         scope["trailers"] = self.headers
         scope[BODY] = body
         self.scope = scope  # type: ignore[assignment]
-        cycle = self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=True,
-            on_response=self.on_response_complete,
-        )
-        cycle.body = body  # type: ignore[assignment]
-        cycle.more_body = False
-        cycle.message_event.set()
+        self.cycle = cycle = _WholeCycle(self, scope, body)
         self._start_asgi_task(cycle, self.app)
 
     def _send_whole(self, scope: Scope, status: int, headers: RawHeaders, body: bytes) -> bool:
@@ -264,26 +276,24 @@ class Connection(HttpToolsProtocol):
             body: all of it.
         """
         cycle: RequestResponseCycle = self.cycle
-        fields = dict(headers)
-        head = b"\r\n".join([b"%b: %b" % field for field in headers])
-        ends = len(headers) - 1
+        fields, count = dict(headers), len(headers)
+        lines = b"%b: %b\r\n" * count % tuple(chain.from_iterable(headers))
         if (
             cycle.scope is not scope  # a request that was sent ahead has come meanwhile
             or cycle.response_started
             or cycle.disconnected
             or self.flow.write_paused
             or self.server_state.default_headers
-            or cycle.scope["method"] == "HEAD"
+            or scope["method"] == "HEAD"
             or len(body) > _IN_ONE_GO
             or fields.get(b"content-length") != b"%d" % len(body)
             or not _BODY_ALONE.isdisjoint(fields)
-            or len(fields) < len(headers)
-            or head.count(b"\r") != ends
-            or head.count(b"\n") != ends
+            or len(fields) != count
+            or not lines.count(b"\r") == lines.count(b"\n") == count
         ):
             return False
-        end = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], head, end, body)))
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
+        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], lines, close, body))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()

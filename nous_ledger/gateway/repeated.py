@@ -62,9 +62,9 @@ class RepeatedHead:
         end = data.find(b"\r", start, start + _LONGEST_LENGTH + 1)
         if end < 0 or not data.startswith(after, end):
             return None
+        begin = end + len(after)
         length = data[start:end]
-        body = data[end + len(after) :]
-        return (length, body) if length.isdigit() and int(length) == len(body) else None
+        return (length, data[begin:]) if length == b"%d" % (len(data) - begin) else None
 
     def scope(self, length: bytes) -> Scope:
         """Return the scope of a request with this head.

@@ -224,6 +224,10 @@ class DirectResponse:
             if self._held > MAX_HELD_BYTES and not self._paused and self._source is not None:
                 self._paused = True
                 self._source.transport.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -240,17 +244,18 @@ class DirectResponse:
         self._complete = True
         self._pieces += pieces
         self._end(reusable=reusable)
-        self.heard([])
+        self._wake()
 
     def fail(self, error: Exception) -> None:
         """Take that no more will come."""
         if not self._complete:
             self._error = self._error or error
             self._end(reusable=False)
-            self.heard([])
+            self._wake()
 
     def _taken(self) -> bytes:
-        pieces, self._pieces, self._held = self._pieces, [], 0
+        pieces = self._pieces
+        self._pieces, self._held = [], 0
         if self._paused:
             self._paused = False
             self._heard = self.loop.time()
