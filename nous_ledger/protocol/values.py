@@ -74,7 +74,18 @@ def init_at_first_use(cls: type[T], lay_out: Callable[[], Callable[..., None]]) 
         init(self, **values)
 
     cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init_subclass__ = classmethod(_refuse_subclass)  # type: ignore[assignment, method-assign]
     return cls
+
+
+def _refuse_subclass(cls: type[Any]) -> None:
+    """Refuse a class below a value class: its `__init__` would make a value of the one above.
+
+    Raises:
+        TypeError: always.
+    """
+    above = cls.__mro__[1].__name__
+    raise TypeError(f"{cls.__name__}: {above} is a value class and has no subclasses")
 
 
 def lay_out_init(cls: type[Any], lines: list[str], scope: dict[str, Any]) -> Callable[..., None]:
@@ -85,7 +96,7 @@ def lay_out_init(cls: type[Any], lines: list[str], scope: dict[str, Any]) -> Cal
         lines: what else the function does, once the slots are filled.
         scope: names for these lines.
     """
-    parameters = ["self", "*"]
+    parameters = ["self", "*"] if fields(cls) else ["self"]
     for slot in fields(cls):
         scope[f"default_{slot.name}"] = slot.default
         has_default = slot.default is not MISSING
