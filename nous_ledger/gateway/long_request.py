@@ -4,9 +4,9 @@ To parse JSON keeps the interpreter to itself, for up to half a second where a t
 a million values; a thread that did it would hold up every call all the same. So of a
 request with many commas and brackets it is first found, in steps between which other
 calls have their turn, where its members stand and how many values it has beside what
-stands in strings. Nearly always these are few, and it is parsed like any other. Else only
-its short members are: enough for the model, and to ask for usage; of all that may follow
-from the rest nothing is claimed.
+stands in strings. Nearly always these are few, and it is parsed like any other. Else, or
+where it is more than every verifier reads, only its short members are: enough for the
+model, and to ask for usage; of all that may follow from the rest nothing is claimed.
 
 Spec:
     PROTOCOL.md COMM-2, LBL-9, BND-5.
@@ -175,7 +175,7 @@ class Outline:
 
 def is_long(body: bytes) -> bool:
     """Return whether a request must not be read before it was looked through."""
-    return len(body) > MAX_AT_ONCE and sum(map(body.count, _SEPARATORS)) > MAX_AT_ONCE
+    return len(body) > MAX_AT_ONCE and _separators(body) > MAX_AT_ONCE
 
 
 async def read_long_request(
@@ -188,11 +188,15 @@ async def read_long_request(
     try:
         for _ in outline.find():
             await asyncio.sleep(0)
-        if outline.separators > MAX_AT_ONCE:
+        if outline.separators > MAX_AT_ONCE or _separators(body) > MAX_SEPARATORS:
             return _read_outline(shape, outline, may_ask=may_ask, not_with=not_with)
     except FormatError:
         return RequestFacts(model=shape.model, all_shown=shows_all(shape.api, None))
-    return read_request(shape, body, may_ask=may_ask, not_with=not_with, counted=True)
+    return read_request(shape, body, may_ask=may_ask, not_with=not_with)
+
+
+def _separators(body: bytes) -> int:
+    return sum(map(body.count, _SEPARATORS))
 
 
 def _read_outline(

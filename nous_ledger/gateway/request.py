@@ -69,7 +69,6 @@ def read_request(
     *,
     may_ask: bool = True,
     not_with: tuple[str, ...] = (),
-    counted: bool = False,
 ) -> RequestFacts:
     """Return what matters of a request.
 
@@ -78,12 +77,11 @@ def read_request(
         body: the body without content codings, None if they could not be removed.
         may_ask: the provider takes the question for usage.
         not_with: members beside which it does not.
-        counted: it is known to have few enough values, whatever stands in its strings.
     """
     if shape.api == API_OTHER or not body:
         return RequestFacts(model=shape.model, all_shown=shows_all(shape.api, None))
     try:
-        request = parse_json(body, max_separators=len(body) if counted else MAX_SEPARATORS)
+        request = parse_json(body, max_separators=MAX_SEPARATORS)
     except FormatError:
         model = shape.model or _form_model(body)
         return RequestFacts(model=model, all_shown=shows_all(shape.api, None))
