@@ -29,7 +29,10 @@ from nous_ledger.protocol.types import Hash32
 
 _AT_A_TIME: Final = 8
 _WORTH_HELP: Final = 16
-"""Receipts for which waking the helper pays."""
+"""Receipts for which asking the process pays."""
+_WORTH_THREAD: Final = 64
+"""Receipts for which waking the thread pays: two that hand the interpreter to each other all
+the time use a fifth more of the processor for each receipt than one."""
 _WORTH_PROCESS: Final = 4_096
 """Receipts within `_WHILE_S`, in groups that are worth help, at which a process is started."""
 _WHILE_S: Final = 2.0
@@ -82,7 +85,7 @@ class SigningPool:
             LedgerError: whatever the signer raised.
         """
         helping = None
-        if end - work.done >= _WORTH_HELP:
+        if end - work.done >= _WORTH_THREAD:
             with contextlib.suppress(RuntimeError):  # no thread, as while the program ends
                 helping = self._helper.submit(work.sign_until, end)
         try:
