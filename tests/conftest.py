@@ -24,7 +24,7 @@ FUZZ_INPUTS_FULL = 100_000
 # else the machine is doing.
 _QUIET = [HealthCheck.too_slow]
 settings.register_profile(
-    "default", database=None, deadline=None, max_examples=50, suppress_health_check=_QUIET
+    "default", database=None, deadline=None, max_examples=30, suppress_health_check=_QUIET
 )
 settings.register_profile(
     "full", database=None, deadline=None, max_examples=2_000, suppress_health_check=_QUIET

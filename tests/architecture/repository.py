@@ -1,6 +1,7 @@
 """What the tests of the repository itself share: where it is and which files belong to it."""
 
 import ast
+import functools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,12 @@ def python_files(*folders: str) -> list[Path]:
         for path in project_files()
         if path.suffix == ".py" and any(path.is_relative_to(top) for top in tops)
     ]
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """What stands in a Python file, read once."""
+    return ast.parse(text_of(path))
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

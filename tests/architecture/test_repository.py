@@ -13,6 +13,7 @@ from tests.architecture.repository import (
     project_files,
     python_files,
     text_of,
+    tree_of,
 )
 
 # Written in parts, so that this file does not contain what it looks for.
@@ -90,7 +91,7 @@ def test_the_median_function_is_short(packages: tuple[str, ...]) -> None:
     sizes = [
         _lines_without_docstring(node)
         for path in python_files(*packages)
-        for node in functions(ast.parse(text_of(path)))
+        for node in functions(tree_of(path))
     ]
     assert statistics.median(sizes) <= MEDIAN_FUNCTION_LINES
 
@@ -101,7 +102,7 @@ def test_the_core_opens_and_prints_nothing() -> None:
     calls = [
         f"{path.name}:{node.lineno}: {node.func.id}"
         for path in python_files("nous_ledger/protocol")
-        for node in ast.walk(ast.parse(text_of(path)))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in forbidden
@@ -109,12 +110,18 @@ def test_the_core_opens_and_prints_nothing() -> None:
     assert calls == []
 
 
+def _is_of_re(called: ast.expr) -> bool:
+    return (
+        isinstance(called, ast.Attribute)
+        and isinstance(called.value, ast.Name)
+        and called.value.id == "re"
+    )
+
+
 def _patterns(path: Path) -> list[str]:
     """The regular expressions that stand in a file."""
-    calls = [node for node in ast.walk(ast.parse(text_of(path))) if isinstance(node, ast.Call)]
-    first = [
-        call.args[0] for call in calls if call.args and ast.unparse(call.func).startswith("re.")
-    ]
+    calls = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    first = [call.args[0] for call in calls if call.args and _is_of_re(call.func)]
     values = [node.value for node in first if isinstance(node, ast.Constant)]
     return [v.decode("latin-1") if isinstance(v, bytes) else str(v) for v in values]
 

@@ -18,7 +18,7 @@ from nous_ledger.protocol.types import LeafCount, LeafIndex
 from tests.integration.ledger_audit import error_code, verified
 from tests.integration.ledger_drafts import Clock, make_draft
 
-LEAVES = 150
+LEAVES = 100
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from nous_ledger.gateway import exact
+from nous_ledger.gateway import app, exact
 from nous_ledger.gateway import recount as recounting
+from nous_ledger.gateway.counting import ThreadCounter
 from nous_ledger.gateway.recount import recount_bounds
 from nous_ledger.ledger import Ledger
 from nous_ledger.protocol.label import BOUNDED, EXACT, Bucket
@@ -44,8 +45,25 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "builtin_table", table)
 
 
+class CounterHere(ThreadCounter):
+    """Counts in this process, where the vocabulary is loaded once."""
+
+    async def close(self) -> None:
+        """End nothing."""
+
+
 @pytest.fixture
-def counting(known: None, log: Ledger, demo_url: str) -> Iterator[Rig]:
+def counting(
+    known: None, log: Ledger, demo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Rig]:
+    monkeypatch.setattr(app, "ProcessCounter", CounterHere)
+    with running_gateway(log, demo_url) as running:
+        yield running
+
+
+@pytest.fixture
+def counting_apart(known: None, log: Ledger, demo_url: str) -> Iterator[Rig]:
+    """A gateway as it is: a process of its own counts."""
     with running_gateway(log, demo_url) as running:
         yield running
 
@@ -73,6 +91,14 @@ def text_of(got: Answer, path: str, *, streamed: bool) -> str:
 @pytest.mark.parametrize("path", ASKS)
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_plain_answer_is_counted_again(counting: Rig, path: str, streamed: bool) -> None:
+    check_counted(counting, path, streamed=streamed)
+
+
+def test_a_process_of_its_own_counts(counting_apart: Rig) -> None:
+    check_counted(counting_apart, CHAT, streamed=True)
+
+
+def check_counted(counting: Rig, path: str, *, streamed: bool) -> None:
     request = {"model": "demo-plain", "stream": streamed, **ASKS[path]}
     got = counting.call(path, request)
     receipt = counting.only_receipt()
