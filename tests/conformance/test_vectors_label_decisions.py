@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from nous_ledger.gateway.bounds import Bounder, CallNotes
+from nous_ledger.gateway.bounds import Bounder, CallNotes, bound_request
 from nous_ledger.gateway.exact import Recounter
 from nous_ledger.gateway.metering import Meter, Metered
 from nous_ledger.gateway.paths import CallShape
@@ -14,6 +14,7 @@ from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import LABEL
 from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
 from nous_ledger.reconcile.hidden import OutputEvidence, bound_output
+from nous_ledger.reconcile.tokenizers import builtin_table
 from tests.conformance.vector_files import Case, cases
 
 RECOUNTER, BOUNDER = Recounter(), Bounder()
@@ -83,6 +84,19 @@ def test_terms(case: Case) -> None:
         Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE) for kind, tokens in case["reported"]
     )
     found = bound_output(usage, evidence)
+    assert [as_vector(bucket) for bucket in found] == case["buckets"]
+
+
+@cases("label_decisions", "Input")
+def test_input(case: Case) -> None:
+    """What a request explains of its input by its bytes, if it is closed (BND-12, BND-15)."""
+    usage = tuple(
+        Bucket(kind=kind, reported=tokens, label=UNVERIFIABLE) for kind, tokens in case["reported"]
+    )
+    call = {**case, "status": 0, "streamed": False}
+    receipt = receipt_of(call, case["model"], Metered(metering=1, usage=usage))
+    body = case["request"].encode()
+    found = bound_request(usage, receipt, case["model"], body, builtin_table())
     assert [as_vector(bucket) for bucket in found] == case["buckets"]
 
 

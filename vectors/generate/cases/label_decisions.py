@@ -19,7 +19,9 @@ from vectors.generate.callcases import (
     usage_of,
     vendors,
 )
-from vectors.generate.rules import decisions, terms
+from vectors.generate.closedcases import Closed
+from vectors.generate.closedcases import closed as add_closed
+from vectors.generate.rules import closed, decisions, terms
 from vectors.generate.suite import Json, Suite
 from vectors.generate.termcases import Terms
 from vectors.generate.termcases import terms as add_terms
@@ -50,6 +52,7 @@ FLAGS = (
     ("More", "What makes a provider generate more than answers.", "BND-7"),
     ("Ceiling", "A declared decode ceiling.", "BND-9"),
     ("Least", "Two methods for one bucket.", "BND-2"),
+    ("Closed", "What a request may hold besides text, in each api.", "BND-12 BND-15 BND-16"),
 )
 
 
@@ -61,6 +64,11 @@ def check(case: Json) -> Json:
 def check_terms(case: Json) -> Json:
     """Give the labels by the request and the time alone."""
     return {"buckets": terms.label(case)}
+
+
+def check_input(case: Json) -> Json:
+    """Give the labels by the request's bytes alone."""
+    return {"buckets": closed.label(case)}
 
 
 def build() -> Suite:
@@ -76,6 +84,8 @@ def build() -> Suite:
         "Terms: `reported` are counts that no method of 9.4, 9.6 or 9.7 labels; of a response",
         "nothing is known but that it ended `ceiling[1]` milliseconds after the request came, and",
         "`ceiling[0]` tokens a second are declared, null where none are; M is `model`.",
+        "Input: of the response nothing is known but that its usage says `reported`, of input and",
+        "media; M is `model`, for which no image or video has a range.",
     )
     for name, description, ids in FLAGS:
         effect = "Honest counts that are called wrong, or others that are called right."
@@ -86,6 +96,7 @@ def build() -> Suite:
     for part in (interrupted, contract, hidden_text, vendors, made):
         part(add)
     add_terms(Terms(suite.group("Terms", check_terms)))
+    add_closed(Closed(suite.group("Input", check_input)))
     return suite
 
 
