@@ -17,7 +17,6 @@ from nous_ledger.protocol.signing import SigningKey
 from tests.integration.ledger_audit import audit, error_code
 from tests.integration.ledger_drafts import make_draft
 
-
 STEP, MANY = 256, 640
 """Receipts of a step of a batch, here; and of a batch, which ends in the middle of one."""
 
