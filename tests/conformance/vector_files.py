@@ -20,6 +20,7 @@ KNOWN_ANSWERS = (
     "label_decisions",
     "mmr",
     "mmr_ietf",
+    "reconciling",
     "stream_audit",
 )
 

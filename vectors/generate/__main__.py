@@ -29,6 +29,7 @@ NAMES = (
     "policies",
     "labels",
     "reconciled",
+    "reconciling",
     "label_decisions",
     "bytes1",
     "claude_range",

@@ -5,7 +5,7 @@ from typing import Any
 
 from vectors.generate.rules import bodies, fields, labels
 from vectors.generate.rules.checks import RuleError, require
-from vectors.generate.rules.primitives import sha256
+from vectors.generate.rules.primitives import commitment, sha256
 
 Named = Mapping[str, Any]
 
@@ -69,3 +69,45 @@ def _best(own: Named, later: Sequence[tuple[int, Named]]) -> tuple[int | None, N
 def _shown(index: int | None, bucket: Named) -> dict[str, Any]:
     kept = ("kind", "label", "lower", "upper", "method", "count")
     return {name: bucket[name] for name in kept if name in bucket} | {"evidence": index}
+
+
+def source_end(receipt: Named, opening: str | None, texts: Mapping[str, str]) -> str | None:
+    """Return how a source ends (RCON-4), None where a text differs from its commitment."""
+    compared = []
+    for which, text in texts.items():
+        fixed = receipt.get(f"{which}_commitment")
+        compared.append(opening is not None and fixed is not None)
+        if compared[-1] and commitment(which, bytes.fromhex(opening or ""), text.encode()) != fixed:
+            return None
+    return "checked" if all(compared) else "unchecked"
+
+
+def taken(receipt_body: bytes, claims: Sequence[tuple[int, bytes]], new: bytes) -> list[int]:
+    """Return the kinds of the buckets that a log takes in (RCON-5)."""
+    receipt, claim = read(bodies.RECEIPT, receipt_body), read(bodies.RECONCILIATION, new)
+    check(claim, receipt)
+    counting: dict[Any, tuple[Named, bool]] = {}
+    for _, body in sorted(claims):
+        old = read(bodies.RECONCILIATION, body)
+        for bucket in old["usage"]:
+            counting[bucket["kind"], bucket["method"]] = bucket, _is_checked(old)
+    return [
+        bucket["kind"] for bucket in claim["usage"] if _is_new(bucket, claim, receipt, counting)
+    ]
+
+
+def _is_new(
+    bucket: Named, claim: Named, receipt: Named, counting: Mapping[Any, tuple[Named, bool]]
+) -> bool:
+    if bucket in receipt["usage"]:
+        return False
+    if (bucket["kind"], bucket["method"]) not in counting:
+        return True
+    before, was_checked = counting[bucket["kind"], bucket["method"]]
+    if before == bucket:
+        return _is_checked(claim) and not was_checked
+    return _is_checked(claim) or not was_checked
+
+
+def _is_checked(claim: Named) -> bool:
+    return str(claim.get("source", "")).endswith(" checked")
