@@ -63,6 +63,8 @@ _LOGGED_AT: Final = 2
 _LEAF_HASH: Final = 3
 _ERASED: Final = 6
 _AT_A_TIME: Final = 2_048
+"""Leaves of a job: their signatures are checked together, the more the quicker each."""
+_AT_LEAST: Final = 256
 _CACHE_KIB: Final = 32 * 1024
 _WAITING: Final = 4
 """Jobs per worker that may be read ahead."""
@@ -197,7 +199,7 @@ class _Check:
         total = _plausible_leaf_count(connection)
         keys = read_keys(connection, LeafCount(total), self.report)
         with ChainEnds() as ends:
-            findings = self._findings(connection, keys, workers)
+            findings = self._findings(connection, keys, total, workers)
             self._check_leaves(connection, keys, total, ends, findings)
         check_erasures(connection, self.report)
         self._check_leftovers(connection)
@@ -279,9 +281,12 @@ class _Check:
         return True
 
     def _findings(
-        self, connection: sqlite3.Connection, keys: Keys, workers: Workers
+        self, connection: sqlite3.Connection, keys: Keys, total: int, workers: Workers
     ) -> Iterator[LeafFindings]:
-        """Yield what was found, in the order of the leaves; a few jobs are read ahead."""
+        """Yield what was found, in the order of the leaves; a few jobs are read ahead.
+
+        The last jobs are smaller, so that all workers end at about the same time.
+        """
         rows = connection.execute(
             "SELECT records.leaf, record, body, usage FROM records"
             " LEFT JOIN bodies USING (leaf) LEFT JOIN raw_usage USING (leaf)"
@@ -289,7 +294,9 @@ class _Check:
         )
         eras = keys.eras()
         waiting: deque[Callable[[], LeafFindings]] = deque()
-        while batch := rows.fetchmany(_AT_A_TIME):
+        left = total
+        while batch := rows.fetchmany(_job_size(left // (2 * workers.number))):
+            left -= len(batch)
             job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
             waiting.append(workers.submit(job))
             if len(waiting) >= workers.number * _WAITING:
@@ -328,6 +335,10 @@ class _Check:
 
     def _fault(self, code: str, table: str, index: int | str | None, message: str) -> None:
         self.report(Fault(code=code, table=table, index=index, message=message))
+
+
+def _job_size(share: int) -> int:
+    return min(_AT_A_TIME, max(_AT_LEAST, share))
 
 
 def _plausible_leaf_count(connection: sqlite3.Connection) -> int:

@@ -134,9 +134,11 @@ class LeafFindings(NamedTuple):
 def check_leaves(job: LeafJob) -> LeafFindings:
     """Check some leaves, each by itself."""
     found = LeafFindings([], [])
-    for row, verified in zip(map(LeafRow._make, job.rows), _verified_together(job), strict=True):
-        era = _era_of(job, row.leaf)
-        if era is not None and (facts := _sound_receipt(row, verified, era, job.log_id)):
+    only = _only_era(job)
+    verified = _verified_together(job, only)
+    for row, signed in zip(map(LeafRow._make, job.rows), verified, strict=True):
+        era = only or _era_of(job, row.leaf)
+        if era is not None and (facts := _sound_receipt(row, signed, era, job.log_id)):
             found.leaves.append(facts)
             continue
         try:
@@ -157,17 +159,22 @@ def check_leaves(job: LeafJob) -> LeafFindings:
 
 
 def _era_of(job: LeafJob, leaf: int) -> KeyEra | None:
-    return job.eras[bisect_right(job.eras, leaf, key=_FIRST_INDEX) - 1] if job.eras else None
+    number = bisect_right(job.eras, leaf, key=_FIRST_INDEX)
+    return job.eras[max(0, number - 1)] if job.eras else None
 
 
-def _verified_together(job: LeafJob) -> Sequence[Record | None]:
+def _only_era(job: LeafJob) -> KeyEra | None:
+    """Return the key that signs all of the records; None if it changes among them."""
+    first, last = _era_of(job, job.rows[0][0]), _era_of(job, job.rows[-1][0])
+    return first if first is last else None
+
+
+def _verified_together(job: LeafJob, era: KeyEra | None) -> Sequence[Record | None]:
     """Return the records after checking all signatures at once; else None for each of them.
 
-    Then another key signs from one of them on, or one at least is wrong: which one, and
-    how, is found out one by one.
+    Then one at least is wrong, which is found out one by one, or `era` is None.
     """
-    era = _era_of(job, job.rows[0][0])
-    if era is not None and era is _era_of(job, job.rows[-1][0]):
+    if era is not None:
         with contextlib.suppress(LedgerError):
             return verify_records([row[1] for row in job.rows], job.log_id, era.public_key)
     return [None] * len(job.rows)

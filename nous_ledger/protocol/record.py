@@ -93,6 +93,10 @@ def decode_record(data: bytes) -> Record:
         RecordError: record-length, record-version (0), record-range.
         UnavailableError: newer-version (version above 1).
     """
+    return _read_record(data)
+
+
+def _read_record(data: bytes) -> Record:
     if len(data) != RECORD_LENGTH:
         raise RecordError("record-length", f"a record has 120 bytes, not {len(data)}")
     version, type_, epoch, index, logged_at, body_hash = _LAYOUT.unpack_from(data)
@@ -256,7 +260,7 @@ def verify_records(data: Sequence[bytes], log_id: LogId, public_key: bytes) -> t
         RecordError, UnavailableError: as `decode_record`, of the first that is none.
         SignatureError: as `verify_record`, of the first that is wrong.
     """
-    records = tuple([decode_record(record) for record in data])
+    records = tuple([_read_record(record) for record in data])  # each stands there once
     digests = [record_digest(log_id, record[:SIGNED_LENGTH]) for record in data]
     verify_signatures(digests, [record.signature for record in records], public_key)
     return records

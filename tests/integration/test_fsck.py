@@ -17,6 +17,7 @@ from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.fsck import FsckReport, fsck
 from nous_ledger.ledger.fsck_chains import ChainEnds
 from nous_ledger.ledger.keys import read_log_keys
+from nous_ledger.protocol import batch
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.checkpoint import Checkpoint, parse_checkpoint
 from nous_ledger.protocol.errors import ERROR_CODES
@@ -110,11 +111,17 @@ def test_processes_find_what_threads_find(closed: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_alteration_is_found(closed: Path, name: str) -> None:
+def test_every_alteration_is_found(
+    closed: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the signatures are checked one by one or, as of a long log, together."""
     edit, expected = CASES[name]
     alter(closed, edit)
-    assert codes(fsck(closed)) == expected
+    report = fsck(closed)
+    assert codes(report) == expected
     assert bool(expected) or name in NOT_SHOWN
+    monkeypatch.setattr(batch, "WORTH_TOGETHER", 1)
+    assert fsck(closed) == report
 
 
 def test_a_fault_is_reported_at_its_place(closed: Path) -> None:

@@ -16,6 +16,7 @@ from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.fsck_leaves import LeafJob, check_leaves
 from nous_ledger.ledger.fsck_worker import read_message, serve, write_message
+from nous_ledger.protocol.batch import WORTH_TOGETHER
 from nous_ledger.protocol.types import Hash32, LogId
 from tests.integration.ledger_damage import alter, flip
 from tests.integration.ledger_drafts import Clock, make_draft
@@ -37,6 +38,22 @@ def closed(
 def test_more_jobs_than_processes_come_back_in_order(closed: Path) -> None:
     assert fsck(closed, processes=3) == fsck(closed)
     assert fsck(closed, processes=1).fault_count == 2
+
+
+def test_wrong_signatures_among_many(
+    folder: Path, clock: Clock, seed: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are checked together are refused together, and the wrong ones named alone."""
+    with Ledger.create(folder, next_key_out=None, clock=clock) as ledger:
+        ledger.append_many([make_draft(seed) for _ in range(2 * WORTH_TOGETHER)])
+    assert fsck(folder).faults == ()
+    alter(folder, flip("records", "leaf", "record", 60, row=300))
+    alter(folder, flip("records", "leaf", "record", 119, row=7))  # the recovery id
+    report = fsck(folder)
+    places = {(fault.code, fault.index) for fault in report.faults if fault.table == "records"}
+    assert places == {("mismatch", 7), ("mismatch", 300)}
+    monkeypatch.setattr(fsck_module, "WORTH_PROCESSES", 1)
+    assert fsck(folder, processes=2) == report
 
 
 def test_a_process_that_ends_cuts_the_check_short(

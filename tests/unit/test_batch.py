@@ -212,7 +212,8 @@ def test_two_wrong_ones_that_cancel_if_weights_can_be_known(
 ) -> None:
     """Weights made of what is signed change with it: errors fit those that held before."""
     before = [*HONEST, signed_with(5, 1_000), signed_with(6, 2_000)]
-    known = batch._weights(*zip(*before, strict=True), KEY.public_key)
+    digests, signatures = zip(*before, strict=True)
+    known = batch._weights(digests, signatures, KEY.public_key)
     one, other = number(known[-32:-16]), number(known[-16:])
     entries = [*HONEST, signed_with(5, 1_000, other), signed_with(6, 2_000, -one)]
     assert code_alone(entries[-1]) == code_alone(entries[-2]) == "mismatch"
