@@ -47,3 +47,14 @@ def test_bounds(case: Case, kind: int, name: str) -> None:
     found = recount_bounds(receipt_of(case, kind), request, response).get(kind)
     bounds = None if found is None else [found.lower, found.upper]
     assert bounds == case[name], case["comment"]
+
+
+@cases("bytes1", "Limits")
+def test_limits(case: Case) -> None:
+    """What every reader takes is read."""
+    request, response = (
+        "".join(text * times for text, times in case[name]).encode()
+        for name in ("request", "response")
+    )
+    found = recount_bounds(receipt_of(case, OUTPUT_VISIBLE), request, response)[OUTPUT_VISIBLE]
+    assert [found.lower, found.upper] == case["visible"], case["comment"]
