@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from itertools import chain
 from typing import Final
 
 import aiohttp
@@ -160,9 +159,10 @@ class Reader(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field."""
-        if len(self._fields) >= MAX_FIELDS:
-            raise ValueError("so many fields are not taken")
-        self._fields.append((name, value))
+        if b"\0" in value or len(self._fields) >= MAX_FIELDS:
+            raise ValueError("no such field is taken")
+        # The parser lets pass a space before the colon: the field means the same without.
+        self._fields.append((name.rstrip(b" \t"), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Take the head, unless it only announces another one."""
@@ -172,7 +172,7 @@ class Reader(asyncio.Protocol):
         if not status:
             raise ValueError("no such status is taken")
         if response is not None and (status not in _INFORMATIONAL or status == _SWITCHED):
-            response.head(status, _taken_fields(self._fields))
+            response.head(status, self._fields)
             self._fields = []  # fields after the body go nowhere
 
     def on_message_complete(self) -> None:
@@ -185,22 +185,6 @@ class Reader(asyncio.Protocol):
         pieces = self._pieces[:]
         self._pieces.clear()
         return pieces
-
-
-def _taken_fields(fields: RawHeaders) -> RawHeaders:
-    """Return fields without white space at their ends.
-
-    The parser lets pass a space before the colon: the field means the same without.
-
-    Raises:
-        ValueError: there is one that is not taken.
-    """
-    text = b"\n".join(chain.from_iterable(fields))
-    if b"\0" in text:
-        raise ValueError("no such field is taken")
-    if b" \n" in text or b"\t\n" in text or text.endswith((b" ", b"\t")):
-        return [(name.rstrip(b" \t"), value.rstrip(b" \t")) for name, value in fields]
-    return fields
 
 
 def _ends_with_connection(response: DirectResponse) -> bool:
