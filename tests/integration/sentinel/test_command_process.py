@@ -128,6 +128,7 @@ def test_a_first_audit_that_is_interrupted_goes_on(log: PublishedLog, tmp_path: 
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_help_is_quick() -> None:
     """It loads neither a client library nor the machinery of an audit."""
     code = "import sys; from sentinel.cli import run; run(['--help']); print(*sys.modules)"
