@@ -1,6 +1,7 @@
 """Value classes: what they refuse, and that each makes values of itself."""
 
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_values_are_equal_by_their_class_and_fields_and_stay_as_they_are() -> No
     assert span == Span(lower=1, upper=0)
     assert type(span) is Span
     assert hash(span) == hash(Span(lower=1))
-    nothing: object = Nothing()
+    nothing: Any = Nothing()
     assert nothing == Nothing()
     assert nothing != span
     with pytest.raises(FrozenInstanceError):

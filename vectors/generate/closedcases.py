@@ -9,6 +9,11 @@ from vectors.generate.suite import Group, Json
 CHATS, BARE = (1, 10, 11, 13), (3, 4, 12)
 DATA = "data:image/png;base64,AAAA"
 INLINE = {"mimeType": "image/png", "data": "AAAA"}
+WRONG: tuple[Any, ...] = (None, {}, 1.5, True, "x", [1.5], [None], [[None]])
+UNSET: tuple[Any, ...] = (None, False, 0, 0.0, "", [], {})
+FUNCTIONS: tuple[Any, ...] = ([], [{"name": "f"}], {}, ["f"])
+TEXTS: tuple[Any, ...] = (5, ["a", "b"], [1, 2, 3], [[1, 2], [3]], ["a", [4]], [])
+PROMPTS: tuple[Any, ...] = (*TEXTS, [[["a"]]], [{}])
 # By api: the least request that is closed.
 LEAST: dict[int, Json] = {
     **{api: {"messages": [{"role": "user", "content": "Which?"}]} for api in CHATS},
@@ -47,11 +52,11 @@ def closed(add: Closed) -> None:
         for name in OPENING.split():
             add.add(f"{name} is set", api, {**asks, name: {"a": 1}})
         name = next(iter(asks))
-        for wrong in (None, {}, 1.5, True, "x", [1.5], [None], [[None]]):
+        for wrong in WRONG:
             add.add(f"{name} is {wrong!r}", api, {**asks, name: wrong})
         add.add(f"{name} is missing", api, {"model": "m"})
         _tools(add, api, asks)
-    for unset in (None, False, 0, 0.0, "", [], {}):
+    for unset in UNSET:
         add.add(f"{unset!r} sets nothing", 1, {**LEAST[1], "plugins": unset, "container": unset})
     for part in (_chats, _responses, _bare, _claude, _gemini, _bedrock, _many):
         part(add)
@@ -103,7 +108,7 @@ def _chats(add: Closed) -> None:
             ask(comment, content=parts, counts=[[8, 20], [33, 5]])
             ask(f"{comment}, not apart", content=parts)
         ask("an image without URL", content=[{"type": "image_url", "image_url": {}}])
-        for functions in ([], [{"name": "f"}], {}, ["f"]):
+        for functions in FUNCTIONS:
             add.add(f"functions {functions!r}", api, {**LEAST[api], "functions": functions})
 
 
@@ -135,7 +140,7 @@ def _responses(add: Closed) -> None:
 
 def _bare(add: Closed) -> None:
     for api in BARE:
-        for prompt in (5, ["a", "b"], [1, 2, 3], [[1, 2], [3]], ["a", [4]], [], [[["a"]]], [{}]):
+        for prompt in PROMPTS:
             add.add(f"prompt {prompt!r}", api, {"prompt": prompt, "user": "somebody"})
         add.add("input before prompt", api, {"prompt": {}, "input": "Which fox is this?"})
         add.add("prompt where input is null", api, {"prompt": "Which fox?", "input": None})

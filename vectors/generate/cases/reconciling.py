@@ -9,7 +9,7 @@ from vectors.generate.actors import (
     exact_receipt,
     receipt,
 )
-from vectors.generate.cases.reconciled import PLAIN, claim
+from vectors.generate.cases.reconciled import PLAIN, Fields, claim
 from vectors.generate.rules import bodies, primitives, reconciled
 from vectors.generate.rules.msgpack import pack
 from vectors.generate.suite import Group, Json, Suite, unhex
@@ -93,8 +93,8 @@ def sources(group: Group) -> None:
 def logged(group: Group) -> None:
     """What a log takes in beside what it has."""
 
-    def add(comment: str, new: tuple[str | None, *tuple[Json, ...]],
-            *old: tuple[str | None, *tuple[Json, ...]], body: Any = None) -> None:  # fmt: skip
+    def add(comment: str, new: tuple[str | None, *tuple[Fields, ...]],
+            *old: tuple[str | None, *tuple[Fields, ...]], body: Any = None) -> None:  # fmt: skip
         body = body or receipt(f18=PLAIN)
         made = [
             {"index": 5 + number, "body": claim(body, *usage, source=named)}
