@@ -186,3 +186,20 @@ def ollama(add: Adder) -> None:
             whole = {"model": "qwen3", "stream": False, **asks, **members}
             counts = [[8, 20], [18, tokens]]
             add.add("Reasoning", f"Ollama, {api}: {comment}", whole, body, reported=counts, **how)
+
+
+def made(add: Adder) -> None:
+    """Cases of images that were made."""
+    asks = {"model": "gpt-image-1", "prompt": "Draw a fox.", "size": "1024x1024", "quality": "low"}
+    how: Json = {"api": IMAGES, "model": None}
+    for comment, tokens, members in (
+        ("as the table says", 272, {}),
+        ("three of them", 816, {"n": 3}),
+        ("of whatever size", 6240, {"size": "auto", "quality": "high"}),
+        ("more than the table says", 1056, {}),
+        ("two partial images beside it", 472, {"partial_images": 2}),
+    ):
+        usage = {"input_tokens": 11, "output_tokens": tokens, "total_tokens": 11 + tokens}
+        body = {"created": 1, "data": [], "usage": usage}
+        counts = [[8, 11], [18, tokens]]
+        add.add("Made", comment, asks | members, body, reported=counts, **how)

@@ -6,12 +6,12 @@ from typing import Any
 
 from vectors.generate.callcases import (
     GPT,
-    IMAGES,
     MESSAGES,
     PLAIN,
     SAID,
     TURNS,
     Adder,
+    made,
     ollama,
     picture,
     pictures,
@@ -389,20 +389,3 @@ def hidden_text(add: Adder) -> None:
         add.chat("HiddenText", f"{tokens} tokens of input by bytes", counts, model="gpt-9-turbo")
     asks = {"web_search_options": {"search_context_size": "low"}}
     add.chat("HiddenText", "pages that were searched", [[8, 22], [16, 9], [17, 0]], asks=asks)
-
-
-def made(add: Adder) -> None:
-    """Cases of images that were made."""
-    asks = {"model": "gpt-image-1", "prompt": "Draw a fox.", "size": "1024x1024", "quality": "low"}
-    how: Json = {"api": IMAGES, "model": None}
-    for comment, tokens, members in (
-        ("as the table says", 272, {}),
-        ("three of them", 816, {"n": 3}),
-        ("of whatever size", 6240, {"size": "auto", "quality": "high"}),
-        ("more than the table says", 1056, {}),
-        ("two partial images beside it", 472, {"partial_images": 2}),
-    ):
-        usage = {"input_tokens": 11, "output_tokens": tokens, "total_tokens": 11 + tokens}
-        body = {"created": 1, "data": [], "usage": usage}
-        counts = [[8, 11], [18, tokens]]
-        add.add("Made", comment, asks | members, body, reported=counts, **how)
