@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from nous_ledger.ledger import Ledger
-from nous_ledger.ledger.sequencer import Work
+from nous_ledger.ledger.work import Work
 from nous_ledger.protocol.errors import LedgerError
 
 PAUSE_S: Final = 0.002

@@ -18,7 +18,7 @@ from nous_ledger.gateway.gap import Gap
 from nous_ledger.gateway.gathering import Gathering
 from nous_ledger.gateway.metrics import Metrics
 from nous_ledger.ledger import Ledger
-from nous_ledger.ledger.sequencer import Work
+from nous_ledger.ledger.work import Work
 from nous_ledger.protocol.errors import LedgerError, UnavailableError
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.types import Hash32

@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeVar
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.ledger import Ledger
 from nous_ledger.ledger.model import Appended, Entry
-from nous_ledger.ledger.sequencer import Outcome, Work
+from nous_ledger.ledger.work import Outcome, Work
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.types import Hash32
 

@@ -19,17 +19,17 @@ from nous_ledger.ledger.lifecycle import LedgerLife
 from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent
 from nous_ledger.ledger.reconciling import MAX_RECONCILED
 from nous_ledger.ledger.replies import Reply
-from nous_ledger.ledger.sequencer import (
+from nous_ledger.ledger.sequencer import check_draft
+from nous_ledger.ledger.statements import draft_statement
+from nous_ledger.ledger.store import Store, View
+from nous_ledger.ledger.work import (
     AppendWork,
     HeadWork,
     IntentWork,
     RecordsWork,
     RecordWork,
     Work,
-    check_draft,
 )
-from nous_ledger.ledger.statements import draft_statement
-from nous_ledger.ledger.store import Store, View
 from nous_ledger.protocol.accuracy import verify_binding
 from nous_ledger.protocol.bodies import Binding, Reconciliation
 from nous_ledger.protocol.checkpoint import parse_checkpoint
@@ -57,7 +57,7 @@ class LedgerAppender(LedgerLife):
     ) -> None:
         """Take over an open store; without a signer it is only read."""
         super().__init__(folder, store, identity, signer, clock, guard=guard)
-        self._committer = None if signer is None else GroupCommitter(self._run)
+        self._committer = None if signer is None else GroupCommitter(self._run, self._ahead)
         self._bindings = BindingBook(self.log_id)
 
     def append(

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
+from nous_ledger.ledger.ahead import Ahead
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all, wake_next
-from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Outcome, Work
+from nous_ledger.ledger.work import AppendWork, HeadWork, Outcome, Work
 from nous_ledger.protocol.errors import InputError, LedgerError
 
 MAX_WAITING: Final = 16_384
@@ -41,14 +42,18 @@ _Item = tuple[Work, Reply]
 class GroupCommitter:
     """Takes work from any thread and runs it in groups on a thread of its own."""
 
-    def __init__(self, run: Run, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self, run: Run, ahead: Ahead | None = None, *, max_waiting: int = MAX_WAITING
+    ) -> None:
         """Serve a function that runs one transaction.
 
         Args:
             run: called by one thread at a time.
+            ahead: begins with work while it waits; None for nothing of the kind.
             max_waiting: receipts and other pieces of work that may wait.
         """
         self._run = run
+        self._ahead = ahead
         self._max_waiting = max_waiting
         self._lock = threading.Lock()  # over all that follows
         self._waiting: deque[_Item] = deque()
@@ -97,7 +102,12 @@ class GroupCommitter:
             StoreError: overloaded, if too much work is waiting.
             LedgerUseError: closed, other-process.
         """
-        self._take_in([(work, reply)], gathered=False)
+        self._check_process()
+        with self._lock:
+            self._check_room(work)
+            self._waiting.append((work, reply))
+            self._weight += _weight(work)
+            self._came()
 
     def send_all(self, items: Sequence[_Item]) -> None:
         """Take in work that its sender has gathered, all or none: no more is waited for.
@@ -106,23 +116,36 @@ class GroupCommitter:
             StoreError: overloaded, if too much work is waiting.
             LedgerUseError: closed, other-process.
         """
-        self._take_in(items, gathered=True)
-
-    def _take_in(self, items: Sequence[_Item], *, gathered: bool) -> None:
-        if self._process != os.getpid():
-            raise LedgerUseError("other-process", "the ledger was opened before this fork")
+        self._check_process()
         with self._lock:
-            if self._closed:
-                raise LedgerUseError("closed", "the ledger was closed")
-            # Callers that try again at once must not keep a head from being signed in time.
-            room = HEAD_ROOM if isinstance(items[0][0], HeadWork) else 0
-            if self._weight >= self._max_waiting + room:
-                raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
-            if self._thread is None:
-                self._start()
+            self._check_room(items[0][0])
             self._waiting += items
             self._weight += sum([_weight(work) for work, _ in items])
-            self._gathered |= gathered
+            self._gathered = True
+            self._came()
+
+    def _check_process(self) -> None:
+        """Refuse to wait for a lock that another thread of the parent may have held."""
+        if self._process != os.getpid():
+            raise LedgerUseError("other-process", "the ledger was opened before this fork")
+
+    def _check_room(self, work: Work) -> None:
+        """Refuse work that cannot be taken in; start the thread if there is none."""
+        if self._closed:
+            raise LedgerUseError("closed", "the ledger was closed")
+        # Callers that try again at once must not keep a head from being signed in time.
+        room = HEAD_ROOM if isinstance(work, HeadWork) else 0
+        if self._weight >= self._max_waiting + room:
+            raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
+        if self._thread is None:
+            self._start()
+
+    def _came(self) -> None:
+        """Begin with what came, as far as that is possible; wake the thread if it is enough."""
+        try:
+            if self._ahead is not None:
+                self._ahead.look_at(self._waiting, MAX_TOGETHER)
+        finally:
             self._rouse()
 
     def close(self) -> None:
@@ -187,7 +210,7 @@ class GroupCommitter:
         if not self._waiting:
             self._wake_rest()
             self._sleep(1, None)
-        enough = self._last * 3 // 4 + (self._meanwhile if self._last >= _LARGE else 0)
+        enough = self._last * 7 // 8 + 1 + (self._meanwhile if self._last >= _LARGE else 0)
         self._sleep(min(enough, MAX_TOGETHER), _LINGER_S)
         self._wake_rest()
         with self._lock:
@@ -215,6 +238,8 @@ class GroupCommitter:
         group: list[_Item] = []
         size = 0
         self._gathered = False
+        if self._ahead is not None:
+            self._ahead.close()
         while self._waiting and size < MAX_TOGETHER:
             group.append(self._waiting.popleft())
             size += _weight(group[-1][0])

@@ -24,7 +24,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -101,6 +101,12 @@ class HighWater:
         Raises:
             StoreError: high-water-unusable.
         """
+        with self._lock, self._reachable():
+            self._follow_path()
+            seen = self._parsed
+            # What is as it was when the lock was held is whole.
+            if seen is not None and os.pread(self._descriptor, FILE_LENGTH, 0) == seen[0]:
+                return seen[2]
         with self._held(fcntl.LOCK_SH):
             return self._newest()[1]
 
@@ -116,7 +122,7 @@ class HighWater:
             if mark.leaf_count == leaf_count and mark.root != root:
                 raise forked(leaf_count, mark.root, root, str(self.path))
             if mark.leaf_count < leaf_count:
-                risen = replace(mark, leaf_count=leaf_count, root=root)
+                risen = Mark(leaf_count=leaf_count, root=root, confirmed=mark.confirmed)
                 self._put(number + 1, risen)
 
     def sync(self) -> None:
@@ -164,14 +170,19 @@ class HighWater:
     @contextlib.contextmanager
     def _held(self, how: int) -> Iterator[None]:
         """Hold the file that stands at the path now against other threads and processes."""
+        with self._lock, self._reachable():
+            self._follow_path()
+            fcntl.flock(self._descriptor, how)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """Turn errors of the system into errors of ours."""
         try:
-            with self._lock:
-                self._follow_path()
-                fcntl.flock(self._descriptor, how)
-                try:
-                    yield
-                finally:
-                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            yield
         except FileNotFoundError as error:
             raise unusable(self.path, "there is no such file") from error
         except OSError as error:
@@ -201,10 +212,14 @@ class HighWater:
         return number, mark
 
     def _put(self, number: int, mark: Mark) -> None:
-        data = _encode(self._log_id, number, mark)
-        if os.pwrite(self._descriptor, data, number % 2 * _APART) != len(data):
+        data, at = _encode(self._log_id, number, mark), number % 2 * _APART
+        seen, self._parsed = self._parsed, None
+        if os.pwrite(self._descriptor, data, at) != len(data):
             raise unusable(self.path, "it could not be written to its end")
         self._unsynced = True
+        if seen is not None:  # it was read under the same lock: this is what stands there now
+            content = seen[0][:at] + data + seen[0][at + len(data) :]
+            self._parsed = (content, number, mark)
 
 
 def replace_high_water(path: Path, log_id: LogId, mark: Mark) -> None:

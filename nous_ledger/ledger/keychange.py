@@ -24,10 +24,11 @@ from nous_ledger.ledger.identity import Identity, Signer, read_identity
 from nous_ledger.ledger.keyfiles import complete_change, settle_files, write_pending
 from nous_ledger.ledger.keys import LogKeys, digest_signer, is_sealed, read_log_keys
 from nous_ledger.ledger.model import Draft
-from nous_ledger.ledger.sequencer import AppendWork, Sequencer
+from nous_ledger.ledger.sequencer import Sequencer
 from nous_ledger.ledger.signer import NO_SIGNERS, Signers
 from nous_ledger.ledger.single import append_entry
 from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.ledger.work import AppendWork
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.eip712 import rotation_digest
 from nous_ledger.protocol.errors import InputError, LedgerError

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from nous_ledger.ledger.ahead import Ahead
 from nous_ledger.ledger.backup import Backup, back_up
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
@@ -25,10 +26,11 @@ from nous_ledger.ledger.model import Clock, KeysChanged, Redacted, Tip
 from nous_ledger.ledger.reader import LedgerReader
 from nous_ledger.ledger.redaction import redact_bodies
 from nous_ledger.ledger.rotation import NextKey, NextKeyOut, Rotation, rotate_log
-from nous_ledger.ledger.sequencer import HeadWork, Outcome, Sequencer, Work
+from nous_ledger.ledger.sequencer import Sequencer
 from nous_ledger.ledger.signer import Signers
 from nous_ledger.ledger.signing_pool import SigningPool
 from nous_ledger.ledger.store import Store, WriteTransaction
+from nous_ledger.ledger.work import HeadWork, Outcome, Work
 from nous_ledger.protocol.checkpoint import parse_checkpoint
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import ZERO_HASH
@@ -64,6 +66,7 @@ class LedgerLife(LedgerReader):
         self._signer = signer
         self._guard = guard
         self._pool = SigningPool()
+        self._ahead = Ahead(self._pool, clock)
         self._turn = threading.Lock()  # held by whoever uses the keys or replaces them
         if signer is not None:
             self._adopt(identity, signer)
@@ -297,7 +300,7 @@ class LedgerLife(LedgerReader):
     def _adopt(self, identity: Identity, signer: Signer) -> None:
         self._identity = identity
         self._signer = signer
-        self._sequencer = Sequencer(identity, signer, self._clock, self._pool)
+        self._sequencer = Sequencer(identity, signer, self._clock, self._pool, self._ahead)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
         head = any(isinstance(work, HeadWork) for work in works)

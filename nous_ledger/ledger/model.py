@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from nous_ledger.protocol.bodies import decode_body, encode_body
 from nous_ledger.protocol.receipt import Receipt
@@ -58,13 +58,14 @@ class Draft:
 
 
 def _has_extensions(receipt: Receipt) -> bool:
-    if receipt.extensions:
+    context, source = receipt.context, receipt.import_
+    if (
+        receipt.extensions
+        or (context is not None and context.extensions)
+        or (source is not None and source.extensions)
+    ):
         return True
-    for bucket in receipt.usage or ():
-        if bucket.extensions:
-            return True
-    parts = (receipt.context, receipt.import_)
-    return any(part is not None and part.extensions for part in parts)
+    return bool([bucket for bucket in receipt.usage or () if bucket.extensions])
 
 
 @value
@@ -183,9 +184,8 @@ class Tip:
     peaks: tuple[Hash32, ...]
 
 
-@value
-class SubjectHead:
-    """The end of one subject's chain of receipts.
+class SubjectHead(NamedTuple):
+    """The end of one subject's chain of receipts; a tuple, since every receipt makes one.
 
     Attributes:
         next_seq: receipts so far.
@@ -213,18 +213,18 @@ class NewLeaf:
     body: bytes
 
 
-@value
-class NewReceipt:
-    """A receipt as it is about to be stored, but for its record.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReceipts:
+    """Receipts that follow each other, as they are about to be stored, but for their records.
 
     Attributes:
-        id: 16 bytes; the intent of this id is thereby fulfilled.
-        body: canonical bytes.
-        opening_hash: as in `Draft`.
-        raw_usage: the joined usage values; empty for none.
+        ids: 16 bytes each; the intents of these ids are thereby fulfilled.
+        bodies: canonical bytes.
+        opening_hashes: as in `Draft`.
+        raw_usage: the joined usage values of each; empty for none.
     """
 
-    id: bytes
-    body: bytes
-    opening_hash: Hash32 | None = None
-    raw_usage: bytes = b""
+    ids: Sequence[bytes]
+    bodies: Sequence[bytes]
+    opening_hashes: Sequence[Hash32 | None]
+    raw_usage: Sequence[bytes]

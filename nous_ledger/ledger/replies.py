@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nous_ledger.ledger.sequencer import Outcome
+from nous_ledger.ledger.work import Outcome
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # its import takes as long as all of the ledger's

@@ -1,7 +1,8 @@
 """Gives records their index, time and place in a subject's chain, and signs them.
 
 One call of `run` serves many callers in one transaction; `staging` puts their
-receipts in order, `signing_pool` signs them on two cores.
+receipts in order, `signing_pool` signs them on two cores, `ahead` may have begun
+with both before.
 
 Spec:
     PROTOCOL.md REC-10, REC-11, REC-12, SUBJ-3.
@@ -9,11 +10,11 @@ Spec:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
+from nous_ledger.ledger.ahead import FRESH_MS, Ahead, Known, PlacedGroup
 from nous_ledger.ledger.errors import (
     KeyFileError,
     LedgerUseError,
@@ -24,70 +25,25 @@ from nous_ledger.ledger.errors import (
 from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.heads import earliest_time, renew_head
 from nous_ledger.ledger.identity import Identity, Signer
-from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent, SubjectHead, Tip
-from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
+from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, StoredHead, SubjectHead, Tip
+from nous_ledger.ledger.signing_pool import Lending, ReceiptSigning, SigningPool
 from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
-from nous_ledger.ledger.store import View, WriteTransaction
+from nous_ledger.ledger.store import WriteTransaction
+from nous_ledger.ledger.work import (
+    AppendWork,
+    HeadWork,
+    IntentWork,
+    Outcome,
+    RecordsWork,
+    RecordWork,
+    Work,
+)
 from nous_ledger.protocol.bodies import encode_body
 from nous_ledger.protocol.errors import InputError, LedgerError
 from nous_ledger.protocol.hashing import raw_usage_hash
 from nous_ledger.protocol.mmr import node_count
 from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis
-from nous_ledger.protocol.values import value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppendWork:
-    """Log some receipts, all or none of them."""
-
-    drafts: tuple[Draft, ...]
-
-
-@value
-class IntentWork:
-    """Note that a call was admitted."""
-
-    intent: Intent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordWork:
-    """Log one record that is no receipt.
-
-    Attributes:
-        body: its body.
-        check: raises if, by all that is in the log before it, it may not be logged.
-    """
-
-    body: Unplaced
-    check: Callable[[View], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordsWork:
-    """Log some records that are no receipts, all or none of them.
-
-    Attributes:
-        choose: returns their bodies, None for each that is left out, by all that is in
-            the log before them; checks all that could keep one from being logged.
-    """
-
-    choose: Callable[[View], Sequence[Unplaced | None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadWork:
-    """Give a head over all leaves."""
-
-
-Work: TypeAlias = Draft | AppendWork | IntentWork | RecordWork | RecordsWork | HeadWork
-"""A draft is to be logged by itself."""
-Outcome: TypeAlias = Any
-"""In the order of the kinds of work: Appended, a tuple of Appended, None, an Entry, a tuple of
-entries with None for what was left out, a head's bytes.
-Or a LedgerError, for work that could not be done."""
-
 
 _MAX_CHAINS: Final = 8_192
 """Ends of subjects' chains that are remembered from run to run, but for those of one run."""
@@ -103,7 +59,12 @@ class Sequencer:
     """
 
     def __init__(
-        self, identity: Identity, signer: Signer, clock: Clock, pool: SigningPool | None = None
+        self,
+        identity: Identity,
+        signer: Signer,
+        clock: Clock,
+        pool: SigningPool | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         """Serve one log.
 
@@ -112,11 +73,13 @@ class Sequencer:
             signer: its keys.
             clock: the time in milliseconds.
             pool: helps to sign; None for no help.
+            ahead: begins with groups before their transactions do; None for none.
         """
         self._identity = identity
         self._signer = signer
         self._clock = clock
         self._pool = pool
+        self._ahead = ahead
         self.tip = Tip(leaf_count=LeafCount(0), logged_at=UnixMillis(0), peaks=())
         self._led_to: Hashable = None  # what the tip and these ends of chains belong to
         self._chains: dict[bytes, SubjectHead] = {}
@@ -128,31 +91,96 @@ class Sequencer:
             KeyFileError: key-mismatch, if another process changed the keys.
             StoreContentError: store-corrupt.
         """
+        group = None if self._ahead is None else self._ahead.claim()
+        try:
+            return self._run(transaction, works, group)
+        except BaseException:
+            if group is not None:
+                group.drop()
+            raise
+
+    def _run(
+        self, transaction: WriteTransaction, works: Sequence[Work], group: PlacedGroup | None
+    ) -> list[Outcome]:
         self._check_keys_in_force(transaction)
         tip = self._find_tip(transaction)
         now = self._clock()  # after the lock was taken: nobody logs in between
-        earliest = earliest_time(tip, transaction.last_head())
+        head = transaction.last_head()
+        earliest = earliest_time(tip, head)
         drafts = [draft for work in works for draft in _drafts_of(work)]
-        batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest, chains=self._chains)
-        if intents := [work.intent for work in works if type(work) is IntentWork]:
-            batch.expect_calls(intents)
-        closed = self._identity.closed
-        outcomes: list[Outcome] = [_take(batch, work, closed=closed) for work in works]
-        batch.store_calls()
-        appended, tip = self._write(batch)
+        if group is not None and not self._go_on(group, transaction, drafts, (earliest, now)):
+            group.drop()
+            group = None
+        if group is None:
+            batch = Batch(now=now, tip=tip, earliest=earliest, chains=self._chains)
+            batch.begin_in(transaction, drafts)
+        else:
+            batch = group.batch
+        outcomes = self._take_all(batch, works)
+        is_lent, appended, tip = self._write(batch, group)
         for number, work in enumerate(works):
             if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
                 outcomes[number], tip = self._log(transaction, work, tip, now)
         self.tip, self._led_to = tip, transaction.leads_to
         self._chains |= batch.subjects
-        head: bytes | SignerError | None = None  # all of one group share it
-        for number, work in enumerate(works):
-            if isinstance(work, HeadWork):
-                outcomes[number] = head = head or self._head(transaction, tip, now)
-            elif isinstance(outcomes[number], range):
-                logged = tuple([appended[at] for at in outcomes[number]])
-                outcomes[number] = logged[0] if isinstance(work, Draft) else logged
+        if any(isinstance(work, HeadWork) for work in works):
+            note = self._head(transaction, tip, now)  # all of one group share it
+            outcomes = [
+                note if isinstance(work, HeadWork) else outcome
+                for work, outcome in zip(works, outcomes, strict=True)
+            ]
+            head = transaction.last_head()
+        if is_lent and self._ahead is not None:
+            self._follow(self._ahead, head)
+        return [_of_receipts(outcome, appended) for outcome in outcomes]
+
+    def _go_on(
+        self,
+        group: PlacedGroup,
+        transaction: WriteTransaction,
+        drafts: Sequence[Draft],
+        times: tuple[UnixMillis, int],
+    ) -> bool:
+        """Return whether a group can go on in a transaction from where it was placed."""
+        known, (earliest, now) = group.known, times
+        is_next = known.identity is self._identity and known.led_to == transaction.follows
+        is_recent = earliest <= group.batch.logged_at <= now <= group.batch.logged_at + FRESH_MS
+        if not is_next and self._ahead is not None:
+            self._ahead.rest()
+        return (
+            is_next
+            and is_recent
+            and group.is_of(drafts)
+            and group.batch.begin_in(transaction, drafts)
+        )
+
+    def _take_all(self, batch: Batch, works: Sequence[Work]) -> list[Outcome]:
+        """Put all work into a batch, whose first receipts may be there already."""
+        if intents := [work.intent for work in works if type(work) is IntentWork]:
+            batch.expect_calls(intents)
+        closed = self._identity.closed
+        outcomes: list[Outcome] = []
+        there, number = len(batch.drafts), 0
+        for work in works:
+            if number < there and isinstance(work, Draft):
+                outcomes.append(number)
+                number += 1
+            else:
+                outcomes.append(_take(batch, work, closed=closed))
+        batch.store_calls()
         return outcomes
+
+    def _follow(self, ahead: Ahead, head: StoredHead | None) -> None:
+        ahead.follow(
+            Known(
+                identity=self._identity,
+                signer=self._signer,
+                led_to=self._led_to,
+                tip=self.tip,
+                earliest=earliest_time(self.tip, head),
+                chains=self._chains,
+            )
+        )
 
     def _find_tip(self, transaction: WriteTransaction) -> Tip:
         """Return where the log stands: read anew unless nobody wrote since the last run."""
@@ -182,13 +210,24 @@ class Sequencer:
                 hint="open the ledger again",
             )
 
-    def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
-        """Sign and store all receipts; what can be is stored while others sign."""
+    def _write(self, batch: Batch, group: PlacedGroup | None) -> tuple[bool, list[Appended], Tip]:
+        """Sign and store all receipts; what can be is stored while others sign.
+
+        Returns:
+            Whether a process helped, the receipts, and where the log stands after them.
+        """
         signing = ReceiptSigning(self._identity, self._signer, batch)
+        lending: Lending | None = None
+        if group is not None and group.lending is not None:
+            signing, lending = group.signing, group.lending
         tip, before = batch.tip, _Step(batch, 0, 0)
-        for start in range(0, len(batch.drafts), _STEP):
-            step = _Step(batch, start, min(start + _STEP, len(batch.drafts)))
-            lending = None if self._pool is None else self._pool.begin(signing, step.end)
+        while before.end < len(batch.drafts):
+            end = max(before.end + _STEP, signing.done)
+            step = _Step(batch, before.end, min(end, len(batch.drafts)))
+            if before.end or lending is None:
+                lending = None if self._pool is None else self._pool.begin(signing, step.end)
+            else:
+                lending.begin(step.end)
             if lending is None:
                 self._sign(signing, step.end)
             with lending or nullcontext():
@@ -196,12 +235,12 @@ class Sequencer:
                 step.store_receipts()
             before = step
         tip = before.store_records(signing, tip)
-        pairs = zip(signing.records, batch.placed, strict=True)
+        pairs = zip(signing.records, batch.bodies, strict=True)
         appended = [
-            Appended(index=LeafIndex(index), record=record, body=receipt.body)
-            for index, (record, receipt) in enumerate(pairs, batch.tip.leaf_count)
+            Appended(index=LeafIndex(index), record=record, body=body)
+            for index, (record, body) in enumerate(pairs, batch.tip.leaf_count)
         ]
-        return appended, tip
+        return lending is not None, appended, tip
 
     def _log(
         self, transaction: WriteTransaction, work: RecordWork | RecordsWork, tip: Tip, now: int
@@ -256,8 +295,8 @@ class _Step:
 
     def store_receipts(self) -> None:
         """Store what does not depend on their signatures."""
-        placed = self._batch.placed[self._start : self.end]
-        self._batch.transaction.add_receipts(self._first, placed)
+        receipts = self._batch.receipts(self._start, self.end)
+        self._batch.transaction.add_receipts(self._first, receipts)
         if self.end == len(self._batch.drafts):
             self._batch.transaction.put_subjects(self._batch.subjects)
 
@@ -266,9 +305,11 @@ class _Step:
         if self.end == self._start:
             return before
         leaves = signing.leaves[self._start : self.end]
+        records = signing.records[self._start : self.end]
+        assert b"" not in records, "every receipt is signed"  # noqa: S101
         nodes, tip = grow(before, self._batch.logged_at, leaves)
         transaction = self._batch.transaction
-        transaction.add_records(self._first, signing.records[self._start : self.end])
+        transaction.add_records(self._first, records)
         transaction.add_nodes(node_count(before.leaf_count), nodes)
         return tip
 
@@ -292,7 +333,14 @@ def _drafts_of(work: Work) -> tuple[Draft, ...]:
     return work.drafts if isinstance(work, AppendWork) else ()
 
 
-def _take(batch: Batch, work: Work, *, closed: bool) -> range | LedgerError | None:
+def _of_receipts(outcome: Outcome, appended: Sequence[Appended]) -> Outcome:
+    """Return an outcome with receipts in place of their numbers."""
+    if type(outcome) is int:
+        return appended[outcome]
+    return tuple(appended[outcome.start : outcome.stop]) if type(outcome) is range else outcome
+
+
+def _take(batch: Batch, work: Work, *, closed: bool) -> Outcome:
     """Put work into a batch; what cannot be logged is returned as its error."""
     if closed and not isinstance(work, HeadWork):
         return LedgerUseError("log-closed", "the log was closed: nothing can be appended to it")

@@ -40,6 +40,10 @@ _TOGETHER: Final = 8
 """Receipts that are lent at once: fewer wake the process more often."""
 _LENT: Final = 256
 """Most receipts that the process has at once while something else is to be done."""
+_AHEAD: Final = 32
+"""Most receipts that the process has at once while their transaction has not begun."""
+_BODY_HASH: Final = slice(23, 55)
+"""Where it stands in a record."""
 _OWN: Final = 4
 """Receipts that are signed here before it is asked how far the process is."""
 
@@ -74,9 +78,15 @@ class SigningPool:
         other = self._process_for(work)
         if other is None:
             return None
-        lending = Lending(self, other, work, end)
-        lending.begin()
+        lending = Lending(self, other, work)
+        lending.begin(end)
         return lending
+
+    def lend(self, work: ReceiptSigning) -> Lending | None:
+        """Return what can lend receipts to the process, if it is there already."""
+        other = self._other
+        is_ours = other is not None and other.public_key == work.key.public_key
+        return Lending(self, other, work) if other is not None and is_ours else None
 
     def sign(self, work: ReceiptSigning, end: int) -> None:
         """Sign with the helper what is not signed yet, up to a receipt.
@@ -131,34 +141,62 @@ class SigningPool:
 class Lending:
     """Receipts of which a process makes records; all have theirs at the end of a `with` block."""
 
-    def __init__(
-        self, pool: SigningPool, other: SigningProcess, work: ReceiptSigning, end: int
-    ) -> None:
-        """Lend nothing yet of the receipts from the first that nobody has taken up to `end`."""
+    def __init__(self, pool: SigningPool, other: SigningProcess, work: ReceiptSigning) -> None:
+        """Lend nothing yet of the receipts from the first that nobody has taken."""
         self._pool = pool
         self._other = other
         self._work = work
         self._lent: deque[range] = deque()
         self._number = 0
         self._next = work.done  # the first that was not lent
-        self._end = end
+        self._end = work.done
 
-    def begin(self) -> None:
+    def begin(self, end: int) -> None:
         """Put all receipts at their places and lend the first of them meanwhile.
+
+        Args:
+            end: the receipts up to this one.
 
         Raises:
             LedgerError: a receipt cannot be encoded.
         """
-        most = min(_LENT, (self._end - self._next) // 2)
+        self._end = end
+        most = min(_LENT, self._number + (end - self._next) // 2)
         with self._failing():
-            while self._work.take(self._end, _TOGETHER):
+            self._supply(most)  # of those that are at their places
+            while self._work.take(end, _TOGETHER):
                 self._supply(most)
+
+    def lend_ahead(self, end: int) -> None:
+        """Put some receipts at their places and lend them, before the last ones are known.
+
+        Args:
+            end: the receipts up to this one, which is known.
+
+        Raises:
+            SigningProcessError: the process ended; what it had is lost.
+            LedgerError: a receipt cannot be encoded.
+        """
+        self._end = end
+        while self._work.take(end, _TOGETHER):
+            self._lend(_AHEAD)
+            if self._number >= _AHEAD:
+                self._supply(_AHEAD)
+
+    def drop(self) -> None:
+        """Wait for what was lent, which would be taken for the answer to something else."""
+        try:
+            while self._lent:
+                self._other.receive(len(self._lent.popleft()))
+        except SigningProcessError:
+            self._pool.give_up()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
+            self._lent.clear()
             self._pool.end_process()  # nobody waits for its answers any more
             return
         with self._failing():
@@ -178,6 +216,9 @@ class Lending:
         """Lend so that the process has `most` receipts, or as many as there are."""
         while self._lent and self._other.has_answer():
             self._take_back()
+        self._lend(most)
+
+    def _lend(self, most: int) -> None:
         while self._number < most:
             last = min(self._next + _TOGETHER, self._next + most - self._number)
             lent = range(self._next, min(last, self._work.done, self._end))
@@ -189,7 +230,10 @@ class Lending:
 
     def _take_back(self) -> None:
         lent = self._lent[0]
-        self._work.put(lent, self._other.receive(len(lent)))
+        answer = self._other.receive(len(lent))
+        if answer[_BODY_HASH] != self._work.hashes_of(lent)[0]:
+            raise SigningProcessError("it answers something else")
+        self._work.put(lent, answer)
         self._lent.popleft()
         self._number -= len(lent)
 
@@ -206,6 +250,7 @@ class Lending:
             self._lent.clear()
             self._next = self._end
         except BaseException:
+            self._lent.clear()
             self._pool.end_process()
             raise
 
@@ -224,8 +269,8 @@ class ReceiptSigning:
     def __init__(self, identity: Identity, signer: Signer, batch: Batch) -> None:
         """Sign nothing yet."""
         self.done = 0
-        self.records: list[bytes] = [b""] * len(batch.drafts)
-        self.leaves: list[Hash32] = [Hash32(b"")] * len(batch.drafts)
+        self.records: list[bytes] = []
+        self.leaves: list[Hash32] = []
         self.key = signer.secp256k1
         self.log_id = identity.log_id
         self._epoch = identity.epoch
@@ -254,8 +299,10 @@ class ReceiptSigning:
             if self._failed or first >= end:
                 return range(first, first)
             last = min(first + number, end)
-            for _ in range(first, last):
-                self._hashes.append(self._batch.place_next())
+            place_next = self._batch.place_next
+            self._hashes += [place_next() for _ in range(first, last)]
+            self.records += [b""] * (last - first)
+            self.leaves += [Hash32(b"")] * (last - first)
             self.done = last
             return range(first, last)
 
@@ -270,9 +317,8 @@ class ReceiptSigning:
     def sign(self, taken: range) -> None:
         """Sign receipts that are at their places."""
         signed = sign_receipts(self.key, self.log_id, self.place(taken), self.hashes_of(taken))
-        for at, (record, leaf) in zip(taken, signed, strict=True):
-            self.records[at] = record
-            self.leaves[at] = leaf
+        self.records[taken.start : taken.stop] = [record for record, _ in signed]
+        self.leaves[taken.start : taken.stop] = [leaf for _, leaf in signed]
 
     def put(self, taken: range, answer: bytes) -> None:
         """Keep what another made of receipts: a record and a leaf hash for each."""

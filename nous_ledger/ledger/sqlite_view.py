@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from nous_ledger.ledger.errors import StoreContentError
-from nous_ledger.ledger.model import Entry, NewLeaf, NewReceipt, StoredHead, SubjectHead
+from nous_ledger.ledger.model import Entry, NewLeaf, NewReceipts, StoredHead, SubjectHead
 from nous_ledger.ledger.store import View, WriteTransaction
 from nous_ledger.protocol.record import TYPE_KEY
 from nous_ledger.protocol.types import Hash32, LeafCount, LeafIndex, NodePos
@@ -186,7 +186,7 @@ class SqliteView(View):
             " CROSS JOIN subjects ON subject = substr(?2, i * 32 + 1, 32)",
             (len(subjects), b"".join(subjects)),
         )
-        return {row[0]: SubjectHead(next_seq=row[1], last_body_hash=row[2]) for row in rows}
+        return {row[0]: SubjectHead(row[1], row[2]) for row in rows}
 
     def intents(self) -> tuple[tuple[bytes, Hash32 | None], ...]:
         """Return draft and opening hash of every open intent, oldest id first."""
@@ -226,29 +226,18 @@ class SqliteTransaction(SqliteView, WriteTransaction):
             "INSERT INTO key_events VALUES (?)", [(n.index,) for n in leaves if n.type == TYPE_KEY]
         )
 
-    def add_receipts(self, first: LeafIndex, receipts: Sequence[NewReceipt]) -> None:
+    def add_receipts(self, first: LeafIndex, receipts: NewReceipts) -> None:
         """Write what belongs to receipts but for their records; fulfilled intents go."""
-        bodies = [receipt.body for receipt in receipts]
-        self._rows(
-            f"{_PARTS} INSERT INTO bodies SELECT ?2 + i, substr(?3, at, size) FROM n",
-            (
-                len(bodies),
-                first,
-                b"".join(bodies),
-                _lengths(bodies),
-            ),
-        )
+        self._values("bodies", first, receipts.bodies)
         self._add_ids(first, receipts)
         if self._one("SELECT 1 FROM intents LIMIT 1") is not None:
             self._rows(
                 f"{_ROWS} DELETE FROM intents WHERE id IN"
                 " (SELECT substr(?2, i * 16 + 1, 16) FROM n)",
-                (len(receipts), b"".join([receipt.id for receipt in receipts])),
+                (len(receipts.ids), b"".join(receipts.ids)),
             )
-        self._many(
-            "INSERT INTO raw_usage VALUES (?, ?)",
-            [(leaf, r.raw_usage) for leaf, r in enumerate(receipts, first) if r.raw_usage],
-        )
+        if any(receipts.raw_usage):
+            self._values("raw_usage", first, receipts.raw_usage)
 
     def add_records(self, first: LeafIndex, records: Sequence[bytes]) -> None:
         """Write the records of receipts."""
@@ -330,18 +319,27 @@ class SqliteTransaction(SqliteView, WriteTransaction):
         rows = [(leaf,) for leaf in leaves]
         self._many("UPDATE raw_usage SET usage = x'' WHERE leaf = ?", rows)
 
-    def _add_ids(self, first: LeafIndex, receipts: Sequence[NewReceipt]) -> None:
-        openings = [receipt.opening_hash for receipt in receipts if receipt.opening_hash]
-        ids = b"".join([receipt.id for receipt in receipts])
-        if openings and len(openings) < len(receipts):
-            rows = [(r.id, leaf, r.opening_hash) for leaf, r in enumerate(receipts, first)]
+    def _add_ids(self, first: LeafIndex, receipts: NewReceipts) -> None:
+        openings = [opening for opening in receipts.opening_hashes if opening is not None]
+        ids = receipts.ids
+        if openings and len(openings) < len(ids):
+            leaves = range(first, first + len(ids))
+            rows = [*zip(ids, leaves, receipts.opening_hashes, strict=True)]
             self._many("INSERT INTO receipts VALUES (?, ?, ?)", rows)
             return
         opening = "substr(?4, i * 32 + 1, 32)" if openings else "nullif(?4, ?4)"
         self._rows(
             f"{_ROWS} INSERT INTO receipts SELECT substr(?3, i * 16 + 1, 16), ?2 + i, {opening}"
             " FROM n",
-            (len(receipts), first, ids, b"".join(openings)),
+            (len(ids), first, b"".join(ids), b"".join(openings)),
+        )
+
+    def _values(self, table: str, first: LeafIndex, values: Sequence[bytes]) -> None:
+        """Write values of leaves that follow each other; none where one is empty."""
+        self._rows(
+            f"{_PARTS} INSERT INTO {table} SELECT ?2 + i, substr(?3, at, size) FROM n"
+            " WHERE size > 0",
+            (len(values), first, b"".join(values), _lengths(values)),
         )
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nous_ledger.ledger.errors import LedgerUseError
-from nous_ledger.ledger.model import Draft, Intent, NewReceipt, SubjectHead, Tip
+from nous_ledger.ledger.model import Draft, Intent, NewReceipts, SubjectHead, Tip
 from nous_ledger.ledger.store import WriteTransaction
 from nous_ledger.ledger.usage import join_usage
 from nous_ledger.protocol.bodies import decode_body, encode_body
@@ -23,7 +23,7 @@ from nous_ledger.protocol.placing import encode_placed
 from nous_ledger.protocol.receipt import MAX_CLOCK_SKEW_MS, Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.registries import ANOMALY
-from nous_ledger.protocol.types import Hash32, UnixMillis
+from nous_ledger.protocol.types import Hash32, LeafIndex, UnixMillis
 
 _CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
 _NO_CHAIN: Final = SubjectHead()
@@ -33,52 +33,71 @@ class Batch:
     """The receipts of one transaction, in the order in which they will be logged.
 
     What can fail is found out when a receipt is added. It is put at its place later,
-    by whichever thread is about to sign it.
+    by whichever thread is about to sign it. Receipts may be added before the transaction
+    has begun; whether one of them is logged already is known once it has.
 
     Attributes:
-        transaction: what they are logged with.
+        transaction: what they are logged with; there once `begin_in` was called.
         tip: where the log stands before them.
         logged_at: time of all of them, milliseconds.
         drafts: all that were added.
-        placed: what is stored of those that are at their places.
+        bodies: canonical bytes of those that are at their places.
         subjects: the new ends of their subjects' chains.
     """
 
+    transaction: WriteTransaction
+
     def __init__(
-        self,
-        transaction: WriteTransaction,
-        drafts: Sequence[Draft],
-        *,
-        now: int,
-        tip: Tip,
-        earliest: UnixMillis,
-        chains: Mapping[bytes, SubjectHead],
+        self, *, now: int, tip: Tip, earliest: UnixMillis, chains: Mapping[bytes, SubjectHead]
     ) -> None:
-        """Start with none; what is known of all that may come is read at once.
+        """Start with none.
 
         Args:
-            transaction: what they are logged with.
-            drafts: all that may be added.
             now: milliseconds.
             tip: where the log stands.
             earliest: time before which nothing may be logged, milliseconds.
             chains: ends of subjects' chains that are known already.
         """
-        self.transaction = transaction
         self.tip = tip
         self.logged_at = UnixMillis(max(now, earliest))
         self.drafts: list[Draft] = []
-        self.placed: list[NewReceipt] = []
+        self.bodies: list[bytes] = []
         self.subjects: dict[bytes, SubjectHead] = {}
         self._clamped = now < earliest
         self._latest = self.logged_at + MAX_CLOCK_SKEW_MS
-        self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
-        unknown = {draft.receipt.subject for draft in drafts}.difference(chains)
         self._known = chains
-        self._chains = transaction.subjects(tuple(unknown)) if unknown else {}
+        self._chains: Mapping[bytes, SubjectHead] = {}
+        self._logged: Mapping[bytes, LeafIndex] = {}
         self._ids: set[bytes] = set()
         self._calls: set[bytes] = set()  # that may not begin again
         self._intents: list[tuple[bytes, bytes, Hash32 | None]] = []
+
+    def begin_in(self, transaction: WriteTransaction, drafts: Sequence[Draft]) -> bool:
+        """Go on in a transaction; what is known of all that may come is read at once.
+
+        Args:
+            transaction: what they are logged with.
+            drafts: all that were or may be added.
+
+        Returns:
+            False if one that was added is logged already: this batch is of no use then.
+        """
+        self.transaction = transaction
+        self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
+        unknown = {draft.receipt.subject for draft in drafts}.difference(self._known)
+        if unknown:
+            self._chains = transaction.subjects(tuple(unknown))
+        return self._ids.isdisjoint(self._logged)
+
+    def is_known(self, draft: Draft) -> bool:
+        """Return whether a receipt can be put at its place without a look at the store."""
+        receipt = draft.receipt
+        subject = receipt.subject
+        return (
+            (subject in self._known or subject in self.subjects)
+            and receipt.time <= self._latest
+            and not self._clamped
+        )
 
     def add(self, drafts: Sequence[Draft]) -> range:
         """Add all receipts of one caller and return which they are; or none of them.
@@ -97,7 +116,7 @@ class Batch:
         self._ids |= ids
         return range(first, len(self.drafts))
 
-    def add_one(self, draft: Draft) -> range:
+    def add_one(self, draft: Draft) -> int:
         """Add one receipt and return which it is.
 
         Raises:
@@ -108,25 +127,31 @@ class Batch:
             raise self._duplicate(draft)
         self._ids.add(receipt_id)
         self.drafts.append(draft)
-        return range(len(self.drafts) - 1, len(self.drafts))
+        return len(self.drafts) - 1
 
     def place_next(self) -> Hash32:
         """Put the next receipt at its place in its subject's chain; return its body hash."""
-        draft = self.drafts[len(self.placed)]
-        receipt = draft.receipt
+        receipt = self.drafts[len(self.bodies)].receipt
         subject = receipt.subject
         chain = self.subjects.get(subject) or self._known.get(subject)
-        chain = chain or self._chains.get(subject, _NO_CHAIN)
+        next_seq, previous = chain or self._chains.get(subject, _NO_CHAIN)
         if self._clamped or receipt.time > self._latest:
             receipt = self._retimed(receipt)
-        body = encode_placed(receipt, chain.next_seq, chain.last_body_hash)
+        body = encode_placed(receipt, next_seq, previous)
         body_hash = sha256(body)
-        self.subjects[subject] = SubjectHead(next_seq=chain.next_seq + 1, last_body_hash=body_hash)
-        usage = join_usage(draft.raw_usage) if draft.raw_usage else b""
-        self.placed.append(
-            NewReceipt(id=receipt.id, body=body, opening_hash=draft.opening_hash, raw_usage=usage)
-        )
+        self.subjects[subject] = SubjectHead(next_seq + 1, body_hash)
+        self.bodies.append(body)
         return body_hash
+
+    def receipts(self, start: int, end: int) -> NewReceipts:
+        """Return what is to be stored of the receipts `[start, end)`, which are at their places."""
+        drafts = self.drafts[start:end]
+        return NewReceipts(
+            ids=[draft.receipt.id for draft in drafts],
+            bodies=self.bodies[start:end],
+            opening_hashes=[draft.opening_hash for draft in drafts],
+            raw_usage=[join_usage(draft.raw_usage) if draft.raw_usage else b"" for draft in drafts],
+        )
 
     def expect_calls(self, intents: Sequence[Intent]) -> None:
         """Find out at once which of the calls that may begin are known already."""

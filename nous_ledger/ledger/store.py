@@ -31,7 +31,7 @@ from nous_ledger.ledger.errors import StoreContentError
 from nous_ledger.ledger.model import (
     Entry,
     NewLeaf,
-    NewReceipt,
+    NewReceipts,
     StoredHead,
     SubjectHead,
     Tip,
@@ -178,7 +178,7 @@ class WriteTransaction(View, Protocol):
     def add_leaves(self, leaves: Sequence[NewLeaf]) -> None:
         """Write new leaves that are no receipts."""
 
-    def add_receipts(self, first: LeafIndex, receipts: Sequence[NewReceipt]) -> None:
+    def add_receipts(self, first: LeafIndex, receipts: NewReceipts) -> None:
         """Write what belongs to receipts but for their records; fulfilled intents go.
 
         Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.model import Draft
-from nous_ledger.ledger.sequencer import AppendWork, Work
+from nous_ledger.ledger.work import AppendWork, Work
 from nous_ledger.protocol.bodies import decode_body
 from nous_ledger.protocol.hashing import opening_hash, raw_usage_hash, sha256, subject_id
 from nous_ledger.protocol.record import decode_record

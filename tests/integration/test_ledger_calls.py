@@ -8,7 +8,7 @@ from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.model import Appended
 from nous_ledger.ledger.replies import FutureReply
-from nous_ledger.ledger.sequencer import Work
+from nous_ledger.ledger.work import Work
 from tests.integration.ledger_drafts import make_draft, make_intent
 
 

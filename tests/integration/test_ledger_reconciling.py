@@ -15,7 +15,7 @@ from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.fsck import fsck
 from nous_ledger.ledger.reconciling import MAX_RECONCILED
 from nous_ledger.ledger.replies import FutureReply
-from nous_ledger.ledger.sequencer import RecordsWork, RecordWork, Work
+from nous_ledger.ledger.work import RecordsWork, RecordWork, Work
 from nous_ledger.protocol.bodies import Reconciliation, decode_body
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.record import TYPE_RECONCILIATION, decode_record

@@ -15,9 +15,9 @@ import pytest
 
 from nous_ledger.ledger import Ledger, LogKeys, StoreError
 from nous_ledger.ledger.keyfiles import PENDING_NAME
-from nous_ledger.ledger.sequencer import HeadWork
 from nous_ledger.ledger.sqlite_store import SqliteStore
 from nous_ledger.ledger.store import WriteTransaction
+from nous_ledger.ledger.work import HeadWork
 from nous_ledger.protocol.record import decode_record
 from tests.architecture.repository import ROOT
 from tests.integration.ledger_audit import error_code

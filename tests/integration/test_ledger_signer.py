@@ -18,7 +18,7 @@ from nous_ledger.ledger import (
 )
 from nous_ledger.ledger import keys as keys_module
 from nous_ledger.ledger.fsck import fsck
-from nous_ledger.ledger.sequencer import HeadWork
+from nous_ledger.ledger.work import HeadWork
 from nous_ledger.protocol.ed25519 import Ed25519Key
 from nous_ledger.protocol.errors import InputError, LedgerError, UnavailableError
 from nous_ledger.protocol.signing import SigningKey

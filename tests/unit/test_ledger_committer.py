@@ -10,7 +10,7 @@ from nous_ledger.ledger import committer as committer_module
 from nous_ledger.ledger.committer import HEAD_ROOM, MAX_TOGETHER, GroupCommitter
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.replies import ThreadReply
-from nous_ledger.ledger.sequencer import AppendWork, HeadWork, Work
+from nous_ledger.ledger.work import AppendWork, HeadWork, Work
 
 
 class Runner:
@@ -79,8 +79,8 @@ class TestComingBack:
         self, committer: GroupCommitter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(committer_module, "_LINGER_S", 60.0)
-        futures = [committer.submit(HeadWork()) for _ in range(15)]
-        assert [future.result(10) for future in futures] == [3] * 15
+        futures = [committer.submit(HeadWork()) for _ in range(18)]
+        assert [future.result(10) for future in futures] == [3] * 18
         committer.close()
 
     def test_they_join_those_that_came_meanwhile(
@@ -99,8 +99,8 @@ class TestComingBack:
         meanwhile = [committer.submit(HeadWork()) for _ in range(20)]
         runner.go_on.set()
         assert [future.result(10) for future in half] == [2] * 20
-        back = [committer.submit(HeadWork()) for _ in range(15)]
-        assert [future.result(10) for future in (*meanwhile, *back)] == [3] * 35
+        back = [committer.submit(HeadWork()) for _ in range(18)]
+        assert [future.result(10) for future in (*meanwhile, *back)] == [3] * 38
         committer.close()
 
     def test_a_caller_that_comes_alone_does_not_wait_long(self, committer: GroupCommitter) -> None:

@@ -12,7 +12,7 @@ from nous_ledger.gateway.providers import find_route, make_upstream
 from nous_ledger.ledger import Ledger
 from nous_ledger.ledger.errors import LedgerUseError
 from nous_ledger.ledger.replies import Reply
-from nous_ledger.ledger.sequencer import Work
+from nous_ledger.ledger.work import Work
 from nous_ledger.protocol.types import Hash32, SubjectId
 
 UPSTREAM = make_upstream(find_route("openai"))
