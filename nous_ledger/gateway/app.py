@@ -212,28 +212,51 @@ class Gateway:
         return self._metrics.lost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection's event, as ASGI 3 has it."""
-        if scope["type"] == "http":
-            notes: Notes | None = scope.get(NOTES)
-            if notes is not None and isinstance(notes.found, CallHead):
-                await self._serve(notes.found, scope, receive, send)
-                return
-            upstream, answer = self._route(scope)
-            answer = self._refusal(scope, upstream) or answer
-            if answer is not None:
-                self._metrics.refused(answer.code)
-                await _refuse(answer, upstream, scope, receive, send)
-            elif upstream is not None:
-                head = self._read_head(upstream, scope)
-                if notes is not None:
-                    notes.found = head
-                await self._serve(head, scope, receive, send)
-            else:
-                await self._router(scope, receive, send)
-        elif scope["type"] == "websocket":
+        """Serve one connection's event, as ASGI 3 has it.
+
+        A server that shuts down cancels what it serves. A call takes that for its end, and
+        still writes its receipt.
+        """
+        notes: Notes | None = scope.get(NOTES)
+        head = None if notes is None else notes.found
+        if (
+            not isinstance(head, CallHead)
+            and (head := await self._admit(scope, receive, send)) is None
+        ):
+            return
+        service, task = self._service, asyncio.current_task()
+        if service is None or task is None:
+            raise RuntimeError("the gateway serves only after its lifespan has started")
+        client = Client(scope, receive, send)
+        self._calls.add(task)
+        self._metrics.in_flight += 1
+        try:
+            await Call(service, head, scope, client).run()
+        except asyncio.CancelledError:
+            _log.debug("a call was cancelled after its receipt")
+        finally:
+            client.close()
+            self._calls.discard(task)
+            self._metrics.in_flight -= 1
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> CallHead | None:
+        """Return the head of a call that is admitted; serve whatever else it is, or refuse it."""
+        if scope["type"] == "websocket":
             await _refuse_session(scope, send)
-        else:
+            return None
+        if scope["type"] != "http":
             await self._router(scope, receive, send)
+            return None
+        upstream, answer = self._route(scope)
+        answer = self._refusal(scope, upstream) or answer
+        if answer is not None:
+            self._metrics.refused(answer.code)
+            await _refuse(answer, upstream, scope, receive, send)
+        elif upstream is None:
+            await self._router(scope, receive, send)
+        else:
+            return self._read_head(upstream, scope)
+        return None
 
     def _refusal(self, scope: Scope, upstream: Upstream | None) -> Answer | None:
         """Return what a request is refused with, None if it is admitted."""
@@ -264,32 +287,15 @@ class Gateway:
         return upstream or _NOWHERE, UPSTREAM_REFUSED
 
     def _read_head(self, upstream: Upstream, scope: Scope) -> CallHead:
-        """Return the head of an admitted call, read."""
+        """Return the head of an admitted call, read, and note it for calls with the same."""
         if self._service is None:
             raise RuntimeError("the gateway serves only after its lifespan has started")
         named = upstream is not self._upstreams.get(upstream.route.name)
-        return CallHead(self._service, upstream, scope, named=named)
-
-    async def _serve(self, head: CallHead, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a call.
-
-        A server that shuts down cancels what it serves. The call takes that for its end,
-        and still writes its receipt.
-        """
-        service, task = self._service, asyncio.current_task()
-        if service is None or task is None:
-            raise RuntimeError("the gateway serves only after its lifespan has started")
-        client = Client(scope, receive, send)
-        self._calls.add(task)
-        self._metrics.in_flight += 1
-        try:
-            await Call(service, head, scope, client).run()
-        except asyncio.CancelledError:
-            _log.debug("a call was cancelled after its receipt")
-        finally:
-            client.close()
-            self._calls.discard(task)
-            self._metrics.in_flight -= 1
+        head = CallHead(self._service, upstream, scope, named=named)
+        notes: Notes | None = scope.get(NOTES)
+        if notes is not None:
+            notes.found = head
+        return head
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

@@ -170,7 +170,11 @@ class DirectResponse:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            waiter = self._waiter = self.loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
 
     def at_once(self) -> bytes | None:
         """Return the body if all of it has come, else None."""
@@ -188,7 +192,11 @@ class DirectResponse:
                 raise self._error
             if self._complete:
                 return b""
-            await self._wait()
+            waiter = self._waiter = self.loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
         return self._taken()
 
     def close(self) -> None:
@@ -262,13 +270,6 @@ class DirectResponse:
             if self._source is not None:
                 self._source.transport.resume_reading()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def _wait(self) -> None:
-        self._waiter = self.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _end(self, *, reusable: bool) -> None:
         """Give the connection back."""
