@@ -30,6 +30,8 @@ HEAD_ROOM: Final = 256
 
 _LINGER_S: Final = 0.002
 """Longest wait for more of those that were in the last group."""
+_LINGERS: Final = 5
+"""Most such waits, while threads are being woken."""
 _LARGE: Final = 16
 """Pieces of work of a group that is worth waiting for beside what came meanwhile."""
 
@@ -211,12 +213,24 @@ class GroupCommitter:
             self._wake_rest()
             self._sleep(1, None)
         enough = self._last * 7 // 8 + 1 + (self._meanwhile if self._last >= _LARGE else 0)
-        self._sleep(min(enough, MAX_TOGETHER), _LINGER_S)
+        self._linger(min(enough, MAX_TOGETHER))
         self._wake_rest()
         with self._lock:
             group = self._take()
         self._last = len(group)
         return group
+
+    def _linger(self, enough: int) -> None:
+        """Wait for so much work; longer only while threads of the last group are being woken.
+
+        Each wakes the next, so those that are still asleep will come too. If they were woken
+        all at once instead, they would be in each other's way, and in that of the commit.
+        """
+        for _ in range(_LINGERS):
+            unwoken = len(self._unwoken)
+            self._sleep(enough, _LINGER_S)
+            if len(self._waiting) >= enough or not 0 < len(self._unwoken) < unwoken:
+                return
 
     def _wake_rest(self) -> None:
         """Wake the threads of the last group that those before them did not wake."""

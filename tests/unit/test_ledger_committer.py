@@ -103,6 +103,37 @@ class TestComingBack:
         assert [future.result(10) for future in (*meanwhile, *back)] == [3] * 38
         committer.close()
 
+    def test_threads_that_are_still_being_woken_are_waited_for(
+        self, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(committer_module, "_LINGER_S", 0.2)
+        wake = ThreadReply.wake
+
+        def wake_slowly(reply: ThreadReply) -> None:
+            threading.Event().wait(0.02)  # all of them: twice as long as others are waited for
+            wake(reply)
+
+        monkeypatch.setattr(ThreadReply, "wake", wake_slowly)
+        committer = GroupCommitter(runner)
+        committer.submit(HeadWork())
+        assert runner.started.wait(10)
+
+        def come_back() -> None:
+            committer.do(HeadWork())
+            committer.do(HeadWork())
+
+        threads = [threading.Thread(target=come_back) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        while len(committer._waiting) < 20:
+            threading.Event().wait(0.01)
+        runner.go_on.set()
+        for thread in threads:
+            thread.join(20)
+        committer.close()
+        assert [len(group) for group in runner.groups[:2]] == [1, 20]
+        assert len(runner.groups[2]) >= 18
+
     def test_a_caller_that_comes_alone_does_not_wait_long(self, committer: GroupCommitter) -> None:
         for number in (3, 4, 5):
             assert committer.submit(HeadWork()).result(10) == number
