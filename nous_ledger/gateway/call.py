@@ -36,7 +36,13 @@ from nous_ledger.gateway.bounds import CallNotes
 from nous_ledger.gateway.call_head import CallHead
 from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneError, Scope
 from nous_ledger.gateway.codings import decode_body
-from nous_ledger.gateway.drafts import Ending, complete_receipt, draft_receipt, receipt_name
+from nous_ledger.gateway.drafts import (
+    RANDOM_LENGTH,
+    Ending,
+    complete_receipt,
+    draft_receipt,
+    receipt_name,
+)
 from nous_ledger.gateway.drains import Drain
 from nous_ledger.gateway.headers import (
     RawHeaders,
@@ -81,7 +87,8 @@ class Call:
         self._upstream = head.upstream
         self._client = client
         self._trailers: list[object] = scope.get("trailers", [])  # filled while the body comes
-        self._opening = os.urandom(OPENING_LENGTH)
+        self._random = os.urandom(OPENING_LENGTH + RANDOM_LENGTH)
+        self._opening = self._random[:OPENING_LENGTH]
         self._opening_hash = opening_hash(self._opening)
         self._started = time.monotonic()
         self._body: bytes | None = None  # of the request, without content codings
@@ -148,6 +155,7 @@ class Call:
             request_commitment=None if body is None else commit_request(opening, body),
             forwarded_commitment=None if altered is None else commit_forwarded(opening, altered),
             claimed_wallet=self._head.claimed,
+            random=self._random[OPENING_LENGTH:],
         )
         if self._service.recorder is not None:
             self._recording = self._service.recorder.begin(draft.id, opening, body, altered)

@@ -87,6 +87,10 @@ class Ending:
     provider_request_id: str | None = None
 
 
+RANDOM_LENGTH: Final = 16 + 10
+"""Random bytes of a draft: its salt and what of its id is no time."""
+
+
 def receipt_name(receipt_id: bytes) -> str:
     """Return the id of a receipt as people and header fields have it: that of a UUID."""
     digits = receipt_id.hex()
@@ -112,6 +116,7 @@ def draft_receipt(
     request_commitment: Hash32 | None = None,
     forwarded_commitment: Hash32 | None = None,
     claimed_wallet: bytes | None = None,
+    random: bytes = b"",
 ) -> Receipt:
     """Return the receipt of a call that begins now, as it stands if it never ends.
 
@@ -123,9 +128,10 @@ def draft_receipt(
         request_commitment: over the request as the client sent it.
         forwarded_commitment: over the request as forwarded, if it was altered.
         claimed_wallet: the wallet that the request names, 20 bytes.
+        random: `RANDOM_LENGTH` random bytes that serve nothing else; made here unless given.
     """
     now = UnixMillis(time.time_ns() // 1_000_000)
-    random = os.urandom(16 + 10)
+    random = random or os.urandom(RANDOM_LENGTH)
     model_fits = model is None or is_encodable_text(model, 256)
     return _BEGUN(
         random[:16],
