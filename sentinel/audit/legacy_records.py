@@ -158,10 +158,9 @@ class RecordAudit:
         }
         records = [item.record for item in fresh]
         report = audit_legacy(records, "", 0, self._key, known=signatures)
-        found: dict[int, set[str]] = {}
+        found: dict[int | None, set[str]] = {}
         for finding in report.findings:
-            if finding.position is not None:
-                found.setdefault(finding.position, set()).add(finding.code)
+            found.setdefault(finding.position, set()).add(finding.code)
         for position, item in enumerate(fresh):
             codes = found.get(position, set()) | item.repeated
             if not codes and item.is_resigned:
