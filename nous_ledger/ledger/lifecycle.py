@@ -303,7 +303,7 @@ class LedgerLife(LedgerReader):
         self._sequencer = Sequencer(identity, signer, self._clock, self._pool, self._ahead)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
-        head = any(isinstance(work, HeadWork) for work in works)
+        head = HeadWork in map(type, works)
         with self._writing(head=head, tip=lambda _: self._sequencer.tip) as transaction:
             return self._sequencer.run(transaction, works)
 

@@ -110,14 +110,18 @@ def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> deque[ThreadReply]:
     """
     threads: deque[ThreadReply] = deque()
     by_loop: dict[AbstractEventLoop, list[tuple[Reply, Outcome]]] = {}
-    for reply, outcome in pairs:
-        if isinstance(reply, ThreadReply):
+    for pair in pairs:
+        reply, outcome = pair
+        if reply.loop is not None:
+            own = by_loop.get(reply.loop)
+            if own is None:
+                own = by_loop[reply.loop] = []
+            own.append(pair)
+        elif isinstance(reply, ThreadReply):
             reply.outcome, reply.others = outcome, threads
             threads.append(reply)
-        elif reply.loop is None:
-            _settle(reply, outcome)
         else:
-            by_loop.setdefault(reply.loop, []).append((reply, outcome))
+            _settle_here((pair,))
     wake_next(threads)
     for loop, own in by_loop.items():
         try:
@@ -128,13 +132,9 @@ def settle_all(pairs: Iterable[tuple[Reply, Outcome]]) -> deque[ThreadReply]:
 
 
 def _settle_here(pairs: Iterable[tuple[Reply, Outcome]]) -> None:
+    """Settle replies; whatever the callbacks of one do, the others get theirs."""
     for reply, outcome in pairs:
-        _settle(reply, outcome)
-
-
-def _settle(reply: Reply, outcome: Outcome) -> None:
-    """Settle one reply; whatever its callbacks do, the others get theirs."""
-    try:
-        reply.settle(outcome)
-    except BaseException:  # noqa: BLE001 - even one that wants to end its thread
-        _log.exception("a callback failed")
+        try:
+            reply.settle(outcome)
+        except BaseException:  # noqa: BLE001 - even one that wants to end its thread
+            _log.exception("a callback failed")

@@ -223,10 +223,17 @@ def prepare_records(
     tag = _TAG_ENTRY + log_id
     if len(log_id) != 32:
         raise InputError("input", f"a log id has 32 bytes, not {len(log_id)}")
-    parts = [
-        _pack(type_, epoch, index, logged_at, body_hash)
-        for index, body_hash in enumerate(body_hashes, first)
-    ]
+    places = range(first, first + len(body_hashes))
+    if logged_at > MAX_UINT or places.stop > MAX_UINT + 1 or not {*map(len, body_hashes)} <= {32}:
+        raise InputError("input", "a value of the record is outside its range")
+    pack = _LAYOUT.pack
+    try:
+        parts = [
+            pack(RECORD_VERSION, type_, epoch, index, logged_at, body_hash)
+            for index, body_hash in zip(places, body_hashes, strict=True)
+        ]
+    except struct.error as error:
+        raise _not_fitting(error) from error
     return [(part, sha256(tag + part)) for part in parts]
 
 
@@ -278,4 +285,8 @@ def _pack(type_: int, epoch: int, index: int, logged_at: int, body_hash: bytes) 
     try:
         return _LAYOUT.pack(RECORD_VERSION, type_, epoch, index, logged_at, body_hash)
     except struct.error as error:
-        raise InputError("input", f"a value of the record does not fit: {error}") from error
+        raise _not_fitting(error) from error
+
+
+def _not_fitting(error: struct.error) -> InputError:
+    return InputError("input", f"a value of the record does not fit: {error}")
