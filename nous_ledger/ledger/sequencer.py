@@ -47,6 +47,7 @@ from nous_ledger.protocol.types import LeafCount, LeafIndex, UnixMillis
 
 _MAX_CHAINS: Final = 8_192
 """Ends of subjects' chains that are remembered from run to run, but for those of one run."""
+_OTHER_RECORDS: Final = frozenset({RecordWork, RecordsWork})
 _STEP: Final = 1_024
 """Receipts that are stored at once, while the last of them are being signed."""
 
@@ -107,7 +108,8 @@ class Sequencer:
         now = self._clock()  # after the lock was taken: nobody logs in between
         head = transaction.last_head()
         earliest = earliest_time(tip, head)
-        drafts = [draft for work in works for draft in _drafts_of(work)]
+        kinds = {*map(type, works)}
+        drafts = _drafts_among(works, kinds)
         if group is not None and not self._go_on(group, transaction, drafts, (earliest, now)):
             group.drop()
             group = None
@@ -118,12 +120,13 @@ class Sequencer:
             batch = group.batch
         outcomes = self._take_all(batch, works)
         is_lent, appended, tip = self._write(batch, group)
-        for number, work in enumerate(works):
-            if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
-                outcomes[number], tip = self._log(transaction, work, tip, now)
+        if not kinds.isdisjoint(_OTHER_RECORDS):
+            for number, work in enumerate(works):
+                if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
+                    outcomes[number], tip = self._log(transaction, work, tip, now)
         self.tip, self._led_to = tip, transaction.leads_to
         self._chains |= batch.subjects
-        if any(isinstance(work, HeadWork) for work in works):
+        if HeadWork in kinds:
             note = self._head(transaction, tip, now)  # all of one group share it
             outcomes = [
                 note if isinstance(work, HeadWork) else outcome
@@ -132,7 +135,9 @@ class Sequencer:
             head = transaction.last_head()
         if is_lent and self._ahead is not None:
             self._follow(self._ahead, head)
-        return [_of_receipts(outcome, appended) for outcome in outcomes]
+        return [
+            outcome if outcome is None else _of_receipts(outcome, appended) for outcome in outcomes
+        ]
 
     def _go_on(
         self,
@@ -327,10 +332,17 @@ def check_draft(draft: Draft) -> Draft:
     return draft
 
 
-def _drafts_of(work: Work) -> tuple[Draft, ...]:
-    if isinstance(work, Draft):
-        return (work,)
-    return work.drafts if isinstance(work, AppendWork) else ()
+def _drafts_among(works: Sequence[Work], kinds: set[type[Work]]) -> list[Draft]:
+    """Return all drafts of some work; most come one by one."""
+    if AppendWork not in kinds:
+        return [work for work in works if type(work) is Draft]
+    drafts: list[Draft] = []
+    for work in works:
+        if isinstance(work, Draft):
+            drafts.append(work)
+        elif isinstance(work, AppendWork):
+            drafts += work.drafts
+    return drafts
 
 
 def _of_receipts(outcome: Outcome, appended: Sequence[Appended]) -> Outcome:

@@ -351,4 +351,4 @@ class SqliteTransaction(SqliteView, WriteTransaction):
 
 
 def _lengths(values: Sequence[bytes]) -> bytes:
-    return b"".join([b"%9d" % len(value) for value in values])
+    return b"%9d" * len(values) % (*map(len, values),)

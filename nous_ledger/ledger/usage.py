@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 def join_usage(values: Sequence[bytes]) -> bytes:
     """Return usage values in one piece, each after its length: what their hash is over."""
-    return b"".join(len(value).to_bytes(4, "big") + value for value in values)
+    return b"".join([len(value).to_bytes(4, "big") + value for value in values])
 
 
 def split_usage(data: bytes) -> tuple[bytes, ...]:
