@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from sentinel.cli import run
 from tests.architecture.repository import ROOT
 from tests.integration.published_log import PublishedLog
