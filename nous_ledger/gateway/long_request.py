@@ -38,8 +38,10 @@ MAX_AT_ONCE: Final = 50_000
 """Commas and brackets that are parsed in one go: some 20 ms where each is dearest."""
 
 _MAX_STEPS: Final = 1_000_000
-_TURN: Final = 4_000
-"""Steps after which others have their turn, some milliseconds."""
+_TURN: Final = 500
+"""Steps after which others have their turn, less than a millisecond."""
+_PAUSE_S: Final = 0.001
+"""For so long: what a call has to do takes many turns."""
 _WINDOW: Final = 64 * 1024
 _SHORT_MEMBER: Final = 1_024
 _SEPARATORS: Final = b",[{"
@@ -187,7 +189,7 @@ async def read_long_request(
         return read_request(shape, body)  # which looks at none of it
     try:
         for _ in outline.find():
-            await asyncio.sleep(0)
+            await asyncio.sleep(_PAUSE_S)
         if outline.separators > MAX_AT_ONCE or _separators(body) > MAX_SEPARATORS:
             return _read_outline(shape, outline, may_ask=may_ask, not_with=not_with)
     except FormatError:
