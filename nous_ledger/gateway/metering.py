@@ -26,7 +26,7 @@ from nous_ledger.protocol.hashing import MAX_USAGE_BYTES, MAX_USAGE_VALUES
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.registries import ANOMALY, METERING
 from nous_ledger.protocol.types import PicoUsd
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 from nous_ledger.reconcile.jsontext import parse_json
 from nous_ledger.reconcile.labels import label_counts
 from nous_ledger.reconcile.tally import VisibleOutput
@@ -80,7 +80,7 @@ class Metered:
 
     def with_usage(self, usage: tuple[Bucket, ...]) -> Metered:
         """Return the same with other labels."""
-        return Metered(
+        return _new_metered(
             metering=self.metering,
             usage=usage,
             provider_total=self.provider_total,
@@ -96,6 +96,7 @@ class Metered:
         )
 
 
+_new_metered: Final = maker(Metered)
 NOTHING_METERED: Final = Metered()
 
 
@@ -133,7 +134,7 @@ class Meter:
             self._watch.visible.keep_text()
         self._parser = (parser or SseParser()) if streamed and self._watch else None
         self._sse = self._parser if isinstance(self._parser, SseParser) else None
-        self._repeats = Repeats()
+        self._repeats = None if self._sse is None else Repeats()
         self._cost = cost
         self._body: bytes | bytearray = b""
         # Something passed by that could not be read, or is not framed as its format is.
@@ -173,6 +174,8 @@ class Meter:
 
     def _skip(self, piece: bytes, at: int) -> int:
         """Take the text of events that bring nothing else; return where they end."""
+        if self._repeats is None:
+            return at
         texts: list[bytes] | None = [] if self._keeps else None
         done, length = self._repeats.skip(piece, at, texts)
         if done > at and self._watch is not None:
@@ -245,7 +248,7 @@ class Meter:
         # LBL-10: what did not reach the caller in full cannot be counted again.
         known = reached and ended and all_shown and output.applicable
         visible = output if known and not (watch.failed or self._blind) else None
-        return Metered(
+        return _new_metered(
             metering=self._metering(watch, anomalies, ended=ended),
             usage=label_counts(reading.counts, visible, hidden_ruled_out=hidden_ruled_out),
             provider_total=reading.provider_total,
@@ -288,7 +291,8 @@ class Meter:
         watch = self._watch
         if watch is None:
             return False
-        self._repeats.forget()
+        if self._repeats is not None:
+            self._repeats.forget()
         if event.failed:
             watch.failed = self._blind = True
         if event.last:
@@ -306,7 +310,8 @@ class Meter:
             except FormatError:
                 self._unreadable(event.data)
                 return False
-            if (only := watch.only_text(located.value)) is not None:
+            only = None if self._repeats is None else watch.only_text(located.value)
+            if only is not None and self._repeats is not None:
                 self._repeats.learn(event.raw, *only)
             return alone
         return False

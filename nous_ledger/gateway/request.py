@@ -18,7 +18,7 @@ from typing import Any, Final
 from nous_ledger.gateway.paths import CallShape
 from nous_ledger.gateway.providers import API_CHAT, API_COMPLETIONS, API_OTHER
 from nous_ledger.protocol.errors import FormatError
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 from nous_ledger.reconcile.exact import is_plain_request
 from nous_ledger.reconcile.hidden import NOTHING_KNOWN, Allowance, read_allowance
 from nous_ledger.reconcile.jsontext import Located, parse_json
@@ -63,6 +63,9 @@ class RequestFacts:
     prompt: Prompt | None = None
 
 
+_new_facts: Final = maker(RequestFacts)
+
+
 def read_request(
     shape: CallShape,
     body: bytes | None,
@@ -94,7 +97,7 @@ def read_request(
         altered = _ask_for_usage(request, not_with)
     prompt = read_usual(shape.api, fields) if len(body) <= SHORT_BYTES else None
     if prompt is not None:
-        return RequestFacts(
+        return _new_facts(
             model=model,
             all_shown=True,
             altered=altered,

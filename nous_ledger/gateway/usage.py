@@ -28,7 +28,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from nous_ledger.gateway.usage_sheet import Counts, Sheet, Side, UsageReading, is_count
+from nous_ledger.gateway.usage_sheet import (
+    Counts,
+    Sheet,
+    Side,
+    UsageReading,
+    is_count,
+    new_reading,
+)
 from nous_ledger.protocol.registries import KIND
 from nous_ledger.protocol.types import MAX_UINT, TokenCount
 
@@ -146,7 +153,7 @@ def _read_usual(values: Sequence[object], names: tuple[str, str]) -> UsageReadin
     if read is None or written is None:
         return None
     counts = cast("tuple[tuple[int, TokenCount], ...]", read + written)
-    return UsageReading(counts=counts, provider_total=TokenCount(total), anomalies=_NO_ANOMALIES)
+    return new_reading(counts=counts, provider_total=TokenCount(total), anomalies=_NO_ANOMALIES)
 
 
 _Pairs = tuple[tuple[int, int], ...]

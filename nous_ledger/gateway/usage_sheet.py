@@ -41,6 +41,10 @@ class UsageReading:
         return _MALFORMED in self.anomalies
 
 
+new_reading: Final = values.maker(UsageReading)
+"""Makes such a value."""
+
+
 class Sheet:
     """Reads numbers and remembers what was wrong with them."""
 

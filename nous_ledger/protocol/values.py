@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ParamSpec, TypeVar, cast, dataclass_transform
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -96,15 +97,44 @@ def lay_out_init(cls: type[Any], lines: list[str], scope: dict[str, Any]) -> Cal
         lines: what else the function does, once the slots are filled.
         scope: names for these lines.
     """
-    parameters = ["self", "*"] if fields(cls) else ["self"]
-    for slot in fields(cls):
-        scope[f"default_{slot.name}"] = slot.default
-        has_default = slot.default is not MISSING
-        parameters.append(f"{slot.name}=default_{slot.name}" if has_default else slot.name)
+    parameters = ["self", *_parameters(cls, scope)]
     scope["change"] = object.__setattr__
     filling = lay_out_filling(cls, {slot.name: slot.name for slot in fields(cls)}, scope)
     opening = [f"def __init__({', '.join(parameters)}):", "    change(self, '__class__', Twin)"]
     return define("__init__", [*opening, *filling, *lines], scope)
+
+
+def maker(cls: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that makes values as their class does, in half the time.
+
+    A call of a class packs keyword arguments into a dictionary; a call of a function
+    does not. For values of which each call that is metered makes one.
+
+    Args:
+        cls: a class that `value` has made.
+    """
+    made, scope = cast("type[Any]", cls), dict[str, Any]()
+    opening = f"def make({', '.join(_parameters(made, scope))}):"
+    filling = lay_out_filling(made, {slot.name: slot.name for slot in fields(made)}, scope)
+    lines = ["    self.__post_init__()"] if hasattr(made, "__post_init__") else []
+    return define(
+        "make", [opening, "    self = Twin()", *filling, *lines, "    return self"], scope
+    )
+
+
+def _parameters(cls: type[Any], scope: dict[str, Any]) -> list[str]:
+    """Return a parameter for each field of a dataclass, all by keyword.
+
+    Args:
+        cls: the dataclass.
+        scope: gets the defaults.
+    """
+    parameters = ["*"] if fields(cls) else []
+    for slot in fields(cls):
+        scope[f"default_{slot.name}"] = slot.default
+        has_default = slot.default is not MISSING
+        parameters.append(f"{slot.name}=default_{slot.name}" if has_default else slot.name)
+    return parameters
 
 
 def lay_out_filling(cls: type[Any], values: dict[str, str], scope: dict[str, Any]) -> list[str]:

@@ -72,7 +72,10 @@ class Located(NamedTuple):
         text, start, end, _ = self
         quoted = f'"{key}"'
         at = text.find(quoted, start, end)
-        if at < 0 or text.find(quoted, at + 1, end) >= 0 or text.find("\\u", start, end) >= 0:
+        if at < 0 or text.find(quoted, at + 1, end) >= 0:
+            return None
+        # One character is found many times faster than two.
+        if text.find("\\", start, end) >= 0 and text.find("\\u", start, end) >= 0:
             return None
         return at + len(quoted)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 from nous_ledger.reconcile.jsontext import Located
 
 MAX_PARTS: Final = 65_536
@@ -46,6 +46,9 @@ class VisibleOutput:
     frames_per_call: int = 1
     text: str | None = None
     thinking_bytes: int = 0
+
+
+_new_output: Final = maker(VisibleOutput)
 
 
 class VisibleReader(Protocol):
@@ -160,7 +163,7 @@ class Tally:
 
     def output(self) -> VisibleOutput:
         """Return the result."""
-        return VisibleOutput(
+        return _new_output(
             utf8_bytes=self.text_bytes,
             choices=len(self.choices),
             tool_calls=len(self.calls),

@@ -7,7 +7,7 @@ import pytest
 
 from nous_ledger.protocol.label import Bucket
 from nous_ledger.protocol.receipt import Receipt
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 from nous_ledger.reconcile.hidden import Allowance
 
 
@@ -22,6 +22,18 @@ class Span:
 @value
 class Nothing:
     """A value without fields."""
+
+
+@value
+class Checked:
+    """A value that looks at itself."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers below zero."""
+        if self.number < 0:
+            raise ValueError("below zero")
 
 
 @pytest.mark.parametrize("above", [Span, Nothing, Allowance, Bucket, Receipt])
@@ -44,3 +56,18 @@ def test_values_are_equal_by_their_class_and_fields_and_stay_as_they_are() -> No
         span.lower = 2  # type: ignore[misc]
     with pytest.raises(TypeError):
         Span(upper=1)  # type: ignore[call-arg]
+
+
+def test_what_a_maker_makes_is_what_the_class_makes() -> None:
+    made = maker(Span)(lower=1)
+    assert made == Span(lower=1)
+    assert type(made) is Span
+    assert maker(Span)(lower=1, upper=2).upper == 2
+    assert maker(Nothing)() == Nothing()
+    with pytest.raises(FrozenInstanceError):
+        made.lower = 2  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        maker(Span)(upper=1)  # type: ignore[call-arg]
+    assert maker(Checked)(number=0) == Checked(number=0)
+    with pytest.raises(ValueError, match="below zero"):
+        maker(Checked)(number=-1)
