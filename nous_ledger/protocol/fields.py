@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from operator import is_
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from nous_ledger.protocol.errors import BodyError, EncodingError
@@ -91,7 +90,7 @@ class MapShape(Shape):
     NAMES: ClassVar[dict[int, str]] = {}
     READERS: ClassVar[tuple[tuple[str, Field], ...]] = ()
     REQUIRED: ClassVar[frozenset[int]] = frozenset()
-    _known_keys: ClassVar[Callable[[tuple[int, ...]], KnownKeys | None]]
+    _known_keys: ClassVar[Callable[..., KnownKeys | None]]
     extensions: tuple[tuple[int, Value], ...]
 
     def __init_subclass__(cls) -> None:
@@ -100,7 +99,9 @@ class MapShape(Shape):
         cls.NAMES = {field.key: field.name for field in cls.FIELDS}
         cls.READERS = tuple((field.name, field) for field in cls.FIELDS if not field.kind.plain)
         cls.REQUIRED = frozenset(field.key for field in cls.FIELDS if field.required)
-        cls._known_keys = staticmethod(lru_cache(maxsize=256)(partial(_check_keys, cls)))
+        cls._known_keys = staticmethod(
+            lru_cache(maxsize=256, typed=True)(partial(_check_keys, cls))
+        )
 
     def to_wire(self) -> dict[int, Any]:
         """Return the map with ascending keys, absent fields left out."""
@@ -118,8 +119,8 @@ class MapShape(Shape):
         """
         if type(value) is not dict:
             raise BodyError("wrong-type", "expected a map")
-        known = cls._known_keys(tuple(value))
-        if known is None or not all(map(is_, value, known.keys)):
+        known = cls._known_keys(*value)
+        if known is None:
             return cls._read_slowly(value)
         try:
             made: Self = known.read(value)
@@ -151,11 +152,11 @@ class MapShape(Shape):
         return cls(**known)
 
 
-def _check_keys(cls: type[MapShape], keys: tuple[int, ...]) -> KnownKeys | None:
+def _check_keys(cls: type[MapShape], *keys: int) -> KnownKeys | None:
     """Return how to read a map of some keys if it has all that it needs and no extension.
 
-    Most maps of a shape have the same keys as others, so answers are kept. True and 1.0
-    are found under the same name as 1: whoever asks must compare the answer by identity.
+    Most maps of a shape have the same keys as others, so answers are kept, by the types
+    of the keys too: True and 1.0 are equal to 1, and no keys.
     """
     good = cls.NAMES.keys() >= {*keys} >= cls.REQUIRED and {int}.issuperset(map(type, keys))
     return KnownKeys(cls, keys) if good and [*keys] == sorted(keys) else None
