@@ -1,4 +1,4 @@
-"""A client that reads slowly slows its upstream down, and still gets every byte."""
+"""Streams piece by piece: each goes on as it comes, and waits for a client that does not read."""
 
 import asyncio
 import socket
@@ -7,9 +7,11 @@ import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.integration.gateway.conftest import StartRig
-from tests.integration.gateway.rig import CHAT, STREAM_END, Seen, status
-from tests.integration.gateway.wire import ALL
+from tests.integration.gateway.rig import CHAT, STREAM_END, Seen, chunk, counts, status
+from tests.integration.gateway.wire import ALL, ASKING, COUNTS, UNASKED, USAGE_CHUNK, checked
 
 PIECE = b":%b\n\n" % (b"x" * 6_000)  # of a stream: a comment
 PIECES = 5_000
@@ -53,6 +55,29 @@ def test_a_stream_waits_for_a_client_that_does_not_read(start: StartRig) -> None
     assert head.startswith(b"HTTP/1.1 200 ")
     assert _unchunked(chunks) == PIECE * PIECES + b"".join(ALL)
     assert status(rig.only_receipt()) == "complete"
+
+
+@pytest.mark.parametrize("request_", [ASKING, UNASKED], ids=["asking", "unasked"])
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_stream_is_the_same_however_it_comes(
+    start: StartRig, request_: dict[str, object], size: int
+) -> None:
+    whole = b"".join(ALL)
+
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for at in range(0, len(whole), size):
+            writer.write(chunk(whole[at : at + size]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(STREAM_END)
+
+    rig, _ = start(script)
+    got = rig.call(CHAT, request_)
+    assert got.body == (whole if request_ is ASKING else whole.replace(USAGE_CHUNK, b""))
+    checked(rig, got, request_)
+    receipt = rig.only_receipt()
+    assert (status(receipt), counts(receipt)) == ("complete", COUNTS)
 
 
 def _unchunked(data: bytes) -> bytes:
