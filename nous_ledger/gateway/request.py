@@ -101,7 +101,7 @@ def read_request(
             model=model,
             all_shown=True,
             altered=altered,
-            plain=not begins_answer(prompt),
+            plain=not begins_answer(fields),
             allowance=usual_allowance(shape.api, fields),
             prompt=prompt,
         )
@@ -127,6 +127,9 @@ def _ask_for_usage(request: Located, not_with: tuple[str, ...]) -> bytes | None:
         return None
     if "stream_options" not in fields:
         return _insert(request, _QUESTION)
+    given = fields["stream_options"]
+    if isinstance(given, dict) and given.get("include_usage") is True:
+        return None  # as nearly every client does that asks for a stream
     try:
         options = request.member("stream_options")
     except FormatError:

@@ -27,6 +27,7 @@ from nous_ledger.reconcile.prompt_shapes import Prompt
 _APIS: Final = frozenset(
     {API["openai.chat"], API["cohere.v2"], API["ollama.chat"], API["mistral.chat"]}
 )
+_MESSAGES: Final = API["anthropic.messages"]
 _CAPS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 # No module looks at any of these, but at `messages` and the caps.
 USUAL: Final = _CAPS | {
@@ -35,6 +36,7 @@ USUAL: Final = _CAPS | {
     *("presence_penalty", "frequency_penalty", "repetition_penalty", "parallel_tool_calls"),
     *("service_tier", "safety_identifier", "prompt_cache_key", "verbosity", "keep_alive"),
 }
+_USUAL_MESSAGES: Final = USUAL | {"system"}
 _MESSAGE: Final = frozenset({"role", "content"})
 
 
@@ -46,10 +48,10 @@ def read_usual(api: int, fields: Mapping[str, Any]) -> Prompt | None:
         fields: members of the request body.
     """
     messages = fields.get("messages")
-    if type(messages) is not list or api not in _APIS or not fields.keys() <= USUAL:
+    if type(messages) is not list or not _has_usual_members(api, fields):
         return None
     prompt = Prompt()
-    texts = prompt.texts
+    texts: list[str] = []
     for message in messages:
         if type(message) is not dict or message.keys() != _MESSAGE:
             return None
@@ -57,13 +59,22 @@ def read_usual(api: int, fields: Mapping[str, Any]) -> Prompt | None:
         if type(role) is not str or type(content) is not str:
             return None
         texts += role, content
-    prompt.messages = len(messages)
+    if api != _MESSAGES:  # no formula is known for its prompts
+        prompt.texts, prompt.messages = texts, len(messages)
     return prompt
 
 
-def begins_answer(prompt: Prompt) -> bool:
+def _has_usual_members(api: int, fields: Mapping[str, Any]) -> bool:
+    if api in _APIS:
+        return fields.keys() <= USUAL
+    system = fields.get("system", "")
+    return api == _MESSAGES and fields.keys() <= _USUAL_MESSAGES and isinstance(system, str)
+
+
+def begins_answer(fields: Mapping[str, Any]) -> bool:
     """Return whether the last message of such a request begins the answer."""
-    return bool(prompt.texts) and prompt.texts[-2].lower() in SPEAKERS
+    messages = fields["messages"]
+    return bool(messages) and messages[-1]["role"].lower() in SPEAKERS
 
 
 def usual_allowance(api: int, fields: Mapping[str, Any]) -> Allowance:

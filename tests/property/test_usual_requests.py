@@ -39,14 +39,29 @@ NAMES = tuple(
     sorted(
         USUAL
         | BESIDE
-        | {*ONE, *NOTHING_SAID, *WITHIN, "text", "include", "contents", "guided_json", "x"}
+        | {
+            *ONE,
+            *NOTHING_SAID,
+            *WITHIN,
+            "system",
+            "text",
+            "include",
+            "contents",
+            "guided_json",
+            "x",
+        }
         | {"previous_response_id", "conversation", "mcp_servers", "container", "cachedContent"}
         | {"functions", "function_call", "tool_choice", "search_parameters", "promptVariables"}
         | {"reasoning_effort", "reasoning", "thinking", "think", "guardrails", "prompt", "input"}
         | {"context_management", "data_sources", "options", "instructions", "cached_content"}
     )
 )
-APIS = (*(API["openai.chat"],) * 4, *range(14))
+SAYING = (
+    *(("thinking", {"type": "disabled"}), ("reasoning_effort", "none"), ("think", False)),
+    *(("context_management", {"x": 1}), ("prediction", {"content": "x"}), ("n", 2)),
+    *(("tools", [{"type": "web_search"}]), ("stop", "x" * 17), ("stop_sequences", ["x" * 17])),
+)
+APIS = (*(API["openai.chat"], API["anthropic.messages"]) * 4, *range(14))
 
 
 def _message(random: Random) -> Any:
@@ -65,6 +80,13 @@ def _request(random: Random) -> dict[str, Any]:
     fields: dict[str, Any] = {"model": "gpt-4o"}
     for _ in range(random.randrange(4)):
         fields[random.choice(sorted(USUAL))] = random.choice(HOSTILE)
+    if random.random() < 0.2:
+        fields[random.choice(("max_tokens", "max_completion_tokens"))] = 5
+    if random.random() < 0.1:
+        name, said = random.choice(SAYING)
+        fields[name] = said
+    if random.random() < 0.2:
+        fields["system"] = random.choice(("Be brief.", "", None, [], [{"type": "text"}], 5))
     if random.random() < 0.3:
         fields[random.choice(NAMES)] = random.choice(HOSTILE)
     if random.random() < 0.9:
