@@ -88,7 +88,7 @@ class Client:
         on_gone: called once when that is noticed.
     """
 
-    __slots__ = ("_body", "_line", "_receive", "_scope", "_send", "gone", "on_gone")
+    __slots__ = ("_body", "_line", "_receive", "_scope", "_send", "_watch", "gone", "on_gone")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap the two ends of an ASGI call."""
@@ -98,6 +98,7 @@ class Client:
         self._scope = scope
         self._body: bytes | None = scope.pop(BODY, None)
         self._line: Line = scope.get(LINE) or Line()
+        self._watch: asyncio.Task[None] | None = None  # where the server has no lines
         self._line.on_lost = self.lost
         self.gone = self._line.lost
 
@@ -127,7 +128,7 @@ class Client:
                 raise BodyTooLargeError
         pieces: list[bytes] = []
         while True:
-            message = self._at_hand()
+            message = self._at_hand() if LINE in self._scope else None
             if message is None:
                 async with asyncio.timeout(silence_s):
                     message = await self._receive()
@@ -138,10 +139,15 @@ class Client:
             if limit < 0:
                 raise BodyTooLargeError
             if not message.get("more_body"):
+                if LINE not in self._scope:
+                    self._watch = asyncio.create_task(self._wait_for_hang_up())
                 return b"".join(pieces)
 
     def _at_hand(self) -> Message | None:
-        """Return the next message if it has come; most requests have come whole."""
+        """Return the next message if it has come; most requests have come whole.
+
+        Only for a server of ours: what others do while they wait may not bear to be dropped.
+        """
         step: Any = self._receive()
         try:
             step.send(None)
@@ -151,9 +157,15 @@ class Client:
         step.close()  # it would have waited
         return None
 
+    async def _wait_for_hang_up(self) -> None:
+        if (await self._receive())["type"] == "http.disconnect":
+            self.lost()
+
     def close(self) -> None:
         """Take no more notice of the connection, which may serve another call."""
         self._line.on_lost = None
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def answer(self, status: int, headers: RawHeaders, body: bytes) -> None:
         """Send a whole response."""

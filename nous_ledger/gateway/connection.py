@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from itertools import chain
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -120,6 +119,7 @@ class Connection(HttpToolsProtocol):
         self._between = True  # the parser waits for the beginning of a request
         self._known: RepeatedHead | None = None
         self._last_head: object = None  # what of it matters, and the notes on it
+        self._repeats = False  # it was that of the request before, too
         self._notes = Notes()
         self._rests_since: float | None = None  # when the last response ended, if nothing came yet
 
@@ -136,6 +136,21 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection, and tell the call that it serves."""
         super().connection_lost(exc)
+        self._leave()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Let another protocol refuse the session, unless a call is under way here.
+
+        That protocol ends the connection at once, and this one does not get to know.
+        """
+        if self._answered():
+            self._leave()
+            super().handle_websocket_upgrade()
+        else:
+            self.transport.close()
+
+    def _leave(self) -> None:
+        """Have no more to do with a connection: whoever counts or waits for it is told."""
         self._stop_waiting()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
@@ -149,8 +164,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; see that a head ends."""
-        known, cycle = self._known, self.cycle
-        if known is not None and self._between and cycle.response_complete:
+        known = self._known
+        cycle: RequestResponseCycle | None = self.cycle
+        if known and cycle and self._between and cycle.response_complete:
             found = known.body_of(data)
             if found is not None and not self.transport.is_closing():
                 self._start_again(known, *found)
@@ -165,6 +181,8 @@ class Connection(HttpToolsProtocol):
                 self._head_due = self.loop.call_later(self._head_s, self._refuse, _LATE)
         elif between and self._between and self._requests == requests + 1:
             self._learn(data, cycle)
+        elif requests and cycle is self.cycle and self._answered():
+            self._rest()  # what came belongs to nothing that anybody waits for
 
     def on_message_begin(self) -> None:
         """Start the head of a request."""
@@ -209,9 +227,7 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.cycle.body = bytearray()
         self.flow.resume_reading()
-        self._rests_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait_for_request(self.timeout_keep_alive)
+        self._rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if nothing came for as long as it is kept."""
@@ -227,6 +243,11 @@ class Connection(HttpToolsProtocol):
     def _unset_keepalive_if_required(self) -> None:
         self._rests_since = None
 
+    def _rest(self) -> None:
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_request(self.timeout_keep_alive)
+
     def _wait_for_request(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
@@ -236,15 +257,21 @@ class Connection(HttpToolsProtocol):
         """Return the notes on a request's head; the same as before if the head is the same."""
         fields = tuple([field for field in scope["headers"] if field[0] != b"content-length"])
         head = (scope["method"], scope["raw_path"], scope["query_string"], fields)
-        if head != self._last_head:
+        self._repeats = head == self._last_head
+        if not self._repeats:
             self._last_head, self._notes = head, Notes()
         return self._notes
 
     def _learn(self, data: bytes, before: RequestResponseCycle | None) -> None:
-        """Know the head of a request again, which came whole and alone."""
+        """Know the head of a request again, which came whole and alone, and not for the first time.
+
+        Where every head is another one, this costs nothing.
+        """
         cycle: RequestResponseCycle = self.cycle
         self._known = None
-        if cycle is not before and cycle.keep_alive and self.limit_concurrency is None:
+        if not self._repeats or cycle is before:
+            return
+        if cycle.keep_alive and self.limit_concurrency is None:
             scope: Scope = cycle.scope  # type: ignore[assignment]
             self._known = learn_head(data, scope)
 
@@ -277,7 +304,7 @@ class Connection(HttpToolsProtocol):
         """
         cycle: RequestResponseCycle = self.cycle
         fields, count = dict(headers), len(headers)
-        lines = b"%b: %b\r\n" * count % tuple(chain.from_iterable(headers))
+        lines = b"\r\n".join(map(b": ".join, headers))
         if (
             cycle.scope is not scope  # a request that was sent ahead has come meanwhile
             or cycle.response_started
@@ -289,11 +316,11 @@ class Connection(HttpToolsProtocol):
             or fields.get(b"content-length") != b"%d" % len(body)
             or not _BODY_ALONE.isdisjoint(fields)
             or len(fields) != count
-            or not lines.count(b"\r") == lines.count(b"\n") == count
+            or not lines.count(b"\r") == lines.count(b"\n") == count - 1
         ):
             return False
-        close = b"" if cycle.keep_alive else b"connection: close\r\n"
-        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], lines, close, body))
+        end = b"\r\n\r\n" if cycle.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], lines, end, body)))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()

@@ -34,6 +34,7 @@ from nous_ledger.protocol.registries import STATUS
 from nous_ledger.protocol.types import Hash32
 
 _RESET: Final = STATUS["upstream_reset"]
+_BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 HTTP_ERROR: Final = 400
 SLICE_BYTES: Final = 8 * 1024
 """Most bytes of a stream that are read in one go: they may be thousands of events."""
@@ -115,8 +116,8 @@ class Relay:
         Raises:
             BrokenResponseError: the body broke off, fell silent or cannot be altered.
         """
-        # A 304 has no body but may tell the length of one; our server would wait for it.
-        bodiless = self.http_status == HTTPStatus.NOT_MODIFIED
+        # These have no body but may tell the length of one; our server would wait for it.
+        bodiless = self.http_status in _BODILESS
         headers = client_fields(self._response, altered=self._strip, bodiless=bodiless)
         headers += own_headers
         if not self.streamed and (whole := read_at_once(self._response)) is not None:

@@ -1,5 +1,6 @@
 """Connections: what clients may take of them, and that those to upstreams are used again."""
 
+import asyncio
 import contextlib
 import http.client
 import logging
@@ -8,20 +9,38 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from functools import partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 
 from nous_ledger.gateway.connection import MAX_HEAD_BYTES
 from nous_ledger.ledger import Ledger
 from tests.integration.gateway.conftest import StartRig
-from tests.integration.gateway.rig import CHAT, Rig, answer, running_gateway, says
-from tests.integration.gateway.wire import BODY
+from tests.integration.gateway.rig import (
+    CHAT,
+    STREAM_END,
+    STREAM_HEAD,
+    Rig,
+    Seen,
+    answer,
+    chunk,
+    running_gateway,
+    says,
+    status,
+)
+from tests.integration.gateway.wire import BODY, DONE, HELLO
 
 HEAD_S = 0.4
 HEAD = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\n".encode()
 WHOLE = HEAD + b"content-length: 2\r\n\r\n{}"
+SESSION = (
+    b"GET /openai/v1/realtime HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n"
+    b"upgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @contextlib.contextmanager
@@ -137,6 +156,70 @@ def test_a_peer_has_so_many_connections(start: StartRig, caplog: pytest.LogCaptu
     said = [record.getMessage() for record in caplog.records if "gets no more" in record.message]
     assert said[0] == "127.0.0.1 has 3 connections and gets no more"
     assert len(rig.receipts()) == 4
+
+
+def test_a_refused_session_gives_its_place_back(start: StartRig) -> None:
+    rig, _ = start(says(answer(BODY)), max_peer_connections=2)
+    for _ in range(4):
+        with connected(rig) as connection:
+            connection.sendall(SESSION)
+            assert rest_of(connection).startswith(b"HTTP/1.1 426 ")
+    with connected(rig) as connection:
+        make_call(connection)
+
+
+def test_a_session_is_not_begun_in_the_middle_of_a_call(start: StartRig) -> None:
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + chunk(HELLO))
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.write(chunk(DONE) + STREAM_END)
+
+    rig, _ = start(script)
+    asking = b'{"stream":true}'
+    with connected(rig) as connection:
+        connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(asking) + asking)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(SESSION)
+        assert b"HTTP/1.1 426 " not in rest_of(connection)
+    assert status(rig.only_receipt()) == "client_aborted"
+
+
+@pytest.mark.parametrize(
+    ("request_", "then"), [(WHOLE, b"\r\n"), (HEAD + b"content-length: 999\r\n\r\n", b"x")]
+)
+def test_what_belongs_to_no_request_keeps_no_connection(
+    start: StartRig, monkeypatch: pytest.MonkeyPatch, request_: bytes, then: bytes
+) -> None:
+    brief = partialmethod(uvicorn.Config.__init__, timeout_keep_alive=1)
+    monkeypatch.setattr(uvicorn.Config, "__init__", brief)
+    rig, _ = start(says(answer(BODY)), max_request_bytes=100)
+    with connected(rig) as connection:
+        connection.sendall(request_)
+        assert connection.recv(65_536)
+        time.sleep(0.2)  # the timer is set by now
+        connection.sendall(then)
+        connection.settimeout(5)
+        rest_of(connection)
+
+
+def test_a_request_in_pieces_is_served_however_long_after_the_last(
+    start: StartRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1.5)
+        writer.write(answer(BODY))
+
+    brief = partialmethod(uvicorn.Config.__init__, timeout_keep_alive=1)
+    monkeypatch.setattr(uvicorn.Config, "__init__", brief)
+    rig, _ = start(script)
+    with connected(rig) as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        for piece in (b"\r\n", WHOLE[:9], WHOLE[9:-1], WHOLE[-1:]):
+            connection.sendall(piece)
+            time.sleep(0.02)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_connection_to_an_upstream_is_used_again(log: Ledger) -> None:

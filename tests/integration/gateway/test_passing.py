@@ -127,6 +127,15 @@ def test_a_redirect_is_passed_on_and_not_followed(start: StartRig) -> None:
     assert status(rig.only_receipt()) == "complete"
 
 
+@pytest.mark.parametrize("code", [204, 304])
+def test_a_response_without_a_body_tells_no_length(start: StartRig, code: int) -> None:
+    rig, _ = start(says(answer(b"", status=code, length=40)))
+    got = rig.call(CHAT, {"model": "m"})
+    assert (got.status, got.body, got.headers["content-length"]) == (code, b"", None)
+    assert got.headers["connection"] is None
+    assert status(rig.only_receipt()) == "complete"
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br"])
 def test_compressed_bodies_pass_as_they_are(start: StartRig, coding: str) -> None:
     packed = gzip.compress(BODY) if coding == "gzip" else b"\x0b\x02\x80pretend\x03"
