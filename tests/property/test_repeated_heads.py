@@ -164,7 +164,7 @@ def test_the_same_head_is_known_again_whatever_the_length_of_its_body() -> None:
     bodies = [b"a", b"bc", b"", b"d" * 1000]
     seen, quick = both([PLAIN % (len(body), body) for body in bodies])
     assert [entry[-1] for entry in seen] == bodies
-    assert quick == len(bodies) - 1
+    assert quick == len(bodies) - 2  # the first two are parsed
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_same_head_is_known_again_whatever_the_length_of_its_body() -> None:
     ],
 )
 def test_other_heads_are_parsed(first: bytes, second: bytes) -> None:
-    assert both([first % (1, b"a"), second % (1, b"b")])[1] == 0
+    assert both([first % (1, b"a"), second % (1, b"b")] * 3)[1] == 0
 
 
 def test_no_head_is_known_that_ends_elsewhere_than_its_lines() -> None:

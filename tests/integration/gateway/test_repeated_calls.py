@@ -85,16 +85,16 @@ def test_each_call_is_its_own_callers(log: Ledger, monkeypatch: pytest.MonkeyPat
     with running(log, answer(BODY)) as (rig, upstream):
         kept = Kept(rig)
         with closing(kept.made):
-            for number, key in enumerate("aaabba"):
+            for number, key in enumerate("aaaabbba"):
                 body = {"model": f"{number}", "messages": "x" * number}
                 assert kept.call(body, authorization=f"Bearer key-{key}") == (200, BODY)
         subjects = [receipt.subject for receipt in receipts(rig)]
-        assert [subject == subjects[0] for subject in subjects] == [True] * 3 + [False] * 2 + [True]
+        assert [subject == subjects[0] for subject in subjects] == [True] * 4 + [False] * 3 + [True]
         shown = [dict(seen.headers)["authorization"] for seen in upstream.seen]
-        assert shown == [f"Bearer key-{key}" for key in "aaabba"]
+        assert shown == [f"Bearer key-{key}" for key in "aaaabbba"]
         bodies = [seen.body for seen in upstream.seen]
-        assert [json.loads(body)["model"] for body in bodies] == list("012345")
-        assert known == [bodies[1], bodies[2], bodies[4]]
+        assert [json.loads(body)["model"] for body in bodies] == list("01234567")
+        assert known == [bodies[2], bodies[3], bodies[6]]
 
 
 def test_each_call_goes_where_its_path_says_and_names_its_own_wallet(log: Ledger) -> None:
