@@ -170,22 +170,23 @@ def bound_by_bytes(usage: tuple[Bucket, ...], length: int) -> tuple[Bucket, ...]
         usage: labelled buckets; only UNVERIFIABLE ones change.
         length: bytes of the request body.
     """
-    whole, counted = 0, False
-    for bucket in usage:
-        if bucket.label == UNVERIFIABLE and bucket.kind in _TEXT_INPUT:
-            whole += bucket.reported or 0
-            counted = counted or bucket.kind in _COUNTED
-    if not counted or whole > length:
+    text = {
+        bucket.kind: bucket.reported or 0
+        for bucket in usage
+        if bucket.kind in _TEXT_INPUT and bucket.label == UNVERIFIABLE
+    }
+    whole = sum(text.values())
+    if whole > length or _COUNTED.isdisjoint(text):
         return usage
-    return tuple([_within(b, whole, length) for b in usage])
-
-
-def _within(bucket: Bucket, whole: int, length: int) -> Bucket:
-    """Return a bucket bounded by a request's bytes, if it is a part of the text input."""
-    if bucket.label != UNVERIFIABLE or bucket.kind not in _TEXT_INPUT:
-        return bucket
-    others = whole - (bucket.reported or 0) if bucket.kind in _COUNTED else 0
-    return bounded(bucket.kind, bucket.reported, 0, length - others, METHOD_PROMPT_BYTES)
+    found = []
+    for bucket in usage:
+        kind = bucket.kind
+        if kind in text:
+            upper = length - whole + text[kind] if kind in _COUNTED else length
+            found.append(bounded(kind, bucket.reported, 0, upper, METHOD_PROMPT_BYTES))
+        else:
+            found.append(bucket)
+    return tuple(found)
 
 
 def _videos(prompt: Prompt, reported: int | None) -> dict[int, tuple[int, int, str]]:
