@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from nous_ledger.protocol.bodies import decode_body, encode_body
 from nous_ledger.protocol.receipt import Receipt
@@ -17,7 +17,7 @@ from nous_ledger.protocol.types import (
     UnixMillis,
     UnixSeconds,
 )
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time in milliseconds since 1970-01-01T00:00:00Z."""
@@ -37,13 +37,12 @@ class Draft:
     opening_hash: Hash32 | None = None
     raw_usage: tuple[bytes, ...] = ()
 
-    @classmethod
+    @staticmethod
     def of(
-        cls,
         receipt: Receipt,
         opening_hash: Hash32 | None = None,
         raw_usage: tuple[bytes, ...] = (),
-    ) -> Self:
+    ) -> Draft:
         """Return a draft that can be logged.
 
         Only extensions can make a body too long, so one without them is first encoded at
@@ -54,7 +53,10 @@ class Draft:
         """
         if _has_extensions(receipt):
             encode_body(receipt)
-        return cls(receipt=receipt, opening_hash=opening_hash, raw_usage=raw_usage)
+        return _new_draft(receipt=receipt, opening_hash=opening_hash, raw_usage=raw_usage)
+
+
+_new_draft: Final = maker(Draft)
 
 
 def _has_extensions(receipt: Receipt) -> bool:
@@ -88,6 +90,10 @@ class Appended:
         receipt = decode_body(TYPE_RECEIPT, self.body)
         assert isinstance(receipt, Receipt)  # noqa: S101 - by the type asked for
         return receipt
+
+
+new_appended: Final = maker(Appended)
+"""Makes an `Appended` as its class does."""
 
 
 @value

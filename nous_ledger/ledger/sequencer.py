@@ -25,7 +25,16 @@ from nous_ledger.ledger.errors import (
 from nous_ledger.ledger.growing import grow
 from nous_ledger.ledger.heads import earliest_time, renew_head
 from nous_ledger.ledger.identity import Identity, Signer
-from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, StoredHead, SubjectHead, Tip
+from nous_ledger.ledger.model import (
+    Appended,
+    Clock,
+    Draft,
+    Entry,
+    StoredHead,
+    SubjectHead,
+    Tip,
+    new_appended,
+)
 from nous_ledger.ledger.signing_pool import Lending, ReceiptSigning, SigningPool
 from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
@@ -242,7 +251,7 @@ class Sequencer:
         tip = before.store_records(signing, tip)
         pairs = zip(signing.records, batch.bodies, strict=True)
         appended = [
-            Appended(index=LeafIndex(index), record=record, body=body)
+            new_appended(index=LeafIndex(index), record=record, body=body)
             for index, (record, body) in enumerate(pairs, batch.tip.leaf_count)
         ]
         return lending is not None, appended, tip
