@@ -209,6 +209,7 @@ def test_what_is_no_response_is_an_error(answer: bytes) -> None:
 )
 def test_what_came_unasked_answers_nobody(unasked: bytes, ways: str) -> None:
     connections: list[object] = []
+    said = asyncio.Event()
     second = LENGTH.replace(b"hello", b"other")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -219,6 +220,7 @@ def test_what_came_unasked_answers_nobody(unasked: bytes, ways: str) -> None:
         writer.write(LENGTH)
         await asyncio.sleep(0.01)
         writer.write(unasked)
+        said.set()
         await reader.read()
 
     async def run() -> None:
@@ -230,6 +232,7 @@ def test_what_came_unasked_answers_nobody(unasked: bytes, ways: str) -> None:
                 else:
                     async with session.post(url, data=b"{}") as response:
                         assert await response.read() == expected
+                await said.wait()
                 await asyncio.sleep(0.03)
 
     asyncio.run(run())
