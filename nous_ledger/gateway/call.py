@@ -120,17 +120,23 @@ class Call:
         try:
             await self._service.journal.begin(draft, self._opening_hash)
         except LedgerError as error:
-            _log.error("no call is forwarded: the ledger cannot be written: %s", error.code)
-            if self._recording is not None:
-                self._recording.end()
-            await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.errors), [])
+            await self._forward_nothing(error)
             return
+        except asyncio.CancelledError:  # it came after the promise
+            await self._settle(draft, ())
+            raise
         try:
             await self._serve(draft, facts, body if facts.altered is None else facts.altered)
-        except Exception:
-            if not self._settled:  # a fault in here does not cost the call its receipt
+        except (Exception, asyncio.CancelledError):
+            if not self._settled:  # neither a fault in here nor a shutdown costs the receipt
                 await self._settle(draft, ())
             raise
+
+    async def _forward_nothing(self, error: LedgerError) -> None:
+        _log.error("no call is forwarded: the ledger cannot be written: %s", error.code)
+        if self._recording is not None:
+            self._recording.end()
+        await self._send(LEDGER_DOWN, LEDGER_DOWN.body(self._upstream.route.errors), [])
 
     def _decoded(self, body: bytes) -> bytes | None:
         """Return the request body without its content codings, None if they stay."""

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from nous_ledger.gateway.app import AppConfig, Gateway
+from nous_ledger.gateway.bounds import Bounder
 from nous_ledger.ledger import Ledger
+from nous_ledger.ledger.replies import Reply
+from nous_ledger.ledger.work import Work
 from nous_ledger.protocol.receipt import Receipt
 from tests.integration.gateway.rig import (
     CHAT,
@@ -132,3 +135,38 @@ def test_who_hangs_up_is_noticed_under_any_server(
             time.sleep(0.01)
     assert [status(receipt) for receipt in receipts(log)] == ["complete", "client_aborted"]
     assert receipts(log)[1].response_commitment is None
+
+
+@pytest.mark.parametrize("stage", ["intent", "labels"])
+def test_a_call_that_a_server_cancels_has_its_receipt(
+    log: Ledger, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    send_all = Ledger.send_all
+    reached = threading.Event()
+
+    def send_late(ledger: Ledger, group: Sequence[tuple[Work, Reply]]) -> None:
+        reached.set()
+        threading.Timer(0.3, send_all, (ledger, group)).start()
+
+    async def label(*_: object) -> None:
+        reached.set()
+        await asyncio.sleep(60)
+
+    if stage == "intent":
+        monkeypatch.setattr(Ledger, "send_all", send_late)
+    else:
+        monkeypatch.setattr(Bounder, "label", label)
+
+    async def run(upstream: RawUpstream) -> None:
+        app = gateway(log, upstream)
+        through = httpx.ASGITransport(app)
+        async with running(app), httpx.AsyncClient(transport=through) as client:
+            call = asyncio.create_task(client.post(f"http://localhost{CHAT}", json={}))
+            await asyncio.to_thread(reached.wait)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            assert log.open_intents() == ()
+
+    with RawUpstream(says(answer(BODY))) as upstream:
+        asyncio.run(run(upstream))
+    assert [status(receipt) for receipt in receipts(log)] == ["gateway_interrupted"]
