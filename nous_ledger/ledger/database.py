@@ -136,6 +136,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise translated_error(path, error) from error
+    except UnicodeDecodeError as error:  # a message that repeats what is damaged
+        raise StoreContentError("store-corrupt", f"{path}: text in it is no UTF-8") from error
 
 
 def translated_error(path: Path, error: sqlite3.Error) -> LedgerError:

@@ -35,6 +35,7 @@ from nous_ledger.ledger.fsck_leaves import (
     LeafFindings,
     LeafJob,
     PlainFacts,
+    PlainRow,
 )
 from nous_ledger.ledger.fsck_mark import check_high_water
 from nous_ledger.ledger.fsck_tree import HeadChecks, Keys, TreeChecks, read_keys
@@ -65,6 +66,7 @@ _ERASED: Final = 6
 _AT_A_TIME: Final = 2_048
 """Leaves of a job: their signatures are checked together, the more the quicker each."""
 _AT_LEAST: Final = 256
+_JOB_BYTES: Final = 4 << 20
 _CACHE_KIB: Final = 32 * 1024
 _WAITING: Final = 4
 """Jobs per worker that may be read ahead."""
@@ -139,9 +141,16 @@ def _run(check: _Check, path: Path, connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN")
             check.compare_with_mark(path.parent, connection)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # no such table or column
+            # No such table or column; or, without a code, a text that is no UTF-8.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if code & 0xFF == sqlite3.SQLITE_ERROR:
                 raise StoreContentError("store-corrupt", f"{path}: {error}") from error
             raise
+        except (AttributeError, TypeError, ValueError) as error:
+            if not check.damaged:
+                raise
+            text = f"{path}: a value is of another type than its column"
+            raise StoreContentError("store-corrupt", text) from error
 
 
 class _Check:
@@ -158,6 +167,7 @@ class _Check:
         self._logged_at = 0
         self._erased = 0
         self._heads = 0
+        self.damaged = False  # whether SQLite itself found a fault, such as a value of another type
 
     def report(self, fault: Fault) -> None:
         self._fault_count += 1
@@ -185,6 +195,7 @@ class _Check:
     def _check_database(self, connection: sqlite3.Connection) -> None:
         for (message,) in connection.execute("PRAGMA integrity_check(100)"):
             if message != "ok":
+                self.damaged = True
                 self._fault("store-corrupt", "database", None, message)
         for kind, name in connection.execute(
             "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"
@@ -288,14 +299,15 @@ class _Check:
         The last jobs are smaller, so that all workers end at about the same time.
         """
         rows = connection.execute(
-            "SELECT records.leaf, record, body, usage FROM records"
+            "SELECT records.leaf, coalesce(CAST(record AS BLOB), x''), CAST(body AS BLOB),"
+            " CAST(usage AS BLOB) FROM records"
             " LEFT JOIN bodies USING (leaf) LEFT JOIN raw_usage USING (leaf)"
             " ORDER BY records.leaf"
         )
         eras = keys.eras()
         waiting: deque[Callable[[], LeafFindings]] = deque()
         left = total
-        while batch := rows.fetchmany(_job_size(left // (2 * workers.number))):
+        while batch := _read_job(rows, left // (2 * workers.number)):
             left -= len(batch)
             job = LeafJob(log_id=keys.log_id, eras=eras, rows=tuple(batch))
             waiting.append(workers.submit(job))
@@ -337,8 +349,17 @@ class _Check:
         self.report(Fault(code=code, table=table, index=index, message=message))
 
 
-def _job_size(share: int) -> int:
-    return min(_AT_A_TIME, max(_AT_LEAST, share))
+def _read_job(rows: sqlite3.Cursor, share: int) -> list[PlainRow]:
+    """Return the next leaves: a worker's share of the rest, or as many as a job may have."""
+    job: list[PlainRow] = []
+    most, size = min(_AT_A_TIME, max(_AT_LEAST, share)), 0
+    while len(job) < most and size < _JOB_BYTES:
+        piece = rows.fetchmany(min(_AT_LEAST, most - len(job)))
+        if not piece:
+            break
+        job += piece
+        size += sum([len(body or b"") + len(usage or b"") for _, _, body, usage in piece])
+    return job
 
 
 def _plausible_leaf_count(connection: sqlite3.Connection) -> int:

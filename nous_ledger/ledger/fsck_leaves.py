@@ -71,6 +71,10 @@ class LeafRow(NamedTuple):
     usage: bytes | None
 
 
+PlainRow: TypeAlias = tuple[int, bytes, bytes | None, bytes | None]
+"""The fields of a `LeafRow`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafJob:
     """Some leaves to check.
@@ -83,7 +87,7 @@ class LeafJob:
 
     log_id: LogId
     eras: tuple[KeyEra, ...]
-    rows: tuple[tuple[int, bytes, bytes | None, bytes | None], ...]
+    rows: tuple[PlainRow, ...]
 
 
 class LeafFacts(NamedTuple):
