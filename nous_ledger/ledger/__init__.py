@@ -3,7 +3,7 @@
 ledger, reader   what callers use: heads, proofs, lists; appending: what they append
 aio              the same for asyncio
 committer        many callers, one durable transaction; replies: how they hear of it
-work             what callers want; ahead: begun before its transaction does
+work             what callers want, in the order in which they want it
 sequencer        index, time, chain and signature of each record
 staging          the receipts of one transaction; signing_pool: signed on two cores
 signing_process  a process that signs beside this one; signing_child: its program

@@ -57,7 +57,7 @@ class LedgerAppender(LedgerLife):
     ) -> None:
         """Take over an open store; without a signer it is only read."""
         super().__init__(folder, store, identity, signer, clock, guard=guard)
-        self._committer = None if signer is None else GroupCommitter(self._run, self._ahead)
+        self._committer = None if signer is None else GroupCommitter(self._run)
         self._bindings = BindingBook(self.log_id)
 
     def append(

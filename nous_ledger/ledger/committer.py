@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
-from nous_ledger.ledger.ahead import Ahead
 from nous_ledger.ledger.errors import LedgerUseError, StoreError
 from nous_ledger.ledger.replies import FutureReply, Reply, ThreadReply, settle_all, wake_next
 from nous_ledger.ledger.work import AppendWork, HeadWork, Outcome, Work
@@ -44,18 +43,14 @@ _Item = tuple[Work, Reply]
 class GroupCommitter:
     """Takes work from any thread and runs it in groups on a thread of its own."""
 
-    def __init__(
-        self, run: Run, ahead: Ahead | None = None, *, max_waiting: int = MAX_WAITING
-    ) -> None:
+    def __init__(self, run: Run, *, max_waiting: int = MAX_WAITING) -> None:
         """Serve a function that runs one transaction.
 
         Args:
             run: called by one thread at a time.
-            ahead: begins with work while it waits; None for nothing of the kind.
             max_waiting: receipts and other pieces of work that may wait.
         """
         self._run = run
-        self._ahead = ahead
         self._max_waiting = max_waiting
         self._lock = threading.Lock()  # over all that follows
         self._waiting: deque[_Item] = deque()
@@ -109,7 +104,7 @@ class GroupCommitter:
             self._check_room(work)
             self._waiting.append((work, reply))
             self._weight += _weight(work)
-            self._came()
+            self._rouse()
 
     def send_all(self, items: Sequence[_Item]) -> None:
         """Take in work that its sender has gathered, all or none: no more is waited for.
@@ -124,7 +119,7 @@ class GroupCommitter:
             self._waiting += items
             self._weight += sum([_weight(work) for work, _ in items])
             self._gathered = True
-            self._came()
+            self._rouse()
 
     def _check_process(self) -> None:
         """Refuse to wait for a lock that another thread of the parent may have held."""
@@ -141,14 +136,6 @@ class GroupCommitter:
             raise StoreError("overloaded", f"{self._weight} pieces of work wait for the disk")
         if self._thread is None:
             self._start()
-
-    def _came(self) -> None:
-        """Begin with what came, as far as that is possible; wake the thread if it is enough."""
-        try:
-            if self._ahead is not None:
-                self._ahead.look_at(self._waiting, MAX_TOGETHER)
-        finally:
-            self._rouse()
 
     def close(self) -> None:
         """Finish what was submitted and end the thread; a second call only waits for that.
@@ -252,8 +239,6 @@ class GroupCommitter:
         group: list[_Item] = []
         size = 0
         self._gathered = False
-        if self._ahead is not None:
-            self._ahead.close()
         while self._waiting and size < MAX_TOGETHER:
             group.append(self._waiting.popleft())
             size += _weight(group[-1][0])

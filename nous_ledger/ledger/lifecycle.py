@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from nous_ledger.ledger.ahead import Ahead
 from nous_ledger.ledger.backup import Backup, back_up
 from nous_ledger.ledger.creation import KEYS_NAME
 from nous_ledger.ledger.errors import KeyFileError, LedgerUseError
@@ -66,7 +65,6 @@ class LedgerLife(LedgerReader):
         self._signer = signer
         self._guard = guard
         self._pool = SigningPool()
-        self._ahead = Ahead(self._pool, clock)
         self._turn = threading.Lock()  # held by whoever uses the keys or replaces them
         if signer is not None:
             self._adopt(identity, signer)
@@ -300,7 +298,7 @@ class LedgerLife(LedgerReader):
     def _adopt(self, identity: Identity, signer: Signer) -> None:
         self._identity = identity
         self._signer = signer
-        self._sequencer = Sequencer(identity, signer, self._clock, self._pool, self._ahead)
+        self._sequencer = Sequencer(identity, signer, self._clock, self._pool)
 
     def _run(self, works: Sequence[Work]) -> list[Outcome]:
         head = HeadWork in map(type, works)

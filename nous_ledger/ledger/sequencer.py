@@ -1,8 +1,7 @@
 """Gives records their index, time and place in a subject's chain, and signs them.
 
 One call of `run` serves many callers in one transaction; `staging` puts their
-receipts in order, `signing_pool` signs them on two cores, `ahead` may have begun
-with both before.
+receipts in order, `signing_pool` signs them on two cores.
 
 Spec:
     PROTOCOL.md REC-10, REC-11, REC-12, SUBJ-3.
@@ -14,7 +13,6 @@ from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from typing import Final
 
-from nous_ledger.ledger.ahead import FRESH_MS, Ahead, Known, PlacedGroup
 from nous_ledger.ledger.errors import (
     KeyFileError,
     LedgerUseError,
@@ -30,12 +28,11 @@ from nous_ledger.ledger.model import (
     Clock,
     Draft,
     Entry,
-    StoredHead,
     SubjectHead,
     Tip,
     new_appended,
 )
-from nous_ledger.ledger.signing_pool import Lending, ReceiptSigning, SigningPool
+from nous_ledger.ledger.signing_pool import ReceiptSigning, SigningPool
 from nous_ledger.ledger.single import Unplaced, append_entry
 from nous_ledger.ledger.staging import Batch
 from nous_ledger.ledger.store import WriteTransaction
@@ -74,7 +71,6 @@ class Sequencer:
         signer: Signer,
         clock: Clock,
         pool: SigningPool | None = None,
-        ahead: Ahead | None = None,
     ) -> None:
         """Serve one log.
 
@@ -83,13 +79,11 @@ class Sequencer:
             signer: its keys.
             clock: the time in milliseconds.
             pool: helps to sign; None for no help.
-            ahead: begins with groups before their transactions do; None for none.
         """
         self._identity = identity
         self._signer = signer
         self._clock = clock
         self._pool = pool
-        self._ahead = ahead
         self.tip = Tip(leaf_count=LeafCount(0), logged_at=UnixMillis(0), peaks=())
         self._led_to: Hashable = None  # what the tip and these ends of chains belong to
         self._chains: dict[bytes, SubjectHead] = {}
@@ -101,34 +95,15 @@ class Sequencer:
             KeyFileError: key-mismatch, if another process changed the keys.
             StoreContentError: store-corrupt.
         """
-        group = None if self._ahead is None else self._ahead.claim()
-        try:
-            return self._run(transaction, works, group)
-        except BaseException:
-            if group is not None:
-                group.drop()
-            raise
-
-    def _run(
-        self, transaction: WriteTransaction, works: Sequence[Work], group: PlacedGroup | None
-    ) -> list[Outcome]:
         self._check_keys_in_force(transaction)
         tip = self._find_tip(transaction)
         now = self._clock()  # after the lock was taken: nobody logs in between
-        head = transaction.last_head()
-        earliest = earliest_time(tip, head)
+        earliest = earliest_time(tip, transaction.last_head())
         kinds = {*map(type, works)}
         drafts = _drafts_among(works, kinds)
-        if group is not None and not self._go_on(group, transaction, drafts, (earliest, now)):
-            group.drop()
-            group = None
-        if group is None:
-            batch = Batch(now=now, tip=tip, earliest=earliest, chains=self._chains)
-            batch.begin_in(transaction, drafts)
-        else:
-            batch = group.batch
+        batch = Batch(transaction, drafts, now=now, tip=tip, earliest=earliest, chains=self._chains)
         outcomes = self._take_all(batch, works)
-        is_lent, appended, tip = self._write(batch, group)
+        appended, tip = self._write(batch)
         if not kinds.isdisjoint(_OTHER_RECORDS):
             for number, work in enumerate(works):
                 if isinstance(work, RecordWork | RecordsWork) and outcomes[number] is None:
@@ -141,60 +116,18 @@ class Sequencer:
                 note if isinstance(work, HeadWork) else outcome
                 for work, outcome in zip(works, outcomes, strict=True)
             ]
-            head = transaction.last_head()
-        if is_lent and self._ahead is not None:
-            self._follow(self._ahead, head)
         return [
             outcome if outcome is None else _of_receipts(outcome, appended) for outcome in outcomes
         ]
 
-    def _go_on(
-        self,
-        group: PlacedGroup,
-        transaction: WriteTransaction,
-        drafts: Sequence[Draft],
-        times: tuple[UnixMillis, int],
-    ) -> bool:
-        """Return whether a group can go on in a transaction from where it was placed."""
-        known, (earliest, now) = group.known, times
-        is_next = known.identity is self._identity and known.led_to == transaction.follows
-        is_recent = earliest <= group.batch.logged_at <= now <= group.batch.logged_at + FRESH_MS
-        if not is_next and self._ahead is not None:
-            self._ahead.rest()
-        return (
-            is_next
-            and is_recent
-            and group.is_of(drafts)
-            and group.batch.begin_in(transaction, drafts)
-        )
-
     def _take_all(self, batch: Batch, works: Sequence[Work]) -> list[Outcome]:
-        """Put all work into a batch, whose first receipts may be there already."""
+        """Put all work into a batch; what cannot be logged is returned as its error."""
         if intents := [work.intent for work in works if type(work) is IntentWork]:
             batch.expect_calls(intents)
         closed = self._identity.closed
-        outcomes: list[Outcome] = []
-        there, number = len(batch.drafts), 0
-        for work in works:
-            if number < there and isinstance(work, Draft):
-                outcomes.append(number)
-                number += 1
-            else:
-                outcomes.append(_take(batch, work, closed=closed))
+        outcomes = [_take(batch, work, closed=closed) for work in works]
         batch.store_calls()
         return outcomes
-
-    def _follow(self, ahead: Ahead, head: StoredHead | None) -> None:
-        ahead.follow(
-            Known(
-                identity=self._identity,
-                signer=self._signer,
-                led_to=self._led_to,
-                tip=self.tip,
-                earliest=earliest_time(self.tip, head),
-                chains=self._chains,
-            )
-        )
 
     def _find_tip(self, transaction: WriteTransaction) -> Tip:
         """Return where the log stands: read anew unless nobody wrote since the last run."""
@@ -224,24 +157,13 @@ class Sequencer:
                 hint="open the ledger again",
             )
 
-    def _write(self, batch: Batch, group: PlacedGroup | None) -> tuple[bool, list[Appended], Tip]:
-        """Sign and store all receipts; what can be is stored while others sign.
-
-        Returns:
-            Whether a process helped, the receipts, and where the log stands after them.
-        """
+    def _write(self, batch: Batch) -> tuple[list[Appended], Tip]:
+        """Sign and store all receipts; what can be is stored while others sign."""
         signing = ReceiptSigning(self._identity, self._signer, batch)
-        lending: Lending | None = None
-        if group is not None and group.lending is not None:
-            signing, lending = group.signing, group.lending
         tip, before = batch.tip, _Step(batch, 0, 0)
-        while before.end < len(batch.drafts):
-            end = max(before.end + _STEP, signing.done)
-            step = _Step(batch, before.end, min(end, len(batch.drafts)))
-            if before.end or lending is None:
-                lending = None if self._pool is None else self._pool.begin(signing, step.end)
-            else:
-                lending.begin(step.end)
+        for start in range(0, len(batch.drafts), _STEP):
+            step = _Step(batch, start, min(start + _STEP, len(batch.drafts)))
+            lending = None if self._pool is None else self._pool.begin(signing, step.end)
             if lending is None:
                 self._sign(signing, step.end)
             with lending or nullcontext():
@@ -254,7 +176,7 @@ class Sequencer:
             new_appended(index=LeafIndex(index), record=record, body=body)
             for index, (record, body) in enumerate(pairs, batch.tip.leaf_count)
         ]
-        return lending is not None, appended, tip
+        return appended, tip
 
     def _log(
         self, transaction: WriteTransaction, work: RecordWork | RecordsWork, tip: Tip, now: int

@@ -40,8 +40,6 @@ _TOGETHER: Final = 8
 """Receipts that are lent at once: fewer wake the process more often."""
 _LENT: Final = 256
 """Most receipts that the process has at once while something else is to be done."""
-_AHEAD: Final = 32
-"""Most receipts that the process has at once while their transaction has not begun."""
 _BODY_HASH: Final = slice(23, 55)
 """Where it stands in a record."""
 _OWN: Final = 4
@@ -81,12 +79,6 @@ class SigningPool:
         lending = Lending(self, other, work)
         lending.begin(end)
         return lending
-
-    def lend(self, work: ReceiptSigning) -> Lending | None:
-        """Return what can lend receipts to the process, if it is there already."""
-        other = self._other
-        is_ours = other is not None and other.public_key == work.key.public_key
-        return Lending(self, other, work) if other is not None and is_ours else None
 
     def sign(self, work: ReceiptSigning, end: int) -> None:
         """Sign with the helper what is not signed yet, up to a receipt.
@@ -161,35 +153,10 @@ class Lending:
             LedgerError: a receipt cannot be encoded.
         """
         self._end = end
-        most = min(_LENT, self._number + (end - self._next) // 2)
+        most = min(_LENT, (end - self._next) // 2)
         with self._failing():
-            self._supply(most)  # of those that are at their places
             while self._work.take(end, _TOGETHER):
                 self._supply(most)
-
-    def lend_ahead(self, end: int) -> None:
-        """Put some receipts at their places and lend them, before the last ones are known.
-
-        Args:
-            end: the receipts up to this one, which is known.
-
-        Raises:
-            SigningProcessError: the process ended; what it had is lost.
-            LedgerError: a receipt cannot be encoded.
-        """
-        self._end = end
-        while self._work.take(end, _TOGETHER):
-            self._lend(_AHEAD)
-            if self._number >= _AHEAD:
-                self._supply(_AHEAD)
-
-    def drop(self) -> None:
-        """Wait for what was lent, which would be taken for the answer to something else."""
-        try:
-            while self._lent:
-                self._other.receive(len(self._lent.popleft()))
-        except SigningProcessError:
-            self._pool.give_up()
 
     def __enter__(self) -> Self:
         return self
@@ -216,9 +183,6 @@ class Lending:
         """Lend so that the process has `most` receipts, or as many as there are."""
         while self._lent and self._other.has_answer():
             self._take_back()
-        self._lend(most)
-
-    def _lend(self, most: int) -> None:
         while self._number < most:
             last = min(self._next + _TOGETHER, self._next + most - self._number)
             lent = range(self._next, min(last, self._work.done, self._end))

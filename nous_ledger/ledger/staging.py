@@ -23,7 +23,7 @@ from nous_ledger.protocol.placing import encode_placed
 from nous_ledger.protocol.receipt import MAX_CLOCK_SKEW_MS, Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
 from nous_ledger.protocol.registries import ANOMALY
-from nous_ledger.protocol.types import Hash32, LeafIndex, UnixMillis
+from nous_ledger.protocol.types import Hash32, UnixMillis
 
 _CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
 _NO_CHAIN: Final = SubjectHead()
@@ -33,11 +33,10 @@ class Batch:
     """The receipts of one transaction, in the order in which they will be logged.
 
     What can fail is found out when a receipt is added. It is put at its place later,
-    by whichever thread is about to sign it. Receipts may be added before the transaction
-    has begun; whether one of them is logged already is known once it has.
+    by whichever thread is about to sign it.
 
     Attributes:
-        transaction: what they are logged with; there once `begin_in` was called.
+        transaction: what they are logged with.
         tip: where the log stands before them.
         logged_at: time of all of them, milliseconds.
         drafts: all that were added.
@@ -45,19 +44,27 @@ class Batch:
         subjects: the new ends of their subjects' chains.
     """
 
-    transaction: WriteTransaction
-
     def __init__(
-        self, *, now: int, tip: Tip, earliest: UnixMillis, chains: Mapping[bytes, SubjectHead]
+        self,
+        transaction: WriteTransaction,
+        drafts: Sequence[Draft],
+        *,
+        now: int,
+        tip: Tip,
+        earliest: UnixMillis,
+        chains: Mapping[bytes, SubjectHead],
     ) -> None:
-        """Start with none.
+        """Start with none; what is known of all that may come is read at once.
 
         Args:
+            transaction: what they are logged with.
+            drafts: all that may be added.
             now: milliseconds.
             tip: where the log stands.
             earliest: time before which nothing may be logged, milliseconds.
             chains: ends of subjects' chains that are known already.
         """
+        self.transaction = transaction
         self.tip = tip
         self.logged_at = UnixMillis(max(now, earliest))
         self.drafts: list[Draft] = []
@@ -65,39 +72,13 @@ class Batch:
         self.subjects: dict[bytes, SubjectHead] = {}
         self._clamped = now < earliest
         self._latest = self.logged_at + MAX_CLOCK_SKEW_MS
+        self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
+        unknown = {draft.receipt.subject for draft in drafts}.difference(chains)
         self._known = chains
-        self._chains: Mapping[bytes, SubjectHead] = {}
-        self._logged: Mapping[bytes, LeafIndex] = {}
+        self._chains = transaction.subjects(tuple(unknown)) if unknown else {}
         self._ids: set[bytes] = set()
         self._calls: set[bytes] = set()  # that may not begin again
         self._intents: list[tuple[bytes, bytes, Hash32 | None]] = []
-
-    def begin_in(self, transaction: WriteTransaction, drafts: Sequence[Draft]) -> bool:
-        """Go on in a transaction; what is known of all that may come is read at once.
-
-        Args:
-            transaction: what they are logged with.
-            drafts: all that were or may be added.
-
-        Returns:
-            False if one that was added is logged already: this batch is of no use then.
-        """
-        self.transaction = transaction
-        self._logged = transaction.find_receipts([draft.receipt.id for draft in drafts])
-        unknown = {draft.receipt.subject for draft in drafts}.difference(self._known)
-        if unknown:
-            self._chains = transaction.subjects(tuple(unknown))
-        return self._ids.isdisjoint(self._logged)
-
-    def is_known(self, draft: Draft) -> bool:
-        """Return whether a receipt can be put at its place without a look at the store."""
-        receipt = draft.receipt
-        subject = receipt.subject
-        return (
-            (subject in self._known or subject in self.subjects)
-            and receipt.time <= self._latest
-            and not self._clamped
-        )
 
     def add(self, drafts: Sequence[Draft]) -> range:
         """Add all receipts of one caller and return which they are; or none of them.
