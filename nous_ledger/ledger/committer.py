@@ -199,7 +199,9 @@ class GroupCommitter:
         if not self._waiting:
             self._wake_rest()
             self._sleep(1, None)
-        enough = self._last * 7 // 8 + 1 + (self._meanwhile if self._last >= _LARGE else 0)
+        enough = self._last * 3 // 4
+        if self._last >= _LARGE:
+            enough = self._last * 7 // 8 + 1 + self._meanwhile
         self._linger(min(enough, MAX_TOGETHER))
         self._wake_rest()
         with self._lock:
