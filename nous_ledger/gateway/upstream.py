@@ -7,6 +7,7 @@ file of the environment used.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import ssl
 from collections.abc import Callable
@@ -171,6 +172,7 @@ class Pool:
         """Send over the connections of a session that `make_session` made."""
         self._session = session
         self._proxy = egress.proxy or None
+        self._most_s = limits.connect_s + 2 * limits.silence_s  # one for sending, one for waiting
         tried = aiohttp.__version__.startswith(_TRIED_SERIES)
         plain = tried and self._proxy is None
         self._direct = Direct(session, _timeout(limits), limits.silence_s) if plain else None
@@ -216,15 +218,17 @@ class Pool:
         absent = [name for name in _NOTHING_ADDED if name not in headers]
         # A file-like body is written in pieces.
         data = body if len(body) <= MAX_BODY_BYTES else io.BytesIO(body)
-        return await self._session.request(
-            head.method,
-            URL(head.base_url + head.target, encoded=True),
-            headers=headers,
-            skip_auto_headers=absent or None,
-            data=data if body else None,
-            allow_redirects=False,
-            proxy=self._proxy,
-        )
+        # The library waits without end while a body is not taken, and after a status below 200.
+        async with asyncio.timeout(self._most_s):
+            return await self._session.request(
+                head.method,
+                URL(head.base_url + head.target, encoded=True),
+                headers=headers,
+                skip_auto_headers=absent or None,
+                data=data if body else None,
+                allow_redirects=False,
+                proxy=self._proxy,
+            )
 
 
 def _timeout(limits: Limits) -> aiohttp.ClientTimeout:

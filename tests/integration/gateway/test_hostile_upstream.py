@@ -1,15 +1,27 @@
 """Upstreams and faults that no call may pay for: still one receipt, and an answer if it can be."""
 
+import asyncio
 import contextlib
 import http.client
 import json
+import socket
 
 import pytest
 
 from nous_ledger.gateway.metering import Meter
 from nous_ledger.gateway.relay import SLICE_BYTES
+from nous_ledger.ledger import Ledger
 from tests.integration.gateway.conftest import StartRig
-from tests.integration.gateway.rig import CHAT, STREAM_END, answer, says, status, stream
+from tests.integration.gateway.rig import (
+    CHAT,
+    STREAM_END,
+    Seen,
+    answer,
+    running_gateway,
+    says,
+    status,
+    stream,
+)
 from tests.integration.gateway.wire import ALL, ASKING, BODY, checked
 
 
@@ -55,6 +67,32 @@ def test_a_space_before_the_colon_costs_neither_answer_nor_receipt(
     assert got.body == (b'{"a":1}' if sent is body else sent)
     assert not any(name.endswith(" ") for name in got.headers)
     assert status(rig.only_receipt()) == "complete"
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_an_announcement_of_a_response_is_no_response(start: StartRig, size: int) -> None:
+    async def script(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(30)
+
+    rig, _ = start(script, connect_s=0.2, silence_s=0.2)
+    assert rig.call(CHAT, {"model": "m" * size}).status == 504
+    assert status(rig.only_receipt()) == "timeout"
+
+
+def test_an_upstream_that_takes_no_body_is_not_waited_for_without_end(log: Ledger) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        running_gateway(
+            log,
+            f"http://127.0.0.1:{listener.getsockname()[1]}",
+            connect_s=0.2,
+            silence_s=0.2,
+        ) as rig,
+    ):
+        assert rig.call(CHAT, b"x" * 16_000_000).status == 504
+        assert status(rig.only_receipt()) == "timeout"
 
 
 @pytest.mark.parametrize("where", ["relay.Relay.run", "relay.Relay.metered", "client.Client.start"])
