@@ -16,7 +16,7 @@ from nous_ledger.ledger.guard import Guard
 from nous_ledger.ledger.heads import is_due
 from nous_ledger.ledger.identity import Identity, Signer
 from nous_ledger.ledger.lifecycle import LedgerLife
-from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent
+from nous_ledger.ledger.model import Appended, Clock, Draft, Entry, Intent, check_fits
 from nous_ledger.ledger.reconciling import MAX_RECONCILED
 from nous_ledger.ledger.replies import Reply
 from nous_ledger.ledger.sequencer import check_draft
@@ -284,7 +284,9 @@ class LedgerAppender(LedgerLife):
 
         Raises:
             InputError: opening_hash does not fit.
+            EncodingError: limit, if no receipt of these fields could be logged.
         """
+        check_fits(draft)
         return IntentWork(intent=Intent(draft=draft, opening_hash=_kept(opening_hash)))
 
     def send(self, work: Work, reply: Reply) -> None:
