@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
-from nous_ledger.protocol.bodies import decode_body, encode_body
+from nous_ledger.protocol.bodies import decode_body
+from nous_ledger.protocol.encoding import MAX_ITEMS
+from nous_ledger.protocol.errors import EncodingError
+from nous_ledger.protocol.hashing import ZERO_HASH
+from nous_ledger.protocol.placing import encode_placed
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.record import TYPE_RECEIPT
+from nous_ledger.protocol.registries import ANOMALY
 from nous_ledger.protocol.types import (
+    MAX_UINT,
     Epoch,
     Hash32,
     LeafCount,
@@ -18,6 +24,8 @@ from nous_ledger.protocol.types import (
     UnixSeconds,
 )
 from nous_ledger.protocol.values import maker, value
+
+_CLOCK_CLAMPED: Final = ANOMALY["clock_clamped"]
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time in milliseconds since 1970-01-01T00:00:00Z."""
@@ -45,18 +53,32 @@ class Draft:
     ) -> Draft:
         """Return a draft that can be logged.
 
-        Only extensions can make a body too long, so one without them is first encoded at
-        its place: while another is signed.
-
         Raises:
-            EncodingError: limit, if the body is too long.
+            EncodingError: limit, as `check_fits`.
         """
-        if _has_extensions(receipt):
-            encode_body(receipt)
+        check_fits(receipt)
         return _new_draft(receipt=receipt, opening_hash=opening_hash, raw_usage=raw_usage)
 
 
 _new_draft: Final = maker(Draft)
+
+
+def check_fits(receipt: Receipt) -> None:
+    """Refuse what cannot be encoded at every place, and at another time than it says.
+
+    Later it would fail a whole group. Only extensions can make a body too long, so one
+    without them is first encoded at its place: while another is signed.
+
+    Raises:
+        EncodingError: limit, if the body is too long, or has no room for what the log
+            adds: subject_prev, and the anomaly of a clock that was set back.
+    """
+    anomalies = receipt.anomalies or ()
+    if len(anomalies) >= MAX_ITEMS and _CLOCK_CLAMPED not in anomalies:
+        raise EncodingError("limit", f"{len(anomalies)} anomalies leave no room for another")
+    if _has_extensions(receipt):
+        retimed = receipt if anomalies else replace(receipt, anomalies=(_CLOCK_CLAMPED,))
+        encode_placed(retimed, MAX_UINT, ZERO_HASH)
 
 
 def _has_extensions(receipt: Receipt) -> bool:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from nous_ledger.protocol.bodies import pack_body
+from nous_ledger.protocol.encoding import MAX_ITEMS
 from nous_ledger.protocol.errors import BodyError, EncodingError
 from nous_ledger.protocol.fields import lay_out_wire
 from nous_ledger.protocol.receipt import Receipt
@@ -38,7 +39,10 @@ def encode_placed(receipt: Receipt, subject_seq: int, subject_prev: bytes | None
         raise BodyError("bad-value", f"subject_prev has 32 bytes, not {len(subject_prev)}")
     if not 0 <= subject_seq <= MAX_UINT:
         raise EncodingError("int-range", f"subject_seq {subject_seq} is outside 0..2^53-1")
-    return pack_body(receipt, _to_wire()(receipt, subject_seq, subject_prev))
+    wire = _to_wire()(receipt, subject_seq, subject_prev)
+    if len(wire) > MAX_ITEMS:  # its extensions left no room for the place
+        raise EncodingError("limit", f"a map of more than {MAX_ITEMS} fields")
+    return pack_body(receipt, wire)
 
 
 @cache

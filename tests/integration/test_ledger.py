@@ -2,7 +2,10 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from nous_ledger.ledger import Appended, Ledger
 from nous_ledger.ledger.model import Draft
@@ -101,6 +104,37 @@ class TestAppending:
             (5, 3),
         ]
         assert bad.id not in audit(folder).receipts
+
+    @pytest.mark.parametrize("ahead_ms", [0, 400_000])
+    def test_what_the_log_adds_has_room_in_whatever_is_taken(
+        self, ledger: Ledger, folder: Path, seed: random.Random, ahead_ms: int
+    ) -> None:
+        """REC-10, SUBJ-3: else a body would be logged that nobody can read."""
+        ledger.append_receipt(make_draft(seed, subject=b"\x09" * 32))
+        for extensions in range(38, 45):
+            draft = make_draft(
+                seed,
+                time_ms=START_MS + ahead_ms,
+                subject=b"\x09" * 32,
+                extensions=tuple((64 + number, 1) for number in range(extensions)),
+            )
+            if extensions < 43:  # beside 20 fields, subject_prev and anomalies
+                assert ledger.append_receipt(draft).receipt.extensions == draft.extensions
+            else:
+                assert error_code(lambda draft=draft: ledger.submit_receipt(draft)) == "limit"
+                assert error_code(lambda draft=draft: ledger.submit_call(draft)) == "limit"
+        audit(folder)
+
+    def test_a_full_list_of_anomalies_fails_nobody_else(
+        self, ledger: Ledger, folder: Path, seed: random.Random
+    ) -> None:
+        """RCPT-12, REC-10: it has no room for that of a clock that was set back."""
+        full = make_draft(seed, time_ms=START_MS + 400_000, anomalies=tuple(range(100, 164)))
+        for work in (ledger.submit_receipt, ledger.submit_call, lambda d: ledger.append_many([d])):
+            assert error_code(lambda work=work: work(full)) == "limit"
+        almost = replace(full, anomalies=(10, *range(100, 163)))
+        assert ledger.append_receipt(almost).receipt.anomalies == almost.anomalies
+        audit(folder)
 
     def test_a_receipt_that_is_too_long_is_refused_before_it_waits(
         self, ledger: Ledger, seed: random.Random

@@ -101,3 +101,12 @@ def test_extensions_beyond_their_limit() -> None:
     with pytest.raises(EncodingError) as caught:
         encode_placed(draft, 1, PREV)
     assert caught.value.code == "limit"
+
+
+def test_no_map_grows_past_what_is_read() -> None:
+    """ENC-1, SUBJ-3: a place may be one field more than the receipt had."""
+    full = _receipt(extensions=tuple((64 + n, n) for n in range(64 - len(_receipt().to_wire()))))
+    assert decode_body(1, encode_placed(full, 0, None)) == full
+    with pytest.raises(EncodingError) as caught:
+        encode_placed(full, 1, PREV)
+    assert caught.value.code == "limit"
