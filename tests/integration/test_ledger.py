@@ -4,6 +4,7 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,6 +125,16 @@ class TestAppending:
                 assert error_code(lambda draft=draft: ledger.submit_receipt(draft)) == "limit"
                 assert error_code(lambda draft=draft: ledger.submit_call(draft)) == "limit"
         audit(folder)
+
+    @pytest.mark.parametrize("wrong", ["x" * 32, [0] * 32, bytearray(32), b"short"])
+    def test_an_opening_hash_that_is_none_is_refused_before_it_waits(
+        self, ledger: Ledger, seed: random.Random, wrong: Any
+    ) -> None:
+        """In the transaction it would fail all that share it."""
+        for work in (ledger.submit_receipt, ledger.submit_call):
+            assert (
+                error_code(lambda work=work: work(make_draft(seed), opening_hash=wrong)) == "input"
+            )
 
     def test_a_full_list_of_anomalies_fails_nobody_else(
         self, ledger: Ledger, folder: Path, seed: random.Random
