@@ -38,9 +38,9 @@ from nous_ledger.gateway.client import BodyTooLargeError, Client, ClientGoneErro
 from nous_ledger.gateway.codings import decode_body
 from nous_ledger.gateway.drafts import (
     RANDOM_LENGTH,
-    Ending,
     complete_receipt,
     draft_receipt,
+    new_ending,
     receipt_name,
 )
 from nous_ledger.gateway.drains import Drain
@@ -193,7 +193,7 @@ class Call:
             prompt=facts.prompt,
         )
         metered = await self._service.label(metered, draft, status, notes)
-        ending = Ending(
+        ending = new_ending(
             status=status,
             http_status=relay.http_status,
             duration=self._milliseconds(),
@@ -262,7 +262,7 @@ class Call:
         body = answer.body(self._upstream.route.errors)
         if self._recording is not None and not self._client.gone:
             self._recording.response(body)
-        ending = Ending(
+        ending = new_ending(
             status=answer.status if status is None else status,
             duration=self._milliseconds(),
             response_commitment=None if self._client.gone else commit_response(self._opening, body),

@@ -23,7 +23,7 @@ from nous_ledger.protocol.making import changing, making
 from nous_ledger.protocol.receipt import Receipt
 from nous_ledger.protocol.registries import ANOMALY, SOURCE, STATUS
 from nous_ledger.protocol.types import Hash32, SubjectId, UnixMillis
-from nous_ledger.protocol.values import value
+from nous_ledger.protocol.values import maker, value
 
 COMPLETE: Final = STATUS["complete"]
 CLIENT_ABORTED: Final = STATUS["client_aborted"]
@@ -86,6 +86,8 @@ class Ending:
     too_long: bool = False
     provider_request_id: str | None = None
 
+
+new_ending: Final = maker(Ending)
 
 RANDOM_LENGTH: Final = 16 + 10
 """Random bytes of a draft: its salt and what of its id is no time."""
