@@ -320,5 +320,5 @@ def _anything_goes(_: View) -> None:
 def _kept(opening_hash: bytes | None) -> Hash32 | None:
     # What is none would fail in the transaction, and all that share it.
     if opening_hash is not None and (type(opening_hash) is not bytes or len(opening_hash) != 32):
-        raise InputError("input", f"an opening hash has 32 bytes, not {len(opening_hash)}")
+        raise InputError("input", "an opening hash is a value of exactly 32 bytes")
     return opening_hash  # type: ignore[return-value]  # to name it as a hash costs a call
