@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Protocol
 
 import aiohttp
@@ -285,7 +285,8 @@ class DirectResponse:
 class Connections(aiohttp.TCPConnector):
     """The library's pool, which gives out no connection on which something came unasked.
 
-    What came while nobody used it would be the response to whoever uses it next.
+    What came while nobody used it would be the response to whoever uses it next. And none
+    stays because its upstream does not take what it was sent.
     """
 
     async def connect(
@@ -298,9 +299,16 @@ class Connections(aiohttp.TCPConnector):
         for _ in range(_MAX_UNUSABLE):
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is not None and not connection.protocol.should_close:
+                connection.add_callback(partial(_forget_unsent, connection.transport))
                 return connection
             connection.close()
         raise aiohttp.ClientConnectionError("the upstream speaks before it is asked")
+
+
+def _forget_unsent(transport: asyncio.Transport | None) -> None:
+    """End a connection that is given back while something is unsent: closing would wait for it."""
+    if transport is not None and transport.get_write_buffer_size():
+        transport.abort()
 
 
 def content_type(field: str | None) -> str:

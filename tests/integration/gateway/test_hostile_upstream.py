@@ -5,6 +5,8 @@ import contextlib
 import http.client
 import json
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
@@ -81,18 +83,28 @@ def test_an_announcement_of_a_response_is_no_response(start: StartRig, size: int
     assert status(rig.only_receipt()) == "timeout"
 
 
+def established(port: int) -> int:
+    """Return how many connections to a port of this machine stand on our side."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
 def test_an_upstream_that_takes_no_body_is_not_waited_for_without_end(log: Ledger) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         running_gateway(
             log,
-            f"http://127.0.0.1:{listener.getsockname()[1]}",
+            f"http://127.0.0.1:{(port := listener.getsockname()[1])}",
             connect_s=0.2,
             silence_s=0.2,
         ) as rig,
     ):
         assert rig.call(CHAT, b"x" * 16_000_000).status == 504
         assert status(rig.only_receipt()) == "timeout"
+        until = time.monotonic() + 5
+        while time.monotonic() < until and established(port):
+            time.sleep(0.01)
+        assert not established(port)
 
 
 @pytest.mark.parametrize("where", ["relay.Relay.run", "relay.Relay.metered", "client.Client.start"])
