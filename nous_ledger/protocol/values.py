@@ -45,6 +45,10 @@ class Frozen:
         """Return a hash over all fields."""
         return hash((type(self), _reader_of(type(self))(self)))
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Return how to make the value again: a copy is filled by `__init__`, and checked."""
+        return _make_again, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})  # type: ignore[arg-type]
+
     def __repr__(self) -> str:
         """Show the fields that are present."""
         pairs = ((f.name, getattr(self, f.name)) for f in fields(self) if f.repr)  # type: ignore[arg-type]
@@ -52,10 +56,15 @@ class Frozen:
         return f"{type(self).__name__}({shown})"
 
 
+def _make_again(cls: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the class
+    return cls(**values)
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def value(cls: type[T]) -> type[T]:
     """Turn a class into a frozen, slotted, keyword-only dataclass with a quick `__init__`."""
-    for name in ("__setattr__", "__delattr__", "__eq__", "__hash__", "__repr__"):
+    shared = ("__setattr__", "__delattr__", "__eq__", "__hash__", "__repr__", "__reduce__")
+    for name in shared:
         setattr(cls, name, getattr(Frozen, name))
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
 

@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ class TestAppending:
             if extensions < 43:  # beside 20 fields, subject_prev and anomalies
                 assert ledger.append_receipt(draft).receipt.extensions == draft.extensions
             else:
-                assert error_code(lambda draft=draft: ledger.submit_receipt(draft)) == "limit"
-                assert error_code(lambda draft=draft: ledger.submit_call(draft)) == "limit"
+                assert error_code(partial(ledger.submit_receipt, draft)) == "limit"
+                assert error_code(partial(ledger.submit_call, draft)) == "limit"
         audit(folder)
 
     @pytest.mark.parametrize("wrong", ["x" * 32, [0] * 32, bytearray(32), b"short"])
@@ -132,9 +133,7 @@ class TestAppending:
     ) -> None:
         """In the transaction it would fail all that share it."""
         for work in (ledger.submit_receipt, ledger.submit_call):
-            assert (
-                error_code(lambda work=work: work(make_draft(seed), opening_hash=wrong)) == "input"
-            )
+            assert error_code(partial(work, make_draft(seed), opening_hash=wrong)) == "input"
 
     def test_a_full_list_of_anomalies_fails_nobody_else(
         self, ledger: Ledger, folder: Path, seed: random.Random
@@ -142,7 +141,7 @@ class TestAppending:
         """RCPT-12, REC-10: it has no room for that of a clock that was set back."""
         full = make_draft(seed, time_ms=START_MS + 400_000, anomalies=tuple(range(100, 164)))
         for work in (ledger.submit_receipt, ledger.submit_call, lambda d: ledger.append_many([d])):
-            assert error_code(lambda work=work: work(full)) == "limit"
+            assert error_code(partial(work, full)) == "limit"
         almost = replace(full, anomalies=(10, *range(100, 163)))
         assert ledger.append_receipt(almost).receipt.anomalies == almost.anomalies
         audit(folder)

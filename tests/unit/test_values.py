@@ -1,5 +1,8 @@
 """Value classes: what they refuse, and that each makes values of itself."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -56,6 +59,25 @@ def test_values_are_equal_by_their_class_and_fields_and_stay_as_they_are() -> No
         span.lower = 2  # type: ignore[misc]
     with pytest.raises(TypeError):
         Span(upper=1)  # type: ignore[call-arg]
+
+
+def sent(made: object) -> Any:
+    return pickle.loads(pickle.dumps(made))  # noqa: S301 - what was packed right here
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, sent])
+def test_values_can_be_copied_and_sent_to_another_process(again: Callable[[Any], Any]) -> None:
+    for made in (
+        Nothing(),
+        Span(lower=1, upper=3),
+        (Bucket(kind=1, reported=4, label=3, extensions=((64, {1: b"x"}),)), maker(Span)(lower=2)),
+    ):
+        assert again(made) == made
+        assert type(again(made)) is type(made)
+    negative = Checked(number=1)
+    object.__setattr__(negative, "number", -1)
+    with pytest.raises(ValueError, match="below zero"):
+        again(negative)
 
 
 def test_what_a_maker_makes_is_what_the_class_makes() -> None:
