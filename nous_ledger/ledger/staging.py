@@ -186,11 +186,15 @@ class Batch:
 
 
 def _is_logged_as(draft: Draft, body: bytes) -> bool:
-    """Return whether a stored body is that of a draft, whatever its place."""
+    """Return whether a stored body is that of a draft, whatever its place and corrected time."""
     try:
         stored = decode_body(TYPE_RECEIPT, body)
     except LedgerError:
         return False  # erased or damaged: nobody can tell
     if not isinstance(stored, Receipt):
         return False
-    return encode_placed(stored, 0, None) == encode_placed(draft.receipt, 0, None)
+    receipt, anomalies = draft.receipt, stored.anomalies or ()
+    if _CLOCK_CLAMPED in anomalies and _CLOCK_CLAMPED not in (receipt.anomalies or ()):
+        others = tuple([number for number in anomalies if number != _CLOCK_CLAMPED])
+        stored = replace(stored, time=receipt.time, anomalies=others or None)
+    return encode_placed(stored, 0, None) == encode_placed(receipt, 0, None)

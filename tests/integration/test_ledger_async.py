@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from nous_ledger.protocol.note import parse_note
 from nous_ledger.protocol.proof import verify_consistency
 from nous_ledger.protocol.types import LeafCount
 from tests.integration.ledger_audit import audit, verified
-from tests.integration.ledger_drafts import Clock, make_draft, make_intent
+from tests.integration.ledger_drafts import START_MS, Clock, make_draft, make_intent
 
 
 async def test_many_tasks_append_at_once(ledger: Ledger, folder: Path, seed: random.Random) -> None:
@@ -175,6 +176,24 @@ class TestTryingAgain:
             assert caught.value.code == "duplicate-receipt"
             assert caught.value.attrs == {"index": logged.index}
         assert ledger.entry(logged.index).record == logged.record
+
+    @pytest.mark.parametrize("moved", [(1_000, 0), (0, 400_000)])
+    def test_even_if_the_log_corrected_its_time(
+        self, ledger: Ledger, seed: random.Random, clock: Clock, moved: tuple[int, int]
+    ) -> None:
+        """REC-10: the clock was set back, or during the call."""
+        ledger.append(make_draft(seed))
+        back_ms, ahead_ms = moved
+        clock.now_ms -= back_ms
+        for anomalies in (None, (4,)):
+            draft = make_draft(seed, time_ms=START_MS + ahead_ms, anomalies=anomalies)
+            logged = ledger.append(draft)
+            assert logged.receipt.anomalies == (*(anomalies or ()), 10)
+            other = replace(draft, salt=bytes(16))
+            for again, attrs in ((draft, {"index": logged.index}), (other, {})):
+                with pytest.raises(LedgerError) as caught:
+                    ledger.append(again)
+                assert (caught.value.code, caught.value.attrs) == ("duplicate-receipt", attrs)
 
     def test_another_receipt_of_this_id_is_not(self, ledger: Ledger, seed: random.Random) -> None:
         draft = make_draft(seed)
