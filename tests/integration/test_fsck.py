@@ -133,6 +133,12 @@ def test_a_fault_is_reported_at_its_place(closed: Path) -> None:
     assert more == {*places, ("nodes", 9), ("nodes", 13), ("heads", 6)}
 
 
+def test_a_damaged_time_puts_no_other_record_in_the_wrong(closed: Path) -> None:
+    alter(closed, flip("records", "leaf", "record", 16, row=3))
+    found = {(f.code, f.index) for f in fsck(closed).faults if f.table == "records"}
+    assert found == {("mismatch", 3)}
+
+
 def test_swapped_records(closed: Path) -> None:
     def swap(connection: sqlite3.Connection) -> None:
         rows = dict(connection.execute("SELECT leaf, record FROM records WHERE leaf IN (5, 6)"))
