@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -22,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.ledger.own_programs import start_program
 from nous_ledger.protocol.types import TokenCount
 from nous_ledger.reconcile import counting_child
 from nous_ledger.reconcile.counting_child import (
@@ -149,7 +148,7 @@ class _Link(asyncio.Protocol):
     async def run(self) -> None:
         """Start the process, and stay until it has ended."""
         try:
-            process = await asyncio.to_thread(_spawn)
+            process = await asyncio.to_thread(start_program, _PROGRAM, talking=True)
         except OSError:
             self._die()
             return
@@ -262,25 +261,6 @@ class _Link(asyncio.Protocol):
         self._progress = self._loop.time()
         if not waiting.done():
             waiting.set_result(answer)
-
-
-def _spawn() -> subprocess.Popen[bytes]:
-    """Start the program.
-
-    Raises:
-        OSError: it cannot be started.
-    """
-    if not sys.executable or not _PROGRAM.is_file():
-        raise FileNotFoundError("there is no program to start")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return subprocess.Popen(  # noqa: S603 - a program of ours
-        [sys.executable, "-P", str(_PROGRAM)],
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": paths},
-    )
 
 
 class ProcessCounter(Counter):

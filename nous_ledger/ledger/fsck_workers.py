@@ -7,11 +7,9 @@ each of them import the caller's main module, which may import whatever it likes
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import subprocess
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from typing import Final
 from nous_ledger.ledger.errors import StoreError
 from nous_ledger.ledger.fsck_leaves import LeafFindings, LeafJob, check_leaves
 from nous_ledger.ledger.fsck_worker import read_message, write_message
+from nous_ledger.ledger.own_programs import start_program
 
 _PROGRAM: Final = Path(__file__).with_name("fsck_worker.py")
 _THREADS: Final = 2
@@ -120,19 +119,10 @@ def sharing(processes: int) -> Iterator[Workers]:
 
 def _start(processes: int, sockets: list[socket.socket]) -> subprocess.Popen[bytes] | None:
     """Return the program that checks, and fill in our ends; None if it cannot be started."""
-    if not sys.executable or not _PROGRAM.is_file():
-        return None
     pairs = [socket.socketpair() for _ in range(processes)]
     theirs = [pair[1].fileno() for pair in pairs]
-    paths = os.pathsep.join([path or os.getcwd() for path in sys.path])  # noqa: PTH109 - a text
     try:
-        program = subprocess.Popen(  # noqa: S603 - a program of ours
-            [sys.executable, "-P", str(_PROGRAM), *map(str, theirs)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=theirs,
-            env=os.environ | {"PYTHONPATH": paths},
-        )
+        program = start_program(_PROGRAM, *map(str, theirs), talking=False, pass_fds=theirs)
     except OSError:
         for ours, _ in pairs:
             ours.close()

@@ -11,11 +11,11 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from nous_ledger.ledger.own_programs import start_program
 from nous_ledger.ledger.signing_child import ANSWER_LENGTH, END, GREETING, HEADER, PROBE
 from nous_ledger.protocol.signing import SIGNATURE_LENGTH, SigningKey
 from nous_ledger.protocol.types import LogId
@@ -51,18 +51,8 @@ class SigningProcess:
         self._log_id = log_id
         self._greeted = False
         self._ready = False
-        if not sys.executable or not _PROGRAM.is_file():
-            raise SigningProcessError("there is no program to start")
-        paths = os.pathsep.join(path for path in sys.path if path)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-                [sys.executable, "-P", str(_PROGRAM)],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": paths},
-            )
+            self._process = start_program(_PROGRAM, talking=True)
         except OSError as error:
             raise SigningProcessError(str(error)) from error
         assert self._process.stdin is not None  # noqa: S101 - both are pipes

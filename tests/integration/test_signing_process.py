@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from nous_ledger.protocol.types import Epoch, Hash32, LeafIndex, LogId, UnixMill
 from tests.integration.ledger_audit import audit
 from tests.integration.ledger_drafts import make_draft
 from tests.integration.ledger_keys import Keys
+from tests.processes import is_alive, until
 
 KEY = SigningKey(b"\x11" * 32)
 LOG_ID = LogId(Hash32(b"\x22" * 32))
@@ -46,13 +47,6 @@ def made_of(first: int, hashes: Sequence[Hash32]) -> bytes:
         )
         answer += record + leaf_hash(record)
     return answer
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -182,16 +176,7 @@ def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
         pid = int(owner.stdout.readline())
         owner.kill()
 
-    def is_gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        # Whoever adopts it may never ask how it ended.
-        state = Path(f"/proc/{pid}/stat")
-        return state.exists() and ") Z " in state.read_text()
-
-    until(is_gone)
+    until(lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from tests.integration.gateway.rig import (
     chunk,
     running_gateway,
 )
+from tests.processes import is_alive, until
 
 BUILTIN = builtin_table()
 ENCODING = BUILTIN.encodings["o200k_base"]
@@ -65,22 +66,6 @@ WHOLE = json.dumps(
 ).encode()
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
 PACED, EVERY_S = 150, 0.01
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")  # one that nobody waits for stays as a name
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
 @pytest.fixture
